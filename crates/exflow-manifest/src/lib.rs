@@ -1,0 +1,1 @@
+//! KDL text to manifests, and many manifests to one workspace.
