@@ -1,1 +1,35 @@
-//! TBD
+//! Blobs, trees and records on disk, shared by all workspaces of a user.
+//!
+//! | path in the store | what |
+//! |---|---|
+//! | `format` | the version of this layout |
+//! | `blobs/ab/cdef…` | a blob by its digest, mode 0644; `….755` is the same with mode 0755 |
+//! | `trees/ab/cdef…` | the canonical encoding of a tree |
+//! | `checkouts/abcdef…/` | a tree laid out, its files hard links to blobs |
+//! | `records/ab/cdef…` | what came out of the step with this key |
+//! | `downloads/abcdef…` | a verified download by its sha256; `….partial` while it grows |
+//! | `tmp/…/` | what processes are working on, locked while they live |
+//!
+//! # Soundness
+//! Whatever is named by content appears at once, by a rename of something finished, so a crash
+//! leaves nothing half-written under a name that is believed. What the kernel had not yet written
+//! when the power went can still be short: so the length of a blob is checked wherever it is used
+//! and the digest of a tree wherever it is read, and a step's outputs are flushed to the disk
+//! before its record is written. Two processes that write the same thing write the same bytes;
+//! the second rename changes nothing, so there is no lock.
+
+mod blobs;
+mod checkout;
+mod downloads;
+mod error;
+mod record;
+mod remove;
+mod store;
+mod temp;
+mod trees;
+
+pub use blobs::BlobWriter;
+pub use error::StoreError;
+pub use record::Record;
+pub use store::Store;
+pub use temp::TempDir;

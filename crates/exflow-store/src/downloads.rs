@@ -1,0 +1,44 @@
+use crate::error::Context;
+use crate::{Store, StoreError};
+use exflow_content::{Sha256, Sha256Hasher};
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+
+impl Store {
+    /// A finished download, which has been checked against its digest when it was finished.
+    pub fn download(&self, digest: &Sha256, size: u64) -> Option<PathBuf> {
+        let path = self.root().join("downloads").join(digest.to_string());
+        fs::metadata(&path).is_ok_and(|found| found.len() == size).then_some(path)
+    }
+
+    /// Where a download grows until it is whole. It may be there from an interrupted one.
+    pub fn partial_download(&self, digest: &Sha256) -> PathBuf {
+        self.root().join("downloads").join(format!("{digest}.partial"))
+    }
+
+    /// Checks a download that is whole, and makes it one that can be used.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where it has another digest; it is then removed.
+    pub fn finish_download(&self, digest: &Sha256) -> Result<PathBuf, StoreError> {
+        let partial = self.partial_download(digest);
+        let mut file = File::open(&partial).doing("open", &partial)?;
+        let mut hasher = Sha256Hasher::new();
+        io::copy(&mut file, &mut hasher).doing("read", &partial)?;
+        let found = hasher.finish();
+        if found != *digest {
+            fs::remove_file(&partial).doing("remove", &partial)?;
+            let reason = format!("its sha256 is {found} and should be {digest}");
+            return Err(StoreError::Corrupt { path: partial, reason });
+        }
+        let path = self.root().join("downloads").join(digest.to_string());
+        fs::rename(&partial, &path).doing("write", &path)?;
+        Ok(path)
+    }
+
+    /// Removes a finished download, for one that will not be needed again.
+    pub fn drop_download(&self, digest: &Sha256) {
+        let _ = fs::remove_file(self.root().join("downloads").join(digest.to_string()));
+    }
+}

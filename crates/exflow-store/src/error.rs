@@ -1,0 +1,86 @@
+use exflow_content::{Digest, TreeError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with a store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system failed.
+    #[error("can't {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried: `write`, `rename`.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// How it failed.
+        source: io::Error,
+    },
+    /// Something is not in the store.
+    #[error("the store has no {kind} {digest}")]
+    Missing {
+        /// `blob`, `tree`.
+        kind: &'static str,
+        /// Its name.
+        digest: Digest,
+    },
+    /// Something in the store is not what its name says. It has been taken out of the store.
+    #[error("`{}` in the store was damaged, and has been removed: {reason}", path.display())]
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file that has no place in a tree.
+    #[error("`{}` is a {kind}, which an output can't hold", path.display())]
+    Unsupported {
+        /// Which file.
+        path: PathBuf,
+        /// What it is: `device`, `socket`.
+        kind: &'static str,
+    },
+    /// A folder doesn't make a tree.
+    #[error("can't keep `{}`: {source}", path.display())]
+    Tree {
+        /// Which folder.
+        path: PathBuf,
+        /// Why not.
+        source: TreeError,
+    },
+    /// The store was laid out by another version of exflow.
+    #[error("the store at `{}` has the format `{found}`, and this exflow needs `{expected}`", path.display())]
+    Format {
+        /// Which store.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+        /// What this version reads and writes.
+        expected: &'static str,
+    },
+}
+
+impl StoreError {
+    /// Whether the disk, or the user's share of it, is full.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ))
+    }
+}
+
+/// Adds what was tried, and on what, to an error of the file system.
+pub(crate) trait Context<T> {
+    /// `action` is a verb: `write`.
+    fn doing(self, action: &'static str, path: &Path) -> Result<T, StoreError>;
+}
+
+impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
+    fn doing(self, action: &'static str, path: &Path) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::Io {
+            action,
+            path: path.to_owned(),
+            source: source.into(),
+        })
+    }
+}

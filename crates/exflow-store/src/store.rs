@@ -1,0 +1,115 @@
+use crate::error::Context;
+use crate::temp::Session;
+use crate::{StoreError, TempDir};
+use exflow_content::Digest;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const FORMAT: &str = "exflow store 1";
+
+/// A store on disk. Cloning it is cheap, and every clone is the same store.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    session: Session,
+    /// Numbers the files that this process is writing.
+    counter: AtomicU64,
+}
+
+impl Store {
+    /// Opens the store at `root`, which is made where it is missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Format`] where another version of exflow has laid it out; [`StoreError::Io`].
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let root = root.into();
+        let format = root.join("format");
+        match fs::read_to_string(&format) {
+            Ok(found) if found.trim_end() == FORMAT => {}
+            Ok(found) => {
+                let found = found.trim_end().chars().take(80).collect();
+                return Err(StoreError::Format { path: root, found, expected: FORMAT });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::lay_out(&root)?,
+            Err(error) => return Err(error).doing("read", &format),
+        }
+        let session = Session::new(root.join("tmp"));
+        Ok(Self(Arc::new(Inner { root, session, counter: AtomicU64::new(0) })))
+    }
+
+    fn lay_out(root: &Path) -> Result<(), StoreError> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(root).doing("create", root)?;
+        for folder in ["blobs", "trees", "checkouts", "records", "downloads", "tmp"] {
+            let folder = root.join(folder);
+            match fs::create_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other.doing("create", &folder)?,
+            }
+        }
+        for folder in ["blobs", "trees", "records"] {
+            for byte in 0..=255u8 {
+                let folder = root.join(folder).join(format!("{byte:02x}"));
+                match fs::create_dir(&folder) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    other => other.doing("create", &folder)?,
+                }
+            }
+        }
+        // Last, so that a store that is only half laid out is laid out again.
+        let format = root.join("format");
+        let new = root.join("tmp").join(format!("format.{}", std::process::id()));
+        fs::write(&new, format!("{FORMAT}\n")).doing("write", &new)?;
+        fs::rename(&new, &format).doing("write", &format)
+    }
+
+    /// The folder that the store is in.
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// A new folder of this process's own, on the store's file system.
+    pub fn temp_dir(&self) -> Result<TempDir, StoreError> {
+        self.0.session.temp_dir()
+    }
+
+    /// Flushes all that was written so far to the disk.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        let root = fs::File::open(self.root()).doing("open", self.root())?;
+        rustix::fs::syncfs(root).doing("flush", self.root())
+    }
+
+    /// A path of this process's own for a file that will be renamed.
+    pub(crate) fn new_file(&self) -> Result<PathBuf, StoreError> {
+        let number = self.0.counter.fetch_add(1, Ordering::Relaxed);
+        Ok(self.0.session.folder()?.join(format!("file-{number}")))
+    }
+
+    /// Writes `bytes` to `path`, all or nothing.
+    pub(crate) fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let new = self.new_file()?;
+        let written = fs::write(&new, bytes)
+            .doing("write", &new)
+            .and_then(|()| fs::rename(&new, path).doing("write", path));
+        if written.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        written
+    }
+
+    /// Where the file named `digest` is in `folder`.
+    pub(crate) fn path(&self, folder: &str, digest: &Digest) -> PathBuf {
+        let name = digest.to_string();
+        let (first, rest) = name.split_at(2);
+        let mut path = self.root().join(folder);
+        path.push(first);
+        path.push(rest);
+        path
+    }
+}

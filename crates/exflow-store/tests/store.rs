@@ -1,0 +1,210 @@
+//! The store as its users see it.
+
+use exflow_content::{Digest, Entry, Mode, RelPath, STEP_MTIME, Sha256, Tree};
+use exflow_store::{Record, Store, StoreError};
+use proptest as _;
+use rustix as _;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use tempfile::TempDir;
+use thiserror as _;
+
+fn store() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    (folder, store)
+}
+
+fn path(text: &str) -> RelPath {
+    RelPath::new(text).unwrap()
+}
+
+fn sample(store: &Store) -> Tree {
+    let mut tree = Tree::new();
+    for (at, mode) in [("a/plain", 0o644), ("a/run", 0o755), ("secret", 0o600), ("su", 0o4755)] {
+        let blob = store.put_blob(b"same").unwrap();
+        tree.insert(path(at), Entry::File { mode: Mode::new(mode), blob, size: 4 }).unwrap();
+    }
+    tree.insert(path("link"), Entry::Symlink { target: (*b"a/run").into() }).unwrap();
+    tree.insert(path("tmp"), Entry::Folder { mode: Mode::new(0o1777) }).unwrap();
+    tree
+}
+
+#[test]
+fn a_checkout_checks_in_as_the_same_tree() {
+    let (_folder, store) = store();
+    let tree = sample(&store);
+    let digest = store.put_tree(&tree).unwrap();
+    let laid_out = store.checkout(&digest).unwrap();
+    assert_eq!(store.check_in(&laid_out).unwrap(), tree);
+    let run = fs::metadata(laid_out.join("a/run")).unwrap();
+    assert_eq!((run.mtime(), run.mode() & 0o7777), (STEP_MTIME as i64, 0o755));
+    assert_eq!(fs::metadata(laid_out.join("su")).unwrap().mode() & 0o7777, 0o4755);
+    assert_eq!(fs::metadata(laid_out.join("a")).unwrap().mtime(), STEP_MTIME as i64);
+    assert_eq!(store.checkout(&digest).unwrap(), laid_out);
+}
+
+#[test]
+fn files_of_a_checkout_are_links() {
+    let (_folder, store) = store();
+    let digest = store.put_tree(&sample(&store)).unwrap();
+    let laid_out = store.checkout(&digest).unwrap();
+    assert!(fs::metadata(laid_out.join("a/plain")).unwrap().nlink() >= 2);
+}
+
+#[test]
+fn a_folder_of_the_users_is_copied() {
+    let (folder, store) = store();
+    let source = folder.path().join("source");
+    fs::create_dir_all(source.join("lib/empty")).unwrap();
+    fs::write(source.join("lib/a.ex"), "a").unwrap();
+    symlink("nowhere", source.join("dangling")).unwrap();
+    let tree = store.check_in(&source).unwrap();
+    assert_eq!(tree.len(), 4);
+    assert_eq!(fs::read_to_string(source.join("lib/a.ex")).unwrap(), "a");
+    assert_eq!(fs::metadata(source.join("lib/a.ex")).unwrap().nlink(), 1);
+}
+
+#[test]
+fn closed_files_and_folders_are_read_with_their_modes() {
+    let (_folder, store) = store();
+    let temp = store.temp_dir().unwrap();
+    let closed = temp.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::write(closed.join("file"), "x").unwrap();
+    fs::set_permissions(closed.join("file"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    let tree = store.check_in(temp.path()).unwrap();
+    let Some(Entry::File { mode, .. }) = tree.get(&path("closed/file")) else { panic!() };
+    assert_eq!(mode.bits(), 0);
+    assert_eq!(tree.get(&path("closed")), Some(&Entry::Folder { mode: Mode::new(0) }));
+}
+
+#[test]
+fn a_pipe_is_refused_by_name() {
+    let (_folder, store) = store();
+    let temp = store.temp_dir().unwrap();
+    let pipe = temp.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let error = store.check_in(temp.path()).unwrap_err();
+    assert!(matches!(&error, StoreError::Unsupported { path, kind: "pipe" } if *path == pipe));
+}
+
+#[test]
+fn damage_is_found_and_not_believed() {
+    let (_folder, store) = store();
+    let tree = sample(&store);
+    let digest = store.put_tree(&tree).unwrap();
+    let name = digest.to_string();
+    let file = store.root().join("trees").join(&name[..2]).join(&name[2..]);
+    fs::write(&file, "garbage").unwrap();
+    assert!(matches!(store.tree(&digest), Err(StoreError::Corrupt { .. })));
+    assert!(matches!(store.tree(&digest), Err(StoreError::Missing { .. })));
+    assert_eq!(store.put_tree(&tree).unwrap(), digest);
+    assert_eq!(store.tree(&digest).unwrap(), tree);
+}
+
+fn blob_file(store: &Store, digest: &Digest) -> std::path::PathBuf {
+    let name = digest.to_string();
+    store.root().join("blobs").join(&name[..2]).join(&name[2..])
+}
+
+#[test]
+fn a_short_blob_is_never_checked_out() {
+    let (_folder, store) = store();
+    let tree = sample(&store);
+    let digest = store.put_tree(&tree).unwrap();
+    fs::write(blob_file(&store, &Digest::of(b"same")), "").unwrap();
+    assert!(store.checkout(&digest).is_err());
+    store.put_blob(b"same").unwrap();
+    store.checkout(&digest).unwrap();
+}
+
+#[test]
+fn an_altered_blob_is_not_read() {
+    let (_folder, store) = store();
+    let digest = store.put_blob(b"same").unwrap();
+    fs::write(blob_file(&store, &digest), "sAme").unwrap();
+    assert!(matches!(store.read_blob(&digest, 10), Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
+fn records_are_sealed_with_their_key() {
+    let (_folder, store) = store();
+    let (key, other) = (Digest::of(b"key"), Digest::of(b"other"));
+    let record = Record { trees: vec![Digest::of(b"t")], data: b"data".to_vec() };
+    store.put_record(&key, &record).unwrap();
+    assert_eq!(store.record(&key).unwrap(), Some(record));
+    assert_eq!(store.record(&other).unwrap(), None);
+    let file = |key: &Digest| {
+        let name = key.to_string();
+        store.root().join("records").join(&name[..2]).join(&name[2..])
+    };
+    fs::copy(file(&key), file(&other)).unwrap();
+    assert_eq!(store.record(&other).unwrap(), None);
+    let bytes = fs::read(file(&key)).unwrap();
+    for at in 0..bytes.len() {
+        let mut altered = bytes.clone();
+        altered[at] ^= 1;
+        fs::write(file(&key), &altered).unwrap();
+        assert_eq!(store.record(&key).unwrap(), None, "byte {at}");
+        fs::write(file(&key), &bytes[..at]).unwrap();
+        assert_eq!(store.record(&key).unwrap(), None, "cut at {at}");
+    }
+}
+
+#[test]
+fn a_wrong_download_is_removed() {
+    let (_folder, store) = store();
+    let digest = Sha256::of(b"right");
+    fs::write(store.partial_download(&digest), "wrong").unwrap();
+    assert!(matches!(store.finish_download(&digest), Err(StoreError::Corrupt { .. })));
+    assert!(!store.partial_download(&digest).exists());
+    fs::write(store.partial_download(&digest), "right").unwrap();
+    store.finish_download(&digest).unwrap();
+    assert!(store.download(&digest, 5).is_some());
+    assert!(store.download(&digest, 6).is_none());
+}
+
+#[test]
+fn what_dead_processes_left_is_swept() {
+    let (folder, store) = store();
+    let dead = store.root().join("tmp/999999-0");
+    fs::create_dir_all(dead.join("dir-0/upper")).unwrap();
+    fs::write(dead.join("lock"), "").unwrap();
+    let living = Store::open(folder.path().join("store")).unwrap();
+    let kept = living.temp_dir().unwrap();
+    assert!(!dead.exists());
+    let temp = store.temp_dir().unwrap();
+    assert!(kept.path().exists() && temp.path().exists());
+    let gone = temp.path().to_owned();
+    drop(temp);
+    assert!(!gone.exists());
+}
+
+#[test]
+fn another_format_is_refused() {
+    let (_folder, store) = store();
+    fs::write(store.root().join("format"), "exflow store 99\n").unwrap();
+    let error = Store::open(store.root()).unwrap_err();
+    assert!(error.to_string().contains("exflow store 99"), "{error}");
+}
+
+#[test]
+fn a_blob_that_is_given_up_leaves_nothing() {
+    let (_folder, store) = store();
+    let mut writer = store.blob_writer().unwrap();
+    writer.write_all(b"half").unwrap();
+    drop(writer);
+    let left = |folder: &Path| -> usize {
+        fs::read_dir(folder)
+            .unwrap()
+            .flatten()
+            .map(|entry| fs::read_dir(entry.path()).unwrap().count())
+            .sum()
+    };
+    assert_eq!(left(&store.root().join("blobs")), 0);
+    assert_eq!(left(&store.root().join("tmp")), 1, "only the lock");
+}
