@@ -1,10 +1,20 @@
 //! The lock: what was asked for, and exactly what that meant, for every input from outside.
 //!
-//! The values here are the engine's own; the file's format is in [`format`].
+//! [`Lock`] and its parts are the engine's own values. [`parse`] and [`print`] are the file format,
+//! and [`stale`] tells where a lock no longer fits what a workspace asks for.
+//!
+//! # How the format changes
+//! `version` counts the meanings of the file. A reader refuses a version that it doesn't know, and
+//! a writer writes the oldest version that can say what it has to say. Within a version, nothing
+//! is added that an older reader could overlook: unknown fields are errors.
 
+mod format;
 mod model;
+mod stale;
 
+pub use format::{CODES, VERSION, parse, print};
 pub use model::{
     Lock, LockedBase, LockedDebian, LockedPackage, LockedPlugin, Platform, RequestedDebian,
-    RequestedPlugin,
+    RequestedPlugin, Wanted,
 };
+pub use stale::{Stale, stale};

@@ -128,3 +128,14 @@ pub enum RequestedPlugin {
     /// A file, relative to the workspace.
     Path(String),
 }
+
+/// What a workspace asks for: what its lock has to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Bases by name.
+    pub bases: BTreeMap<String, RequestedDebian>,
+    /// Plugins by name.
+    pub plugins: BTreeMap<String, RequestedPlugin>,
+    /// The platform that is built for.
+    pub platform: Platform,
+}

@@ -1,0 +1,289 @@
+//! The file format of `exflow.lock`: JSON, sorted, a package a line.
+//!
+//! The structs here are the wire format and nothing else; they are converted to the model at once.
+
+use crate::{
+    Lock, LockedBase, LockedDebian, LockedPackage, LockedPlugin, Platform, RequestedDebian,
+    RequestedPlugin,
+};
+use exflow_content::RelPath;
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the format that is read and written.
+pub const VERSION: u32 = 1;
+
+/// The largest lock that is read, in bytes. A package takes some 200.
+const MAX_SIZE: usize = 32 << 20;
+
+const INVALID: &str = "exflow::lock::invalid";
+const CONFLICT: &str = "exflow::lock::merge-conflict";
+const NEWER: &str = "exflow::lock::newer-version";
+
+/// Every code that this crate gives.
+pub const CODES: &[&str] = &[INVALID, CONFLICT, NEWER];
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WireLock {
+    version: u32,
+    image_assembly: u32,
+    #[serde(default)]
+    bases: BTreeMap<String, WireBase>,
+    #[serde(default)]
+    plugins: BTreeMap<String, WirePlugin>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireBase {
+    requested: WireRequested,
+    locked: BTreeMap<String, WireDebian>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireRequested {
+    debian: String,
+    slim: bool,
+    packages: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireDebian {
+    snapshot: String,
+    packages: Vec<WirePackage>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WirePackage {
+    name: String,
+    version: String,
+    architecture: String,
+    archive: String,
+    path: String,
+    size: u64,
+    sha256: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WirePlugin {
+    requested: WireSource,
+    locked: WireComponent,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+enum WireSource {
+    Builtin(bool),
+    Path(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireComponent {
+    blake3: String,
+    size: u64,
+}
+
+/// Prints `lock` as the file that is committed.
+///
+/// Everything is sorted and each package has a line of its own, so that a change touches the lines
+/// of what changed, and two branches that change different things merge.
+pub fn print(lock: &Lock) -> String {
+    let mut out = format!(
+        "{{\n  \"version\": {VERSION},\n  \"image-assembly\": {},\n  \"bases\": {{",
+        lock.image_assembly
+    );
+    for (number, (name, base)) in lock.bases.iter().enumerate() {
+        out += separator(number);
+        out += &format!("    {}: {{\n", json(name));
+        let requested = WireRequested {
+            debian: base.requested.suite.clone(),
+            slim: base.requested.slim,
+            packages: base.requested.packages.clone(),
+        };
+        out += &format!("      \"requested\": {},\n      \"locked\": {{", json(&requested));
+        for (number, (platform, debian)) in base.locked.iter().enumerate() {
+            out += separator(number);
+            out += &format!("        {}: {{\n", json(&platform.to_string()));
+            out += &format!("          \"snapshot\": {},\n", json(&debian.snapshot));
+            out += "          \"packages\": [";
+            for (number, package) in debian.packages.iter().enumerate() {
+                out += separator(number);
+                out += &format!("            {}", json(&wire_package(package)));
+            }
+            out += "\n          ]\n        }";
+        }
+        out += "\n      }\n    }";
+    }
+    out += "\n  },\n  \"plugins\": {";
+    for (number, (name, plugin)) in lock.plugins.iter().enumerate() {
+        out += separator(number);
+        let requested = match &plugin.requested {
+            RequestedPlugin::Builtin => WireSource::Builtin(true),
+            RequestedPlugin::Path(path) => WireSource::Path(path.clone()),
+        };
+        let locked = WireComponent { blake3: plugin.blake3.to_string(), size: plugin.size };
+        out += &format!(
+            "    {}: {{\n      \"requested\": {},\n      \"locked\": {}\n    }}",
+            json(name),
+            json(&requested),
+            json(&locked)
+        );
+    }
+    out += "\n  }\n}\n";
+    out
+}
+
+fn separator(number: usize) -> &'static str {
+    if number == 0 { "\n" } else { ",\n" }
+}
+
+/// One line of JSON.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings, numbers and lists become JSON")
+}
+
+fn wire_package(package: &LockedPackage) -> WirePackage {
+    WirePackage {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        architecture: package.architecture.clone(),
+        archive: package.archive.clone(),
+        path: package.path.clone(),
+        size: package.size,
+        sha256: package.sha256.to_string(),
+    }
+}
+
+/// Reads a lock; `source` names it in problems.
+pub fn parse(source: &SourceName, text: &str) -> Result<Lock, Diagnostics> {
+    let invalid = |message: String, site: Option<Site>, label: &str| {
+        let diagnostic = Diagnostic::error(INVALID, message).help(
+            "restore the file from version control, or delete it and run `exflow lock`, which \
+             pins everything anew",
+        );
+        match site {
+            Some(site) => diagnostic.at(&site, label),
+            None => diagnostic,
+        }
+    };
+    if text.len() > MAX_SIZE {
+        let message = format!("`{source}` is larger than {} MiB", MAX_SIZE >> 20);
+        return Err(invalid(message, None, "").into());
+    }
+    if let Some(at) = conflict(text) {
+        let site = Site::new(source, at..at + 7);
+        return Err(Diagnostic::error(CONFLICT, format!("`{source}` has an unresolved merge"))
+            .at(&site, "conflict marker")
+            .help(
+                "take either side of the file, for example by `git checkout --ours exflow.lock`, \
+                 and run `exflow lock`, which adds what is missing and drops what is unused",
+            )
+            .into());
+    }
+    // The version decides how to read the rest, so it is read first.
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let fail = |error: &serde_json::Error| {
+        let at = offset(text, error.line(), error.column());
+        let site = Site::new(source, at..at);
+        let reason = error.to_string();
+        let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
+        Diagnostics::from(invalid(format!("`{source}` is not a lock"), Some(site), &reason))
+    };
+    let Version { version } = serde_json::from_str(text).map_err(|error| fail(&error))?;
+    if version > VERSION {
+        let message = format!("`{source}` has version {version}, and this exflow reads {VERSION}");
+        return Err(Diagnostic::error(NEWER, message)
+            .help("it was written by a newer exflow: update exflow to read it")
+            .into());
+    }
+    let wire: WireLock = serde_json::from_str(text).map_err(|error| fail(&error))?;
+    lower(wire).map_err(|Wrong { value, message }| {
+        let site = text.find(&value).map(|at| Site::new(source, at..at + value.len()));
+        invalid(message, site, "here").into()
+    })
+}
+
+fn conflict(text: &str) -> Option<usize> {
+    ["<<<<<<<", ">>>>>>>"].iter().find_map(|marker| {
+        if text.starts_with(marker) {
+            return Some(0);
+        }
+        text.find(&format!("\n{marker}")).map(|at| at + 1)
+    })
+}
+
+/// The byte offset of a line and column as serde_json counts them: from one, in bytes.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    (start + column.saturating_sub(1)).min(text.len())
+}
+
+/// A value that JSON allows and a lock doesn't.
+struct Wrong {
+    value: String,
+    message: String,
+}
+
+fn lower(wire: WireLock) -> Result<Lock, Wrong> {
+    let mut lock = Lock { image_assembly: wire.image_assembly, ..Lock::default() };
+    for (name, base) in wire.bases {
+        let mut locked = BTreeMap::new();
+        for (platform, debian) in base.locked {
+            let parsed = Platform::parse(&platform).ok_or_else(|| Wrong {
+                message: format!("`{platform}` is not a platform that exflow builds for"),
+                value: platform,
+            })?;
+            locked.insert(parsed, lower_debian(debian)?);
+        }
+        let WireRequested { debian, slim, packages } = base.requested;
+        let requested = RequestedDebian { suite: debian, slim, packages };
+        lock.bases.insert(name, LockedBase { requested, locked });
+    }
+    for (name, plugin) in wire.plugins {
+        let requested = match plugin.requested {
+            WireSource::Builtin(_) => RequestedPlugin::Builtin,
+            WireSource::Path(path) => RequestedPlugin::Path(path),
+        };
+        let WireComponent { blake3, size } = plugin.locked;
+        let blake3 =
+            blake3.parse().map_err(|error| Wrong { message: format!("{error}"), value: blake3 })?;
+        lock.plugins.insert(name, LockedPlugin { requested, blake3, size });
+    }
+    Ok(lock)
+}
+
+fn lower_debian(debian: WireDebian) -> Result<LockedDebian, Wrong> {
+    let mut packages: Vec<LockedPackage> = Vec::with_capacity(debian.packages.len().min(4096));
+    for package in debian.packages {
+        let WirePackage { name, version, architecture, archive, path, size, sha256 } = package;
+        let sha256 =
+            sha256.parse().map_err(|error| Wrong { message: format!("{error}"), value: sha256 })?;
+        // The path becomes part of an address and a file name.
+        if let Err(error) = RelPath::new(&path) {
+            return Err(Wrong { message: error.to_string(), value: path });
+        }
+        if !matches!(&archive[..], "debian" | "debian-security") {
+            let message = format!("`{archive}` is not an archive that exflow knows");
+            return Err(Wrong { message, value: archive });
+        }
+        if packages.last().is_some_and(|last| last.name >= name) {
+            let message = format!("package `{name}` stands twice, or out of order");
+            return Err(Wrong { message, value: name });
+        }
+        packages.push(LockedPackage { name, version, architecture, archive, path, size, sha256 });
+    }
+    Ok(LockedDebian { snapshot: debian.snapshot, packages })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+use super::*;
+use exflow_content::{Digest, Sha256};
+use exflow_diagnostics::{Sources, Style, render};
+use proptest::prelude::*;
+
+fn sample() -> Lock {
+    let package = |name: &str| LockedPackage {
+        name: name.into(),
+        version: "1:2.0-1".into(),
+        architecture: "amd64".into(),
+        archive: "debian".into(),
+        path: format!("pool/main/{name}.deb"),
+        size: 42,
+        sha256: Sha256::of(name.as_bytes()),
+    };
+    let requested =
+        RequestedDebian { suite: "bookworm".into(), slim: true, packages: vec!["b".into()] };
+    let debian = LockedDebian {
+        snapshot: "20261101T000000Z".into(),
+        packages: vec![package("a"), package("b")],
+    };
+    let locked = BTreeMap::from([(Platform::LinuxAmd64, debian)]);
+    Lock {
+        image_assembly: 1,
+        bases: BTreeMap::from([("runner".into(), LockedBase { requested, locked })]),
+        plugins: BTreeMap::from([
+            (
+                "mine".into(),
+                LockedPlugin {
+                    requested: RequestedPlugin::Path("plugins/mine.wasm".into()),
+                    blake3: Digest::of(b"mine"),
+                    size: 7,
+                },
+            ),
+            (
+                "mix-release".into(),
+                LockedPlugin {
+                    requested: RequestedPlugin::Builtin,
+                    blake3: Digest::of(b"mix"),
+                    size: 9,
+                },
+            ),
+        ]),
+    }
+}
+
+fn name() -> SourceName {
+    SourceName::new("exflow.lock")
+}
+
+fn check(text: &str) -> String {
+    let problems = parse(&name(), text).expect_err("it should be refused");
+    let mut sources = Sources::new();
+    sources.insert(name(), text);
+    problems.iter().map(|problem| render(problem, &sources, Style::default())).collect()
+}
+
+#[test]
+fn the_file_is_pinned() {
+    insta::assert_snapshot!(print(&sample()), @r#"
+    {
+      "version": 1,
+      "image-assembly": 1,
+      "bases": {
+        "runner": {
+          "requested": {"debian":"bookworm","slim":true,"packages":["b"]},
+          "locked": {
+            "linux/amd64": {
+              "snapshot": "20261101T000000Z",
+              "packages": [
+                {"name":"a","version":"1:2.0-1","architecture":"amd64","archive":"debian","path":"pool/main/a.deb","size":42,"sha256":"ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"},
+                {"name":"b","version":"1:2.0-1","architecture":"amd64","archive":"debian","path":"pool/main/b.deb","size":42,"sha256":"3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"}
+              ]
+            }
+          }
+        }
+      },
+      "plugins": {
+        "mine": {
+          "requested": {"path":"plugins/mine.wasm"},
+          "locked": {"blake3":"eb3c4771aa8569b685dfdc9abd26efa43b2f0f0686e3fe3d8ea40475c14f3f5b","size":7}
+        },
+        "mix-release": {
+          "requested": {"builtin":true},
+          "locked": {"blake3":"0a224548961e197d4c3a1454ae437ccdb779370236ccf3c0a00e4b7fea9c763a","size":9}
+        }
+      }
+    }
+    "#);
+}
+
+#[test]
+fn parse_is_the_inverse_of_print() {
+    assert_eq!(parse(&name(), &print(&sample())), Ok(sample()));
+    assert_eq!(parse(&name(), &print(&Lock::default())), Ok(Lock::default()));
+}
+
+#[test]
+fn says_where_it_is_not_a_lock() {
+    insta::assert_snapshot!(check("{\n  \"version\": 1,\n  \"bases\": []\n}"));
+    insta::assert_snapshot!(check(&print(&sample()).replace("\"size\":42", "\"sise\":42")));
+}
+
+#[test]
+fn says_that_a_merge_is_unresolved() {
+    let text = print(&sample()).replace("  \"plugins\"", "<<<<<<< HEAD\n=======\n  \"plugins\"");
+    insta::assert_snapshot!(check(&text));
+}
+
+#[test]
+fn refuses_a_newer_version() {
+    let text = print(&sample()).replace("\"version\": 1", "\"version\": 2, \"new\": {}");
+    insta::assert_snapshot!(check(&text));
+}
+
+#[test]
+fn refuses_what_is_no_digest_path_or_platform() {
+    let good = print(&sample());
+    for (from, to) in [
+        ("ca978112", "CA978112"),
+        ("ca978112", ""),
+        ("pool/main/a.deb", "../a.deb"),
+        ("pool/main/a.deb", "/a.deb"),
+        ("linux/amd64", "plan9/mips"),
+        ("\"archive\":\"debian\"", "\"archive\":\"evil\""),
+        ("\"name\":\"b\"", "\"name\":\"a\""),
+    ] {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good, "{from}");
+        let shown = check(&text);
+        assert!(shown.contains(INVALID) && shown.contains("here"), "{from} to {to}: {shown}");
+    }
+}
+
+#[test]
+fn every_cut_is_an_error() {
+    let good = print(&sample());
+    for end in 0..good.trim_end().len() {
+        assert!(parse(&name(), &good[..end]).is_err(), "cut at {end}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn never_panics(text in ".{0,300}") {
+        let _ = parse(&name(), &text);
+    }
+
+    #[test]
+    fn an_altered_byte_is_an_error_or_another_lock(at in 0usize..900, byte in 32u8..127) {
+        let good = print(&sample());
+        let mut bytes = good.clone().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let text = String::from_utf8(bytes).expect("ASCII");
+        // Only white space between values can change and mean the same.
+        if let Ok(lock) = parse(&name(), &text) {
+            let space = |text: &str| text.split_whitespace().collect::<String>();
+            prop_assert!(lock != sample() || space(&text) == space(&good));
+        }
+    }
+}
