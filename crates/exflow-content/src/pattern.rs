@@ -1,6 +1,6 @@
 //! Patterns that pick files out of a folder.
 
-use crate::RelPath;
+use crate::{Entry, RelPath, Tree};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 /// A set of glob patterns over clean relative paths.
@@ -80,6 +80,40 @@ impl PatternSet {
         self.picked.is_match(path) && !self.dropped.is_match(path)
     }
 
+    /// The folders that everything picked is in or below, or is: the part of each pattern before
+    /// its first wildcard. None of them is within another.
+    pub fn roots(&self) -> Vec<RelPath> {
+        let mut roots: Vec<RelPath> = self
+            .patterns
+            .iter()
+            .filter(|pattern| !pattern.starts_with('!'))
+            .map(|pattern| {
+                let literal = |name: &&str| !name.contains(['*', '?', '[', ']', '{', '}', '\\']);
+                let names: Vec<&str> = pattern.split('/').take_while(literal).collect();
+                RelPath::clean(names.join("/")).expect("the names of a pattern are clean")
+            })
+            .collect();
+        roots.sort();
+        roots.dedup_by(|root, before| root.is_within(before));
+        roots
+    }
+
+    /// The files of `tree` that are picked, with the folders above them.
+    ///
+    /// Looks only below [`PatternSet::roots`], so its cost is that of the folders that the
+    /// patterns name, whatever else the tree holds.
+    pub fn pick(&self, tree: &Tree) -> Tree {
+        let mut picked = Tree::new();
+        for root in self.roots() {
+            for (path, entry) in tree.within(&root) {
+                if !matches!(entry, Entry::Folder { .. }) && self.matches(path) {
+                    picked.insert(path.clone(), entry.clone()).expect("files of a tree fit in one");
+                }
+            }
+        }
+        picked
+    }
+
     /// The patterns, as they were written.
     pub fn patterns(&self) -> &[String] {
         &self.patterns
@@ -119,6 +153,17 @@ mod tests {
         check(&["lib", "!lib/private"], "lib/private/a.ex", false);
         check(&["!lib/private", "lib"], "lib/private/a.ex", false);
         check(&["priv/{static,gettext}"], "priv/gettext/de.po", true);
+    }
+
+    #[test]
+    fn roots_are_what_stands_before_the_wildcards() {
+        let set = PatternSet::new(["a/b/*.ex", "a/b/c", "lib/**", "!x/y", "a-b", "mix.{exs,lock}"]);
+        let roots: Vec<_> = set.expect("patterns").roots();
+        assert_eq!(roots, [RelPath::root()]);
+        let set = PatternSet::new(["a/b/*.ex", "a/b/c", "lib/**", "!x/y", "a-b"]);
+        let roots: Vec<_> =
+            set.expect("patterns").roots().iter().map(ToString::to_string).collect();
+        assert_eq!(roots, ["a/b", "a-b", "lib"]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod downloads;
 mod error;
 mod record;
 mod remove;
+mod sources;
 mod store;
 mod temp;
 mod trees;

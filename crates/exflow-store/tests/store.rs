@@ -2,6 +2,7 @@
 
 use exflow_content::{Digest, Entry, Mode, RelPath, STEP_MTIME, Sha256, Tree};
 use exflow_store::{Record, Store, StoreError};
+use ignore as _;
 use proptest as _;
 use rustix as _;
 use std::fs;
@@ -207,4 +208,62 @@ fn a_blob_that_is_given_up_leaves_nothing() {
     };
     assert_eq!(left(&store.root().join("blobs")), 0);
     assert_eq!(left(&store.root().join("tmp")), 1, "only the lock");
+}
+
+fn workspace(folder: &TempDir) -> std::path::PathBuf {
+    let root = folder.path().join("workspace");
+    fs::create_dir_all(root.join("lib")).unwrap();
+    fs::create_dir_all(root.join("_build")).unwrap();
+    fs::create_dir_all(root.join(".git")).unwrap();
+    fs::write(root.join(".gitignore"), "/_build\n").unwrap();
+    fs::write(root.join("_build/x"), "x").unwrap();
+    fs::write(root.join(".git/HEAD"), "x").unwrap();
+    fs::write(root.join("lib/a.ex"), "a").unwrap();
+    root
+}
+
+/// Makes a file look as if it had been left alone for long.
+fn age(file: &Path, seconds: i64) {
+    let time = rustix::fs::Timespec { tv_sec: seconds, tv_nsec: 0 };
+    let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+    rustix::fs::utimensat(rustix::fs::CWD, file, &times, rustix::fs::AtFlags::empty()).unwrap();
+}
+
+#[test]
+fn sources_leave_out_what_git_leaves_out() {
+    let (folder, store) = store();
+    let tree = store.sources(&workspace(&folder)).unwrap();
+    let files: Vec<_> = tree.entries().map(|(at, _)| at.to_string()).collect();
+    assert_eq!(files, [".gitignore", "lib", "lib/a.ex"]);
+}
+
+#[test]
+fn a_changed_source_is_read_again() {
+    let (folder, store) = store();
+    let root = workspace(&folder);
+    let file = root.join("lib/a.ex");
+    age(&file, 1_000_000_000);
+    let first = store.sources(&root).unwrap();
+    assert_eq!(store.sources(&root).unwrap(), first);
+    // Same length and same modification time: only the inode's change time tells.
+    fs::write(&file, "b").unwrap();
+    age(&file, 1_000_000_000);
+    let second = store.sources(&root).unwrap();
+    assert_ne!(second, first);
+    fs::write(&file, "c").unwrap();
+    assert_ne!(store.sources(&root).unwrap(), second);
+}
+
+#[test]
+fn a_source_that_changes_under_a_build_is_an_error() {
+    let (folder, store) = store();
+    let root = workspace(&folder);
+    let tree = store.sources(&root).unwrap();
+    fs::write(root.join("lib/a.ex"), "other").unwrap();
+    let error = store.keep_sources(&root, &tree).unwrap_err();
+    assert!(error.to_string().contains("lib/a.ex"), "{error}");
+    let tree = store.sources(&root).unwrap();
+    store.keep_sources(&root, &tree).unwrap();
+    let digest = store.put_tree(&tree).unwrap();
+    assert_eq!(fs::read(store.checkout(&digest).unwrap().join("lib/a.ex")).unwrap(), b"other");
 }
