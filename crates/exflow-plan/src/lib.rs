@@ -1,7 +1,28 @@
 //! Turns a locked workspace into a graph of steps, each with a key.
+//!
+//! Planning is a pure function: it reads no file, clock, environment variable or network. All of
+//! that has happened before (indexing sources, asking plugins) or comes later (execution).
+//!
+//! # What is in a key
+//! | of a step | in its key? | as what |
+//! |---|---|---|
+//! | base, inputs | yes | digests of their trees, so that a step whose inputs came out identical is not run again, even where the steps before it were |
+//! | where inputs are laid | yes | path |
+//! | arguments, environment, working folder, outputs | yes | as they are |
+//! | platform | through the base | a base is for one platform |
+//! | its name, its place in the manifest | no | they only matter to people |
+//! | time limit, mirrors | no | they change when a result arrives, not what it is |
+//! | executor, machine, user, time | no | they must not matter, and tests compare them |
 
+mod change;
 mod command;
+mod graph;
 mod proposal;
 
+pub use change::{Change, changes};
 pub use command::{Command, Mount};
+pub use graph::{
+    Action, ImageSettings, MountSource, Output, Plan, PlannedBase, PlannedImage, PlannedMount,
+    PlannedRun, Step, StepId,
+};
 pub use proposal::{Proposal, ProposedImage, ProposedLayer, ProposedStep, ProposedUse};

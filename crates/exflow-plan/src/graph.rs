@@ -1,0 +1,240 @@
+//! The plan: a graph of steps, and the images made of what comes out of them.
+
+use crate::{Command, Mount};
+use exflow_content::{Digest, Encoder, PatternSet, RelPath, Tree};
+use exflow_diagnostics::Site;
+use exflow_lock::{LockedDebian, Platform};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that has to be done, each step after those that it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// The steps. A [`StepId`] is an index in this list, and is greater than those that it needs.
+    pub steps: Vec<Step>,
+    /// The images, by project.
+    pub images: Vec<PlannedImage>,
+}
+
+/// The index of a step in its plan.
+pub type StepId = usize;
+
+/// One node of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Its name in the workspace: `base:builder`, `shop:release`.
+    pub name: String,
+    /// What is done.
+    pub action: Action,
+    /// Where the manifest asks for it. Beside the step: never in its key.
+    pub site: Option<Site>,
+    /// How long it may take. Beside the step: never in its key.
+    pub time_limit: Duration,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Fetches the packages of a base and lays them out.
+    Base(PlannedBase),
+    /// Runs a command.
+    Run(PlannedRun),
+}
+
+/// A base to be laid out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedBase {
+    /// Its name in the manifest.
+    pub name: String,
+    /// Its packages.
+    pub debian: Arc<LockedDebian>,
+    /// Whether it is slim.
+    pub slim: bool,
+    /// What it is for.
+    pub platform: Platform,
+    /// The mirror that the manifest names. Beside the step: the content is the identity.
+    pub mirror: Option<String>,
+}
+
+/// A command whose inputs may still have to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedRun {
+    /// The base that it runs in.
+    pub base: StepId,
+    /// What is laid over the base, in this order.
+    pub mounts: Vec<PlannedMount>,
+    /// As in [`Command`].
+    pub argv: Vec<String>,
+    /// As in [`Command`].
+    pub env: BTreeMap<String, String>,
+    /// As in [`Command`].
+    pub workdir: RelPath,
+    /// As in [`Command`].
+    pub outputs: Vec<RelPath>,
+}
+
+/// An input of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedMount {
+    /// Where it is laid.
+    pub at: RelPath,
+    /// What it is.
+    pub source: MountSource,
+}
+
+/// Where an input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// Files of the workspace.
+    Sources(Arc<Tree>),
+    /// What an earlier step made.
+    Output(Output),
+}
+
+/// One of the outputs of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Output {
+    /// Which step.
+    pub step: StepId,
+    /// Which of its outputs, in their order.
+    pub index: usize,
+}
+
+impl Step {
+    /// The steps whose outputs this one needs.
+    pub fn needs(&self) -> Vec<StepId> {
+        let Action::Run(run) = &self.action else { return Vec::new() };
+        let mut needs = vec![run.base];
+        needs.extend(run.mounts.iter().filter_map(|mount| match mount.source {
+            MountSource::Output(output) => Some(output.step),
+            MountSource::Sources(_) => None,
+        }));
+        needs.sort_unstable();
+        needs.dedup();
+        needs
+    }
+}
+
+impl PlannedRun {
+    /// The command, once the outputs that it needs are known.
+    pub fn command(&self, known: impl Fn(Output) -> Digest) -> Command {
+        let tree = |source: &MountSource| match source {
+            MountSource::Sources(tree) => tree.digest(),
+            MountSource::Output(output) => known(*output),
+        };
+        Command {
+            base: known(Output { step: self.base, index: 0 }),
+            mounts: self
+                .mounts
+                .iter()
+                .map(|mount| Mount { at: mount.at.clone(), tree: tree(&mount.source) })
+                .collect(),
+            argv: self.argv.clone(),
+            env: self.env.clone(),
+            workdir: self.workdir.clone(),
+            outputs: self.outputs.clone(),
+        }
+    }
+}
+
+/// The image of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedImage {
+    /// Which project.
+    pub project: String,
+    /// What it stands on.
+    pub base: StepId,
+    /// The release.
+    pub release: Output,
+    /// How it is packed.
+    pub settings: ImageSettings,
+    /// Where the manifest asks for it. Beside the image: never in its key.
+    pub site: Option<Site>,
+}
+
+/// How an image is packed, and how its container starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSettings {
+    /// What it is for.
+    pub platform: Platform,
+    /// The version of the image assembly that it was locked with.
+    pub assembly: u32,
+    /// Where the release is, relative to the root.
+    pub at: RelPath,
+    /// How the release is cut into layers: names, and what is in them. See
+    /// [`ProposedImage::layers`](crate::ProposedImage::layers).
+    pub layers: Vec<(String, PatternSet)>,
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+    /// The working folder, relative to the root.
+    pub workdir: RelPath,
+    /// The program that every command starts with.
+    pub entrypoint: Vec<String>,
+    /// Its arguments.
+    pub command: Vec<String>,
+    /// The user, by name or number, as the manifest says.
+    pub user: Option<String>,
+    /// Ports that it listens on: `4001/tcp`.
+    pub ports: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ImageSettings {
+    /// The key of an image: the digest of everything that can affect its bytes.
+    ///
+    /// # Encoding
+    /// Tag `exflow image 1`; digests of the base's tree and the release's; platform; assembly; the
+    /// fields of this struct in their order, each list, pair and text as the canonical encoding
+    /// has them.
+    pub fn key(&self, base: &Digest, release: &Digest) -> Digest {
+        let texts = |encoder: &mut Encoder, texts: &[String]| {
+            encoder.list(texts.iter(), |encoder, text| {
+                encoder.text(text);
+            });
+        };
+        let pairs = |encoder: &mut Encoder, pairs: &BTreeMap<String, String>| {
+            encoder.list(pairs.iter(), |encoder, (name, value)| {
+                encoder.text(name).text(value);
+            });
+        };
+        let mut encoder = Encoder::new("exflow image 1");
+        encoder.digest(base).digest(release);
+        encoder.text(&self.platform.to_string()).number(self.assembly.into());
+        encoder.bytes(self.at.as_bytes());
+        encoder.list(self.layers.iter(), |encoder, (name, files)| {
+            encoder.text(name);
+            texts(encoder, files.patterns());
+        });
+        pairs(&mut encoder, &self.env);
+        encoder.bytes(self.workdir.as_bytes());
+        texts(&mut encoder, &self.entrypoint);
+        texts(&mut encoder, &self.command);
+        encoder.optional(self.user.as_ref(), |encoder, user| {
+            encoder.text(user);
+        });
+        texts(&mut encoder, &self.ports);
+        pairs(&mut encoder, &self.labels);
+        encoder.digest_of()
+    }
+}
+
+impl Plan {
+    /// The steps that `wanted` need, themselves included, in order.
+    pub fn closure(&self, wanted: impl IntoIterator<Item = StepId>) -> Vec<StepId> {
+        let mut needed = vec![false; self.steps.len()];
+        for step in wanted {
+            needed[step] = true;
+        }
+        // Steps stand after what they need, so one pass from the end is enough.
+        for step in (0..self.steps.len()).rev() {
+            if needed[step] {
+                for need in self.steps[step].needs() {
+                    needed[need] = true;
+                }
+            }
+        }
+        (0..self.steps.len()).filter(|step| needed[*step]).collect()
+    }
+}
