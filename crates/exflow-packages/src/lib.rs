@@ -1,1 +1,6 @@
-//! TBD
+//! Debian packages: indexes, solving, archives, and bases made of them.
+//!
+//! Nothing here reads a file or the network: what was fetched comes in as bytes or readers, and
+//! what comes out is values. `exflow-fetch` does the fetching.
+
+pub mod debian;

@@ -1,0 +1,214 @@
+use super::*;
+use exflow_content::Sha256;
+use proptest::prelude::*;
+use std::cell::RefCell;
+
+type Blobs = RefCell<BTreeMap<Digest, Vec<u8>>>;
+
+/// `files` are paths with contents; a content that begins with `->` is a link.
+fn package(
+    blobs: &Blobs,
+    name: &str,
+    files: &[(&str, &str)],
+    control: &[(&str, &str)],
+) -> UnpackedPackage {
+    let mut tree = Tree::new();
+    for (at, content) in files {
+        let entry = match content.strip_prefix("->") {
+            Some(target) => Entry::Symlink { target: target.as_bytes().into() },
+            None => {
+                let blob = Digest::of(content.as_bytes());
+                blobs.borrow_mut().insert(blob, content.as_bytes().to_vec());
+                Entry::File { mode: Mode::FILE, blob, size: content.len() as u64 }
+            }
+        };
+        tree.insert(path(at), entry).unwrap();
+    }
+    let mut fields = format!("Package: {name}\nVersion: 1\n");
+    let mut scripts = BTreeMap::new();
+    for (field, value) in control {
+        if field.starts_with(char::is_uppercase) {
+            fields += &format!("{field}: {value}\n");
+        } else {
+            scripts.insert((*field).to_owned(), value.as_bytes().to_vec());
+        }
+    }
+    UnpackedPackage {
+        locked: LockedPackage {
+            name: name.into(),
+            version: "1".into(),
+            architecture: "amd64".into(),
+            archive: "debian".into(),
+            path: format!("pool/{name}.deb"),
+            size: 1,
+            sha256: Sha256::of(name.as_bytes()),
+        },
+        control: Control { fields, files: scripts },
+        tree,
+    }
+}
+
+fn lay_out(
+    blobs: &Blobs,
+    packages: Vec<UnpackedPackage>,
+    slim: bool,
+) -> Result<Assembled, BaseError> {
+    let read = |digest: &Digest| blobs.borrow().get(digest).cloned();
+    assemble(packages, slim, &Platform::LinuxAmd64, &read)
+}
+
+fn text(blobs: &Blobs, base: &Assembled, at: &str) -> Option<String> {
+    let at = base.tree.resolve(&path(at))?;
+    let Some(Entry::File { blob, .. }) = base.tree.get(&at) else { return None };
+    let made = base.new_blobs.iter().find(|content| Digest::of(content) == *blob).cloned();
+    let content = made.or_else(|| blobs.borrow().get(blob).cloned())?;
+    Some(String::from_utf8(content).unwrap())
+}
+
+#[test]
+fn bin_and_lib_are_links_into_usr() {
+    let blobs = Blobs::default();
+    let dash = package(&blobs, "dash", &[("bin/dash", "d"), ("bin/sh", "->dash")], &[]);
+    let libc =
+        package(&blobs, "libc6", &[("lib64/ld.so", "->/lib/x/ld.so"), ("lib/x/ld.so", "l")], &[]);
+    let base = lay_out(&blobs, vec![dash, libc], false).unwrap();
+    assert_eq!(text(&blobs, &base, "bin/sh").as_deref(), Some("d"));
+    assert_eq!(text(&blobs, &base, "usr/bin/sh").as_deref(), Some("d"));
+    assert_eq!(text(&blobs, &base, "lib64/ld.so").as_deref(), Some("l"));
+    assert!(matches!(base.tree.get(&path("bin")), Some(Entry::Symlink { .. })));
+}
+
+#[test]
+fn alternatives_lead_to_the_highest_priority() {
+    let blobs = Blobs::default();
+    let script = |path: &str, priority: &str| {
+        format!(
+            "update-alternatives --install /usr/bin/awk awk {path} {priority} --slave /usr/bin/nawk nawk {path}\n"
+        )
+    };
+    let mawk = package(
+        &blobs,
+        "mawk",
+        &[("usr/bin/mawk", "m")],
+        &[("postinst", &script("/usr/bin/mawk", "5"))],
+    );
+    let gawk = package(
+        &blobs,
+        "gawk",
+        &[("usr/bin/gawk", "g")],
+        &[("postinst", &script("/usr/bin/gawk", "10"))],
+    );
+    let base = lay_out(&blobs, vec![mawk.clone(), gawk], false).unwrap();
+    assert_eq!(text(&blobs, &base, "usr/bin/awk").as_deref(), Some("g"));
+    let base = lay_out(&blobs, vec![mawk], true).unwrap();
+    assert_eq!(text(&blobs, &base, "bin/nawk").as_deref(), Some("m"));
+    assert_eq!(text(&blobs, &base, "etc/alternatives/awk").as_deref(), Some("m"));
+}
+
+#[test]
+fn users_and_certificates() {
+    let blobs = Blobs::default();
+    let passwd = package(
+        &blobs,
+        "base-passwd",
+        &[("usr/share/base-passwd/passwd.master", "root:*:0:0::/root:/bin/bash\n")],
+        &[],
+    );
+    let certificates = package(
+        &blobs,
+        "ca-certificates",
+        &[("usr/share/ca-certificates/b.crt", "B"), ("usr/share/ca-certificates/a.crt", "A\n")],
+        &[],
+    );
+    let base = lay_out(&blobs, vec![certificates, passwd], false).unwrap();
+    assert_eq!(text(&blobs, &base, "etc/passwd").as_deref(), Some("root:*:0:0::/root:/bin/bash\n"));
+    assert_eq!(text(&blobs, &base, "etc/ssl/certs/ca-certificates.crt").as_deref(), Some("A\nB\n"));
+    let base = lay_out(&blobs, Vec::new(), true).unwrap();
+    assert!(text(&blobs, &base, "etc/passwd").unwrap().contains("nobody"));
+}
+
+#[test]
+fn a_slim_base_has_no_documentation() {
+    let blobs = Blobs::default();
+    let files = [
+        ("usr/share/doc/aa/copyright", "c"),
+        ("usr/share/doc/aa/changelog.gz", "x"),
+        ("usr/share/man/man1/aa.1.gz", "x"),
+        ("usr/share/locale/de/LC_MESSAGES/aa.mo", "x"),
+        ("usr/lib/x86_64-linux-gnu/gconv/UTF-7.so", "x"),
+        ("usr/lib/locale/C.utf8/LC_CTYPE", "k"),
+        ("usr/lib/x86_64-linux-gnu/libaa.so", "k"),
+    ];
+    let aa = package(&blobs, "aa", &files, &[]);
+    let count = |slim| {
+        let base = lay_out(&blobs, vec![aa.clone()], slim).unwrap();
+        files.iter().filter(|(at, _)| base.tree.get(&path(at)).is_some()).count()
+    };
+    assert_eq!(count(true), 3);
+    assert_eq!(count(false), files.len());
+}
+
+#[test]
+fn dpkg_knows_what_is_installed() {
+    let blobs = Blobs::default();
+    let aa = package(
+        &blobs,
+        "aa",
+        &[("usr/lib/a", "x")],
+        &[("Multi-Arch", "same"), ("md5sums", "0  usr/lib/a\n")],
+    );
+    let base = lay_out(&blobs, vec![aa], true).unwrap();
+    let status = text(&blobs, &base, "var/lib/dpkg/status").unwrap();
+    assert_eq!(
+        status,
+        "Package: aa\nStatus: install ok installed\nVersion: 1\nMulti-Arch: same\n\n"
+    );
+    assert!(text(&blobs, &base, "var/lib/dpkg/info/aa:amd64.md5sums").is_some());
+    assert!(text(&blobs, &base, "usr/lib/os-release").unwrap().contains("ID=debian"));
+}
+
+#[test]
+fn packages_that_overlap() {
+    let blobs = Blobs::default();
+    let aa = package(&blobs, "aa", &[("usr/x", "1")], &[]);
+    let same = package(&blobs, "bb", &[("usr/x", "1")], &[]);
+    let other = package(&blobs, "bb", &[("usr/x", "2")], &[]);
+    let replacing = package(&blobs, "bb", &[("usr/x", "2")], &[("Replaces", "aa (<< 2)")]);
+    assert!(lay_out(&blobs, vec![aa.clone(), same], false).is_ok());
+    let error = lay_out(&blobs, vec![aa.clone(), other], false).unwrap_err();
+    assert_eq!(error.to_string(), "packages `aa` and `bb` both have `/usr/x`");
+    let base = lay_out(&blobs, vec![aa, replacing], false).unwrap();
+    assert_eq!(text(&blobs, &base, "usr/x").as_deref(), Some("2"));
+    let file = package(&blobs, "cc", &[("usr/d", "1")], &[]);
+    let below = package(&blobs, "dd", &[("usr/d/e", "1")], &[]);
+    assert!(matches!(lay_out(&blobs, vec![file, below], false), Err(BaseError::Path { .. })));
+}
+
+#[test]
+fn the_key_is_pinned() {
+    let blobs = Blobs::default();
+    let debian = LockedDebian {
+        snapshot: "20260101T000000Z".into(),
+        packages: vec![package(&blobs, "aa", &[], &[]).locked],
+    };
+    let key = base_key(&debian, true, &Platform::LinuxAmd64);
+    assert_eq!(key.to_string(), "002e3c0f56257a86d8b36c40de84a0e12482400d13b17089690315ca4202c7f1");
+    assert_ne!(key, base_key(&debian, false, &Platform::LinuxAmd64));
+    assert_ne!(key, base_key(&debian, true, &Platform::LinuxArm64));
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_packages_does_not_matter(order in Just([0usize, 1, 2, 3]).prop_shuffle()) {
+        let blobs = Blobs::default();
+        let packages = [
+            package(&blobs, "aa", &[("bin/a", "1"), ("usr/share/x/y", "2")], &[]),
+            package(&blobs, "bb", &[("usr/bin/b", "->../../bin/a"), ("etc/b", "3")], &[]),
+            package(&blobs, "cc", &[("usr/share/x/y", "4")], &[("Replaces", "aa")]),
+            package(&blobs, "dd", &[("lib/d", "5")], &[("postinst", "update-alternatives --install /usr/bin/q q /usr/bin/a 1\n")]),
+        ];
+        let expected = lay_out(&blobs, packages.to_vec(), false).unwrap();
+        let shuffled = order.iter().map(|at| packages[*at].clone()).collect();
+        prop_assert_eq!(lay_out(&blobs, shuffled, false).unwrap(), expected);
+    }
+}

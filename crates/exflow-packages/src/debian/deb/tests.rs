@@ -1,0 +1,200 @@
+use super::*;
+use proptest::prelude::*;
+use std::io::Write;
+
+/// One entry of a tar archive, its path and link written as they are.
+fn entry(path: &[u8], kind: tar::EntryType, link: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_ustar();
+    header.as_old_mut().name[..path.len()].copy_from_slice(path);
+    header.as_old_mut().linkname[..link.len()].copy_from_slice(link);
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(content.len() as u64);
+    header.set_cksum();
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend_from_slice(content);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+fn file(path: &str, content: &str) -> Vec<u8> {
+    entry(path.as_bytes(), tar::EntryType::Regular, b"", content.as_bytes())
+}
+
+fn tar_of(entries: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = entries.concat();
+    bytes.resize(bytes.len() + 1024, 0);
+    bytes
+}
+
+fn gz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn deb_of(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = ar::Builder::new(Vec::new());
+    for (name, content) in members {
+        let header = ar::Header::new(name.as_bytes().to_vec(), content.len() as u64);
+        builder.append(&header, &content[..]).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn deb(data: &[Vec<u8>]) -> Vec<u8> {
+    deb_of(&[
+        ("debian-binary", b"2.0\n".to_vec()),
+        (
+            "control.tar.gz",
+            gz(&tar_of(&[file("./control", "Package: aa\n"), file("./postinst", "x")])),
+        ),
+        ("data.tar.gz", gz(&tar_of(data))),
+    ])
+}
+
+fn read_within(bytes: &[u8], limits: &Limits) -> Result<Deb, DebError> {
+    read_deb(bytes, limits, &mut |_, content| {
+        let mut kept = Vec::new();
+        content.read_to_end(&mut kept)?;
+        Ok((Digest::of(&kept), kept.len() as u64))
+    })
+}
+
+fn read(bytes: &[u8]) -> Result<Deb, DebError> {
+    read_within(bytes, &Limits::default())
+}
+
+#[test]
+fn files_links_and_control() {
+    let found = read(&deb(&[
+        entry(b"./", tar::EntryType::Directory, b"", b""),
+        entry(b"./usr/", tar::EntryType::Directory, b"", b""),
+        file("./usr/a", "content"),
+        entry(b"./usr/b", tar::EntryType::Link, b"./usr/a", b""),
+        entry(b"./usr/c", tar::EntryType::Symlink, b"/anywhere/../x", b""),
+    ]))
+    .unwrap();
+    assert_eq!(found.control.field("package").as_deref(), Some("aa"));
+    assert_eq!(found.control.files["postinst"], b"x");
+    let at = |text: &str| found.tree.get(&RelPath::new(text).unwrap());
+    assert!(at("usr/a").is_some());
+    assert_eq!(at("usr/a"), at("usr/b"));
+    assert_eq!(found.tree.len(), 4);
+}
+
+#[test]
+fn hostile_paths_are_refused() {
+    let symlink =
+        |path: &str, to: &str| entry(path.as_bytes(), tar::EntryType::Symlink, to.as_bytes(), b"");
+    let hardlink =
+        |path: &str, to: &str| entry(path.as_bytes(), tar::EntryType::Link, to.as_bytes(), b"");
+    for data in [
+        vec![file("../x", "")],
+        vec![file("./a/../../x", "")],
+        vec![file("/etc/passwd", "")],
+        vec![symlink("./a", "/etc"), file("./a/passwd", "")],
+        vec![symlink("./a", ".."), file("./a/x", "")],
+        vec![file("./a", ""), file("./a/b", "")],
+        vec![hardlink("./a", "/etc/shadow")],
+        vec![hardlink("./a", "../x")],
+        vec![symlink("./s", "/etc/shadow"), hardlink("./a", "./s")],
+        vec![hardlink("./a", "./missing")],
+        vec![entry(b"./dev", tar::EntryType::Char, b"", b"")],
+        vec![entry(b"./dev", tar::EntryType::Block, b"", b"")],
+        vec![entry(b"./dev", tar::EntryType::Fifo, b"", b"")],
+        vec![symlink("./a", "")],
+    ] {
+        let error = read(&deb(&data)).expect_err("hostile");
+        assert!(
+            matches!(
+                error,
+                DebError::Path(_)
+                    | DebError::Tree(_)
+                    | DebError::HardLink(..)
+                    | DebError::Kind(_)
+                    | DebError::Format(_)
+            ),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_a_package_is_refused() {
+    let control = || gz(&tar_of(&[file("./control", "Package: aa\n")]));
+    let data = || gz(&tar_of(&[]));
+    let version = || b"2.0\n".to_vec();
+    for members in [
+        vec![],
+        vec![("control.tar.gz", control())],
+        vec![("debian-binary", b"9.0\n".to_vec()), ("control.tar.gz", control())],
+        vec![("debian-binary", version()), ("data.tar.gz", data())],
+        vec![("debian-binary", version()), ("control.tar.gz", control())],
+        vec![("debian-binary", version()), ("control.tar.gz", data()), ("data.tar.gz", data())],
+        vec![("debian-binary", version()), ("control.tar.zst", control()), ("data.tar.gz", data())],
+        vec![
+            ("debian-binary", version()),
+            ("control.tar.gz", gz(&tar_of(&[file("./control", "no")]))),
+            ("data.tar.gz", data()),
+        ],
+        vec![
+            ("debian-binary", version()),
+            ("control.tar.gz", control()),
+            ("data.tar.gz", b"junk".to_vec()),
+        ],
+    ] {
+        assert!(
+            read(&deb_of(&members)).is_err(),
+            "{:?}",
+            members.iter().map(|m| m.0).collect::<Vec<_>>()
+        );
+    }
+    assert!(read(b"not an archive").is_err());
+}
+
+#[test]
+fn a_package_that_is_cut_short_is_refused() {
+    let whole = deb(&[file("./a", &"x".repeat(3000))]);
+    for end in 0..whole.len() - 1 {
+        assert!(read(&whole[..end]).is_err(), "cut at {end} of {}", whole.len());
+    }
+}
+
+#[test]
+fn limits_hold() {
+    let large = deb(&[file("./a", &"x".repeat(100_000))]);
+    let limits = Limits { unpacked: 99_999, ..Limits::default() };
+    assert!(matches!(read_within(&large, &limits), Err(DebError::TooLarge(_))));
+    let limits = Limits { unpacked: 100_000, ..Limits::default() };
+    assert!(read_within(&large, &limits).is_ok());
+    let many: Vec<_> = (0..20).map(|number| file(&format!("./{number}"), "")).collect();
+    let limits = Limits { entries: 19, ..Limits::default() };
+    assert!(matches!(read_within(&deb(&many), &limits), Err(DebError::TooLarge(_))));
+}
+
+/// A long name is read into memory before anything about its file is known.
+#[test]
+fn a_name_without_end_is_refused() {
+    let name = vec![b'x'; 3 << 20];
+    let long = entry(b"././@LongLink", tar::EntryType::GNULongName, b"", &name);
+    let error = read(&deb(&[long, file("./a", "")])).expect_err("hostile");
+    assert!(matches!(&error, DebError::Read(_)), "{error:?}");
+    let name = [b"./".as_slice(), &vec![b'x'; 300], b"\0"].concat();
+    let long = entry(b"././@LongLink", tar::EntryType::GNULongName, b"", &name);
+    assert!(read(&deb(&[long, file("./a", "")])).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn an_altered_byte_never_panics(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut bytes = deb_of(&[
+            ("debian-binary", b"2.0\n".to_vec()),
+            ("control.tar", tar_of(&[file("./control", "Package: aa\n")])),
+            ("data.tar", tar_of(&[file("./a", "x"), file("./b", "y")])),
+        ]);
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let _ = read(&bytes);
+    }
+}

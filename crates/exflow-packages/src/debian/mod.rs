@@ -1,0 +1,20 @@
+//! Debian's formats, as its Policy Manual and the manual pages of dpkg and apt describe them.
+
+mod alternatives;
+mod base;
+mod catalog;
+mod control;
+mod deb;
+mod relation;
+mod release;
+mod resolve;
+mod version;
+
+pub use base::{Assembled, BaseError, SLIM_DROPS, UnpackedPackage, assemble, base_key};
+pub use catalog::{Catalog, CatalogError, Package};
+pub use control::{ControlError, Paragraph, Paragraphs};
+pub use deb::{Control, Deb, DebError, Limits, read_deb};
+pub use relation::{Alternative, Constraint, Relation, parse_relations};
+pub use release::{IndexFile, Release, ReleaseError};
+pub use resolve::{CODES, SLIM_SKIPS, Unsolvable, diagnose, resolve};
+pub use version::compare_versions;

@@ -1,0 +1,113 @@
+use super::*;
+use exflow_content::Sha256;
+
+/// `index` has a line for each package: `name version; Field: value; …`.
+fn catalog(index: &str) -> Catalog {
+    let mut text = String::new();
+    for line in index.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let mut parts = line.split(';').map(str::trim);
+        let (name, version) =
+            parts.next().and_then(|head| head.split_once(' ')).expect("name and version");
+        text += &format!(
+            "Package: {name}\nVersion: {version}\nArchitecture: amd64\n\
+             Filename: pool/{name}_{version}.deb\nSize: 1\nSHA256: {}\n",
+            Sha256::of(line.as_bytes())
+        );
+        for field in parts {
+            text += &format!("{field}\n");
+        }
+        text += "\n";
+    }
+    let mut catalog = Catalog::new();
+    catalog.add("debian", "20260101T000000Z", text.as_bytes()).expect("an index");
+    catalog
+}
+
+fn request(packages: &str, slim: bool) -> RequestedDebian {
+    RequestedDebian {
+        suite: "bookworm".into(),
+        slim,
+        packages: packages.split(' ').map(str::to_owned).collect(),
+    }
+}
+
+fn check_with(index: &str, packages: &str, slim: bool, expected: &str) {
+    let found = resolve(&request(packages, slim), &catalog(index)).expect("solvable");
+    let found: Vec<_> =
+        found.packages.iter().map(|p| format!("{} {}", p.name, p.version)).collect();
+    assert_eq!(found.join(", "), expected, "{packages} of {index}");
+}
+
+fn check(index: &str, packages: &str, expected: &str) {
+    check_with(index, packages, true, expected);
+}
+
+fn problem(index: &str, packages: &str) -> String {
+    let problem = resolve(&request(packages, true), &catalog(index)).expect_err("unsolvable");
+    let shown = diagnose(&problem, "bookworm", |_| None);
+    let shown: Vec<_> = shown
+        .iter()
+        .map(|d| format!("{}: {}\nhelp: {}", d.code, d.message, d.help.as_deref().unwrap_or("")))
+        .collect();
+    shown.join("\n")
+}
+
+#[test]
+fn takes_the_newest_that_fits() {
+    check("aa 1\naa 2~rc\naa 2\nbb 1; Depends: aa", "bb", "aa 2, bb 1");
+    check("aa 1\naa 2\nbb 1; Depends: aa (<< 2)", "bb", "aa 1, bb 1");
+    check("aa 1\naa 2; Depends: cc\nbb 1; Depends: aa", "bb", "aa 1, bb 1");
+}
+
+#[test]
+fn takes_the_first_alternative() {
+    check("aa 1\nbb 1\ncc 1; Depends: bb | aa", "cc", "bb 1, cc 1");
+    check("aa 1\ncc 1; Depends: bb | aa", "cc", "aa 1, cc 1");
+}
+
+#[test]
+fn virtual_packages() {
+    let index = "mawk 1; Provides: awk; Priority: required\noriginal-awk 1; Provides: awk\n\
+                 gawk 1; Provides: awk; Priority: optional\nxx 1; Depends: awk";
+    check(index, "xx", "mawk 1, xx 1");
+    check(index, "xx gawk", "gawk 1, xx 1");
+    check("pp 1; Provides: vv (= 2)\nxx 1; Depends: vv (>= 2)", "xx", "pp 1, xx 1");
+    assert!(problem("pp 1; Provides: vv\nxx 1; Depends: vv (>= 2)", "xx").contains("vv"));
+}
+
+#[test]
+fn conflicts_rule_versions_out() {
+    check("aa 1; Breaks: bb (<< 2)\nbb 1\nbb 2", "aa bb", "aa 1, bb 2");
+    let index = "aa 1; Conflicts: vv; Provides: vv\nbb 1; Provides: vv";
+    check(index, "aa", "aa 1");
+    assert!(problem(index, "aa bb").contains("unsolvable"));
+}
+
+#[test]
+fn cycles_are_no_problem() {
+    check("aa 1; Depends: bb\nbb 1; Depends: aa", "aa", "aa 1, bb 1");
+}
+
+#[test]
+fn a_full_base_has_what_is_essential() {
+    let index = "sh 1; Essential: yes\nbb 1; Depends: debconf | debconf-2.0\ndebconf 1";
+    check_with(index, "bb", false, "bb 1, debconf 1, sh 1");
+    check_with(index, "bb", true, "bb 1");
+    check_with(index, "bb debconf", true, "bb 1, debconf 1");
+}
+
+#[test]
+fn an_unknown_package_has_a_suggestion() {
+    insta::assert_snapshot!(problem("elixir 1\nerlang 1", "elxir nonsense"), @"
+    exflow::packages::unknown-package: `bookworm` has no package `elxir`
+    help: did you mean `elixir`?
+    exflow::packages::unknown-package: `bookworm` has no package `nonsense`
+    help: packages are named as in `apt-get install`; names may differ from one suite to the next
+    ");
+}
+
+#[test]
+fn a_conflict_is_explained() {
+    insta::assert_snapshot!(problem("aa 1; Depends: bb (>= 2)\nbb 1", "aa"));
+    insta::assert_snapshot!(problem("aa 1; Conflicts: bb\nbb 1", "aa bb"));
+}
