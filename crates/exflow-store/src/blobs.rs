@@ -6,7 +6,7 @@
 
 use crate::error::Context;
 use crate::{Store, StoreError};
-use exflow_content::{Digest, Entry, Hasher, Mode, STEP_MTIME};
+use exflow_content::{Digest, Entry, Hasher, Mode, STEP_MTIME, Tree};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -57,6 +57,14 @@ impl Store {
         self.readable_variants(digest)
             .iter()
             .any(|path| fs::metadata(path).is_ok_and(|found| found.len() == size))
+    }
+
+    /// Whether every blob of `tree` is there.
+    pub fn has_blobs(&self, tree: &Tree) -> bool {
+        tree.entries().all(|(_, entry)| match entry {
+            Entry::File { blob, size, .. } => self.has_blob(blob, *size),
+            _ => true,
+        })
     }
 
     /// Opens a blob to read it.

@@ -81,8 +81,8 @@ impl Release {
     }
 }
 
-/// A time as the snapshot archive writes it.
-fn snapshot_stamp(time: u64) -> String {
+/// A time, in seconds of Unix time, as the snapshot archive writes it: `20261101T120000Z`.
+pub fn snapshot_stamp(time: u64) -> String {
     let (days, rest) = (time / 86_400, time % 86_400);
     // The civil calendar from a count of days, by the algorithm in Howard Hinnant's
     // "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.

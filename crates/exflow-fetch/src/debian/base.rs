@@ -1,0 +1,228 @@
+//! A base from its locked packages.
+
+use super::Mirrors;
+use crate::{Client, FetchError, Progress, Wanted};
+use exflow_content::{DecodeError, Decoder, Digest, Encoder, Sha256};
+use exflow_lock::{LockedDebian, LockedPackage, Platform};
+use exflow_packages::debian::{Control, DebError, Limits, UnpackedPackage, assemble, read_deb};
+use exflow_store::{Record, Store, StoreError};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::num::NonZeroUsize;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// How many downloads are under way at a time.
+const CONNECTIONS: usize = 8;
+/// The largest file that the assembly of a base looks into, in bytes.
+const MAX_READ: u64 = 4 << 20;
+
+/// Fetches and unpacks the packages of a base that the store doesn't have, and lays them out: the
+/// digest of its tree.
+///
+/// Packages are fetched side by side, and each is unpacked straight into the store as it arrives;
+/// its result is recorded at once, so that nothing finished is done again, whatever happens next,
+/// and bases that share a package share its blobs.
+pub fn fetch_base(
+    client: &Client,
+    store: &Store,
+    debian: &LockedDebian,
+    slim: bool,
+    platform: &Platform,
+    mirrors: &Mirrors,
+    progress: &dyn Progress,
+) -> Result<Digest, FetchError> {
+    let packages = fetch_packages(client, store, debian, mirrors, progress)?;
+    let read = |digest: &Digest| store.read_blob(digest, MAX_READ).ok();
+    let base = assemble(packages, slim, platform, &read)?;
+    for blob in &base.new_blobs {
+        store.put_blob(blob)?;
+    }
+    Ok(store.put_tree(&base.tree)?)
+}
+
+fn fetch_packages(
+    client: &Client,
+    store: &Store,
+    debian: &LockedDebian,
+    mirrors: &Mirrors,
+    progress: &dyn Progress,
+) -> Result<Vec<UnpackedPackage>, FetchError> {
+    // The large ones first: none of them is then left for the end, alone.
+    let mut todo: Vec<&LockedPackage> = debian.packages.iter().collect();
+    todo.sort_by_key(|package| package.size);
+    let todo = Mutex::new(todo);
+    let unpacked = Mutex::new(Vec::with_capacity(debian.packages.len()));
+    let failed = Mutex::new(None);
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let unpackers = Permits::new(cores);
+    let work = || {
+        loop {
+            if lock(&failed).is_some() {
+                return;
+            }
+            let Some(package) = lock(&todo).pop() else { return };
+            let one = Fetch { client, store, mirrors, progress, unpackers: &unpackers };
+            match one.package(package, &debian.snapshot) {
+                Ok(package) => lock(&unpacked).push(package),
+                Err(error) => {
+                    lock(&failed).get_or_insert(error);
+                    return;
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS.min(debian.packages.len()) {
+            scope.spawn(work);
+        }
+    });
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(unpacked.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Fetch<'a> {
+    client: &'a Client,
+    store: &'a Store,
+    mirrors: &'a Mirrors,
+    progress: &'a dyn Progress,
+    unpackers: &'a Permits,
+}
+
+impl Fetch<'_> {
+    fn package(
+        &self,
+        package: &LockedPackage,
+        snapshot: &str,
+    ) -> Result<UnpackedPackage, FetchError> {
+        let key = deb_key(&package.sha256);
+        if let Some(known) = self.known(package, &key)? {
+            return Ok(known);
+        }
+        let urls = self.mirrors.urls(&package.archive, &package.path, snapshot);
+        let wanted = Wanted {
+            name: &package.name,
+            urls: &urls,
+            sha256: package.sha256,
+            size: package.size,
+        };
+        let path = self.client.download(self.store, wanted, self.progress)?;
+        let permit = self.unpackers.take();
+        let failed = |source| StoreError::Io { action: "open", path: path.clone(), source };
+        let reader = BufReader::with_capacity(64 << 10, File::open(&path).map_err(failed)?);
+        let deb = read_deb(reader, &Limits::default(), &mut |mode, content| {
+            let mut writer = self.store.blob_writer().map_err(io::Error::other)?;
+            io::copy(content, &mut writer)?;
+            writer.finish_as(mode).map_err(io::Error::other)
+        })
+        .map_err(|source| self.unpack_error(package, source))?;
+        drop(permit);
+        let tree = self.store.put_tree(&deb.tree)?;
+        let record = Record { trees: vec![tree], data: encode_control(&deb.control) };
+        self.store.put_record(&key, &record)?;
+        // It will not be needed again.
+        self.store.drop_download(&package.sha256);
+        Ok(UnpackedPackage { locked: package.clone(), control: deb.control, tree: deb.tree })
+    }
+
+    /// The package, if it has been unpacked before and nothing of it was lost since.
+    fn known(
+        &self,
+        package: &LockedPackage,
+        key: &Digest,
+    ) -> Result<Option<UnpackedPackage>, FetchError> {
+        let Some(record) = self.store.record(key)? else { return Ok(None) };
+        let (Some(tree), Ok(control)) = (record.trees.first(), decode_control(&record.data)) else {
+            return Ok(None);
+        };
+        let tree = match self.store.tree(tree) {
+            Ok(tree) => tree,
+            Err(StoreError::Missing { .. } | StoreError::Corrupt { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if !self.store.has_blobs(&tree) {
+            return Ok(None);
+        }
+        Ok(Some(UnpackedPackage { locked: package.clone(), control, tree }))
+    }
+
+    /// Failures of the store reach us through an I/O error: they are not the package's fault.
+    fn unpack_error(&self, package: &LockedPackage, source: DebError) -> FetchError {
+        if self.client.cancel().is_cancelled() {
+            return FetchError::Cancelled;
+        }
+        let store = match source {
+            DebError::Read(error) => match error.downcast::<StoreError>() {
+                Ok(store) => return FetchError::Store(store),
+                Err(error) => DebError::Read(error),
+            },
+            other => other,
+        };
+        FetchError::Package { package: package.name.clone(), source: store }
+    }
+}
+
+/// The key of an unpacked package.
+fn deb_key(sha256: &Sha256) -> Digest {
+    let mut encoder = Encoder::new("exflow deb 1");
+    encoder.sha256(sha256);
+    encoder.digest_of()
+}
+
+const CONTROL_TAG: &str = "exflow deb control 1";
+
+fn encode_control(control: &Control) -> Vec<u8> {
+    let mut encoder = Encoder::new(CONTROL_TAG);
+    encoder.text(&control.fields);
+    encoder.list(control.files.iter(), |encoder, (name, content)| {
+        encoder.text(name).bytes(content);
+    });
+    encoder.finish()
+}
+
+fn decode_control(bytes: &[u8]) -> Result<Control, DecodeError> {
+    let mut decoder = Decoder::new(bytes, CONTROL_TAG)?;
+    let fields = decoder.text()?.to_owned();
+    let mut files = BTreeMap::new();
+    for _ in 0..decoder.number()? {
+        files.insert(decoder.text()?.to_owned(), decoder.bytes()?.to_vec());
+    }
+    decoder.end()?;
+    Ok(Control { fields, files })
+}
+
+/// A number of permits, for work that keeps a core busy.
+struct Permits {
+    free: Mutex<usize>,
+    returned: Condvar,
+}
+
+struct Permit<'a>(&'a Permits);
+
+impl Permits {
+    fn new(number: usize) -> Self {
+        Self { free: Mutex::new(number), returned: Condvar::new() }
+    }
+
+    fn take(&self) -> Permit<'_> {
+        let mut free = lock(&self.free);
+        while *free == 0 {
+            free = self.returned.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Permit(self)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.free) += 1;
+        self.0.returned.notify_one();
+    }
+}

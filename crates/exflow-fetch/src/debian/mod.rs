@@ -1,0 +1,11 @@
+//! Debian archives: where they are, what their signed indexes say, and bases made of packages.
+
+mod base;
+mod mirrors;
+mod signature;
+mod suite;
+
+pub use base::fetch_base;
+pub use mirrors::{AptSource, Mirrors, SNAPSHOT, apt_sources, find_mirrors, parse_apt_sources};
+pub use signature::Keyring;
+pub use suite::load_catalog;

@@ -1,0 +1,346 @@
+//! Downloads over HTTP: with retries, resumed where they broke off, checked before they are kept.
+
+use crate::{Cancel, FetchError, Progress};
+use exflow_content::Sha256;
+use exflow_store::{Store, StoreError};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How patient a client is.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// How long a connection may take, and how long a server may send nothing.
+    pub patience: Duration,
+    /// How often a request that fails is tried again in a row.
+    pub retries: u32,
+    /// How long the first pause before another try is; each further one is twice as long.
+    pub pause: Duration,
+    /// Use no network: whatever is not in the store is an error.
+    pub offline: bool,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            patience: Duration::from_secs(20),
+            retries: 4,
+            pause: Duration::from_millis(300),
+            offline: false,
+        }
+    }
+}
+
+/// The longest pause that a server can ask for with `Retry-After`.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Something to be downloaded, by content.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// What progress is reported as.
+    pub name: &'a str,
+    /// Where it may be, the best place first.
+    pub urls: &'a [String],
+    /// Its digest.
+    pub sha256: Sha256,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// An HTTP client.
+#[derive(Debug)]
+pub struct Client {
+    agent: ureq::Agent,
+    options: HttpOptions,
+    cancel: Cancel,
+}
+
+/// How one request failed.
+enum Trouble {
+    /// Another try may help, after a pause that the server may have asked for.
+    Passing(String, Option<Duration>),
+    /// It isn't there.
+    Missing,
+    /// Another try won't help.
+    Lasting(FetchError),
+}
+
+impl Client {
+    /// A client. Proxies are taken from the environment, as other programs do.
+    pub fn new(options: HttpOptions, cancel: Cancel) -> Self {
+        let config = ureq::Agent::config_builder()
+            .user_agent(concat!("exflow/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(options.patience))
+            .timeout_recv_response(Some(options.patience))
+            // A limit for a body as a whole. A download that has got on in the meantime is simply
+            // continued, so this is a limit for silence.
+            .timeout_recv_body(Some(options.patience))
+            .http_status_as_error(false)
+            .max_redirects(5)
+            .build();
+        Self { agent: config.new_agent(), options, cancel }
+    }
+
+    /// The wish to stop that this client looks at.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// Whether the network is not to be used.
+    pub fn is_offline(&self) -> bool {
+        self.options.offline
+    }
+
+    /// A text of at most `limit` bytes, whose content isn't known beforehand; none where there is
+    /// nothing.
+    pub fn get(&self, url: &str, limit: u64) -> Result<Option<Vec<u8>>, FetchError> {
+        if let Some(path) = url.strip_prefix("file://") {
+            return match std::fs::read(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => {
+                    Err(FetchError::Unreachable { url: url.into(), reason: error.to_string() })
+                }
+                Ok(bytes) => Ok(Some(bytes)),
+            };
+        }
+        if self.options.offline {
+            return Err(FetchError::Offline { what: url.into() });
+        }
+        let body = self.patiently(url, |_| {
+            let mut body = Vec::new();
+            let mut response = self.request(url, 0)?;
+            let mut reader = response.body_mut().as_reader().take(limit + 1);
+            reader.read_to_end(&mut body).map_err(|error| passing(&error))?;
+            if body.len() as u64 > limit {
+                return Err(Trouble::Lasting(FetchError::TooLarge { url: url.into(), limit }));
+            }
+            Ok(body)
+        });
+        match body {
+            Err(FetchError::NotFound { .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Downloads `wanted` into the store, unless it is there already.
+    ///
+    /// Each address is tried in turn. What an interrupted download left is continued. Nothing is
+    /// believed before its digest has been checked.
+    pub fn download(
+        &self,
+        store: &Store,
+        wanted: Wanted<'_>,
+        progress: &dyn Progress,
+    ) -> Result<PathBuf, FetchError> {
+        if let Some(path) = store.download(&wanted.sha256, wanted.size) {
+            return Ok(path);
+        }
+        let mut last = FetchError::Offline { what: wanted.name.into() };
+        progress.begin(wanted.name, wanted.size);
+        for url in wanted.urls {
+            if self.options.offline && !url.starts_with("file://") {
+                continue;
+            }
+            match self.download_from(store, &wanted, url, progress) {
+                Ok(path) => {
+                    progress.end(wanted.name);
+                    return Ok(path);
+                }
+                Err(error @ (FetchError::Cancelled | FetchError::Store(_))) => {
+                    progress.end(wanted.name);
+                    return Err(error);
+                }
+                // "Nothing there" says less than what went wrong elsewhere.
+                Err(FetchError::NotFound { .. })
+                    if !matches!(last, FetchError::Offline { .. } | FetchError::NotFound { .. }) => {}
+                Err(error) => last = error,
+            }
+        }
+        progress.end(wanted.name);
+        Err(last)
+    }
+
+    fn download_from(
+        &self,
+        store: &Store,
+        wanted: &Wanted<'_>,
+        url: &str,
+        progress: &dyn Progress,
+    ) -> Result<PathBuf, FetchError> {
+        let path = store.partial_download(&wanted.sha256);
+        let failed = |action, source| StoreError::Io { action, path: path.clone(), source };
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|error| failed("open", error))?;
+        let length = file.metadata().map_err(|error| failed("read", error))?.len();
+        // Longer than it should be: nothing of it can be trusted to be the beginning.
+        let resumed = if length > wanted.size { 0 } else { length };
+        progress.advance(wanted.name, resumed);
+        let mut done = resumed;
+        self.patiently(url, |before| {
+            if done < wanted.size {
+                self.append(&mut file, &mut done, wanted, url, progress).map_err(|trouble| {
+                    match trouble {
+                        // It got on before it broke off: that was no failure.
+                        Trouble::Passing(reason, _) if done > *before => {
+                            *before = done;
+                            Trouble::Passing(reason, Some(Duration::ZERO))
+                        }
+                        other => other,
+                    }
+                })?;
+            }
+            Ok(())
+        })?;
+        file.set_len(done).map_err(|error| failed("write", error))?;
+        drop(file);
+        match store.finish_download(&wanted.sha256) {
+            Err(StoreError::Corrupt { reason, .. }) => Err(FetchError::WrongDigest {
+                url: url.into(),
+                found: reason.split(' ').nth(3).unwrap_or_default().to_owned(),
+                expected: wanted.sha256,
+            }),
+            other => Ok(other?),
+        }
+    }
+
+    /// Downloads from where the file ends to where it should.
+    fn append(
+        &self,
+        file: &mut File,
+        done: &mut u64,
+        wanted: &Wanted<'_>,
+        url: &str,
+        progress: &dyn Progress,
+    ) -> Result<(), Trouble> {
+        let stored = |source| {
+            Trouble::Lasting(FetchError::Store(StoreError::Io {
+                action: "write",
+                path: PathBuf::from(wanted.name),
+                source,
+            }))
+        };
+        let mut response;
+        let mut local;
+        let reader: &mut dyn Read = if let Some(path) = url.strip_prefix("file://") {
+            local = File::open(path).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Trouble::Missing,
+                _ => passing(&error),
+            })?;
+            *done = 0;
+            &mut local
+        } else {
+            response = self.request(url, *done)?;
+            // A server that knows no ranges sends all of it.
+            if *done > 0 && response.status() != 206 {
+                *done = 0;
+            }
+            &mut response.body_mut().as_reader()
+        };
+        file.seek(SeekFrom::Start(*done)).map_err(stored)?;
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(Trouble::Lasting(FetchError::Cancelled));
+            }
+            let length = match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(passing(&error)),
+            };
+            if *done + length as u64 > wanted.size {
+                let error = FetchError::TooLarge { url: url.into(), limit: wanted.size };
+                return Err(Trouble::Lasting(error));
+            }
+            file.write_all(&buffer[..length]).map_err(stored)?;
+            *done += length as u64;
+            progress.advance(wanted.name, length as u64);
+        }
+        if *done < wanted.size {
+            let reason = format!("it broke off after {done} of {} bytes", wanted.size);
+            return Err(Trouble::Passing(reason, None));
+        }
+        Ok(())
+    }
+
+    fn request(&self, url: &str, from: u64) -> Result<ureq::http::Response<ureq::Body>, Trouble> {
+        let mut request = self.agent.get(url);
+        if from > 0 {
+            request = request.header("range", format!("bytes={from}-"));
+        }
+        let response = request.call().map_err(|error| match error {
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
+                let reason = error.to_string();
+                Trouble::Lasting(FetchError::Unreachable { url: url.into(), reason })
+            }
+            error => Trouble::Passing(error.to_string(), None),
+        })?;
+        let status = response.status();
+        match status.as_u16() {
+            200 | 206 => Ok(response),
+            404 | 410 => Err(Trouble::Missing),
+            429 | 500..=599 => {
+                let pause = response
+                    .headers()
+                    .get("retry-after")
+                    .and_then(|value| value.to_str().ok()?.parse().ok())
+                    .map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
+                Err(Trouble::Passing(format!("the server answered {status}"), pause))
+            }
+            _ => {
+                let reason = format!("the server answered {status}");
+                Err(Trouble::Lasting(FetchError::Unreachable { url: url.into(), reason }))
+            }
+        }
+    }
+
+    /// Tries until it works, won't work, or has failed too often without getting on. `attempt` is
+    /// given a number of its own to remember how far it was.
+    fn patiently<T>(
+        &self,
+        url: &str,
+        mut attempt: impl FnMut(&mut u64) -> Result<T, Trouble>,
+    ) -> Result<T, FetchError> {
+        let mut failures = 0;
+        let mut reached = 0;
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(FetchError::Cancelled);
+            }
+            let before = reached;
+            match attempt(&mut reached) {
+                Ok(value) => return Ok(value),
+                Err(Trouble::Missing) => return Err(FetchError::NotFound { url: url.into() }),
+                Err(Trouble::Lasting(error)) => return Err(error),
+                Err(Trouble::Passing(reason, asked)) => {
+                    failures = if reached > before { 1 } else { failures + 1 };
+                    if failures > self.options.retries {
+                        return Err(FetchError::Unreachable { url: url.into(), reason });
+                    }
+                    let doubled = self.options.pause * 2u32.saturating_pow(failures - 1);
+                    self.sleep(asked.unwrap_or(doubled).min(LONGEST_PAUSE));
+                }
+            }
+        }
+    }
+
+    /// Sleeps, unless someone wishes to stop.
+    fn sleep(&self, pause: Duration) {
+        let step = Duration::from_millis(50);
+        let mut left = pause;
+        while !left.is_zero() && !self.cancel.is_cancelled() {
+            std::thread::sleep(left.min(step));
+            left = left.saturating_sub(step);
+        }
+    }
+}
+
+fn passing(error: &io::Error) -> Trouble {
+    Trouble::Passing(error.to_string(), None)
+}

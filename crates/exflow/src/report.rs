@@ -1,0 +1,68 @@
+//! The one place where everything that can go wrong becomes words and an exit code.
+
+use crate::ui::Ui;
+use exflow_diagnostics::{Diagnostic, Diagnostics, Severity, Sources, render};
+use std::process::ExitCode;
+
+/// A problem, or a step that failed.
+pub(crate) const PROBLEM: u8 = 1;
+/// Arguments that don't fit together.
+pub(crate) const USAGE: u8 = 2;
+/// Stopped by the user, as shells count it: 128 and the number of SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Why a command didn't do what it was asked to.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Problems that the user can fix.
+    Problems(Diagnostics),
+    /// It was asked for something that makes no sense.
+    Usage(String),
+    /// It has been said already; only the exit code is left.
+    Said(u8),
+    /// The user stopped it.
+    Interrupted,
+}
+
+impl From<Diagnostics> for Failure {
+    fn from(problems: Diagnostics) -> Self {
+        Self::Problems(problems)
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(problem: Diagnostic) -> Self {
+        Self::Problems(problem.into())
+    }
+}
+
+/// Says what went wrong; the exit code that stands for it.
+pub(crate) fn report(failure: Failure, sources: &Sources, ui: &Ui) -> ExitCode {
+    match failure {
+        Failure::Problems(problems) => {
+            say_all(&problems, sources, ui);
+            PROBLEM.into()
+        }
+        Failure::Usage(message) => {
+            ui.say(&format!("error: {message}\n\nFor more, try `exflow --help`."));
+            USAGE.into()
+        }
+        Failure::Said(code) => code.into(),
+        Failure::Interrupted => {
+            ui.say("stopped; what was finished is kept");
+            INTERRUPTED.into()
+        }
+    }
+}
+
+/// Says every problem, and how many there were.
+pub(crate) fn say_all(problems: &Diagnostics, sources: &Sources, ui: &Ui) {
+    for problem in problems {
+        ui.say(&render(problem, sources, ui.style()));
+        ui.say("");
+    }
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    if errors > 1 {
+        ui.say(&format!("{errors} errors"));
+    }
+}

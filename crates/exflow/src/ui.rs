@@ -1,0 +1,170 @@
+//! What the user sees while something is under way. Only this crate talks to the terminal:
+//! standard output is data, standard error is conversation.
+
+use exflow_diagnostics::Style;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The terminal, or what stands in its place.
+#[derive(Debug)]
+pub(crate) struct Ui {
+    style: Style,
+    /// Bars, on a terminal that can show them.
+    bars: Option<MultiProgress>,
+    /// What is under way, by name.
+    tasks: Mutex<BTreeMap<String, Task>>,
+    /// Events go to standard output as JSON.
+    json: bool,
+}
+
+#[derive(Debug)]
+struct Task {
+    bar: Option<ProgressBar>,
+    begun: Instant,
+    total: u64,
+    done: u64,
+    /// When a plain line last told how far it is.
+    told: Instant,
+}
+
+/// How often a plain log says how far a download is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// Something that takes so long deserves to be told when it's done.
+const WORTH_TELLING: Duration = Duration::from_millis(50);
+
+impl Ui {
+    /// `color` overrides what the terminal and `NO_COLOR` say.
+    pub(crate) fn new(color: Option<bool>, json: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let wanted = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let width = rustix::termios::tcgetwinsize(io::stderr())
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|columns| *columns > 0);
+        let style = Style {
+            color: color.unwrap_or(wanted && !dumb),
+            unicode: true,
+            width: width.unwrap_or(100).min(120),
+        };
+        let bars = (terminal && !dumb).then(|| {
+            MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10))
+        });
+        Self { style, bars, tasks: Mutex::new(BTreeMap::new()), json }
+    }
+
+    pub(crate) fn style(&self) -> Style {
+        self.style
+    }
+
+    /// Says a line.
+    pub(crate) fn say(&self, line: &str) {
+        let say = || {
+            // Nobody listens any more: that is no reason to fail.
+            let _ = writeln!(io::stderr(), "{}", line.trim_end());
+        };
+        match &self.bars {
+            Some(bars) => bars.suspend(say),
+            None => say(),
+        }
+    }
+
+    /// Says a line that begins with a verb, which is set off.
+    pub(crate) fn tell(&self, verb: &str, rest: &str) {
+        if self.style.color {
+            self.say(&format!("\x1b[1;32m{verb:>10}\x1b[0m {rest}"));
+        } else {
+            self.say(&format!("{verb:>10} {rest}"));
+        }
+    }
+
+    /// Prints data.
+    ///
+    /// # Errors
+    /// Where standard output can't be written to.
+    pub(crate) fn print(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// Reports an event to machines, if they listen.
+    pub(crate) fn event(&self, event: &serde_json::Value) {
+        if self.json {
+            let _ = self.print(&format!("{event}\n"));
+        }
+    }
+
+    /// Something began. `total` is its length in bytes, if it has one.
+    pub(crate) fn begin(&self, name: &str, total: Option<u64>) {
+        let bar = self.bars.as_ref().map(|bars| {
+            let bar = match total {
+                Some(total) => ProgressBar::new(total).with_style(
+                    ProgressStyle::with_template(
+                        "{spinner} {msg:30!} {bar:24} {bytes:>10}/{total_bytes} {bytes_per_sec}",
+                    )
+                    .expect("a valid template"),
+                ),
+                None => ProgressBar::new_spinner().with_style(
+                    ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+                        .expect("a valid template"),
+                ),
+            };
+            let bar = bars.add(bar.with_message(name.to_owned()));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        let now = Instant::now();
+        let task = Task { bar, begun: now, total: total.unwrap_or(0), done: 0, told: now };
+        self.tasks().insert(name.to_owned(), task);
+    }
+
+    /// Something went on by `bytes`.
+    pub(crate) fn advance(&self, name: &str, bytes: u64) {
+        let mut tasks = self.tasks();
+        let Some(task) = tasks.get_mut(name) else { return };
+        task.done += bytes;
+        match &task.bar {
+            Some(bar) => bar.inc(bytes),
+            None if task.told.elapsed() > TELL_EVERY => {
+                task.told = Instant::now();
+                let line = format!("{name}: {} of {}", size(task.done), size(task.total));
+                drop(tasks);
+                self.say(&line);
+            }
+            None => {}
+        }
+    }
+
+    /// Something ended: how long it took, if that is worth telling.
+    pub(crate) fn end(&self, name: &str) -> Option<Duration> {
+        let task = self.tasks().remove(name)?;
+        if let Some(bar) = task.bar {
+            bar.finish_and_clear();
+        }
+        let took = task.begun.elapsed();
+        (took >= WORTH_TELLING).then_some(took)
+    }
+
+    fn tasks(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Task>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A length in bytes, as people write it.
+pub(crate) fn size(bytes: u64) -> String {
+    indicatif::DecimalBytes(bytes).to_string()
+}
+
+/// A duration, as people write it.
+pub(crate) fn seconds(duration: Duration) -> String {
+    if duration.as_secs() >= 60 {
+        format!("{}m{:02}s", duration.as_secs() / 60, duration.as_secs() % 60)
+    } else {
+        format!("{:.1}s", duration.as_secs_f64())
+    }
+}
