@@ -36,8 +36,12 @@ pub fn schedule<E: Send>(
 ) -> BTreeMap<usize, Ended<E>> {
     let known: BTreeSet<usize> = nodes.iter().copied().collect();
     let mut dependants: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    let mut state =
-        State { ready: BTreeSet::new(), waiting: BTreeMap::new(), running: 0, ended: BTreeMap::new() };
+    let mut state = State {
+        ready: BTreeSet::new(),
+        waiting: BTreeMap::new(),
+        running: 0,
+        ended: BTreeMap::new(),
+    };
     for &node in &known {
         let waits: BTreeSet<usize> =
             needs(node).into_iter().filter(|need| known.contains(need)).collect();
@@ -114,7 +118,12 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// `edges` are pairs of a node and what it needs.
-    fn check(nodes: &[usize], edges: &[(usize, usize)], fails: &[usize], expected: &[(usize, Ended<()>)]) {
+    fn check(
+        nodes: &[usize],
+        edges: &[(usize, usize)],
+        fails: &[usize],
+        expected: &[(usize, Ended<()>)],
+    ) {
         for jobs in [1, 2, 8] {
             let order = Mutex::new(Vec::new());
             let ended = schedule(
@@ -155,12 +164,7 @@ mod tests {
             &[0, 1, 2, 3],
             &[(2, 0), (3, 1)],
             &[0],
-            &[
-                (0, Ended::Failed(())),
-                (1, Ended::Done),
-                (2, Ended::Skipped),
-                (3, Ended::Done),
-            ],
+            &[(0, Ended::Failed(())), (1, Ended::Done), (2, Ended::Skipped), (3, Ended::Done)],
         );
     }
 

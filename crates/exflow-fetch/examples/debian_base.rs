@@ -39,7 +39,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let begun = Instant::now();
     let tree = fetch_base(&client, &store, &debian, slim, &platform, &mirrors, &())?;
     let laid_out = store.tree(&tree)?;
-    println!("fetched: {:?}; {} entries, {} bytes", begun.elapsed(), laid_out.len(), laid_out.size());
+    println!(
+        "fetched: {:?}; {} entries, {} bytes",
+        begun.elapsed(),
+        laid_out.len(),
+        laid_out.size()
+    );
     let begun = Instant::now();
     println!("{}: {:?}", store.checkout(&tree)?.display(), begun.elapsed());
     Ok(())

@@ -136,9 +136,7 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
             "the mirror is damaged or lies, and what it gave was thrown away; try another one: \
              `EXFLOW_DEBIAN_MIRROR=URL`",
         ),
-        FetchError::TooLarge { .. } => {
-            (TOO_LARGE, "that is no Debian mirror: check its address")
-        }
+        FetchError::TooLarge { .. } => (TOO_LARGE, "that is no Debian mirror: check its address"),
         FetchError::Offline { .. } => {
             (OFFLINE, "run once without `--offline`; what is fetched then stays in the store")
         }
@@ -183,6 +181,5 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
     }
 }
 
-const DISK_FULL_HELP: &str =
-    "make room and build again: what was finished is kept; or use a store elsewhere: \
+const DISK_FULL_HELP: &str = "make room and build again: what was finished is kept; or use a store elsewhere: \
      `EXFLOW_STORE=DIR`";

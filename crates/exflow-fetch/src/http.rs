@@ -153,7 +153,10 @@ impl Client {
                 }
                 // "Nothing there" says less than what went wrong elsewhere.
                 Err(FetchError::NotFound { .. })
-                    if !matches!(last, FetchError::Offline { .. } | FetchError::NotFound { .. }) => {}
+                    if !matches!(
+                        last,
+                        FetchError::Offline { .. } | FetchError::NotFound { .. }
+                    ) => {}
                 Err(error) => last = error,
             }
         }

@@ -118,7 +118,10 @@ mod tests {
     /// version in `TAG`, and say so in the changelog.
     #[test]
     fn the_key_is_pinned() {
-        assert_eq!(sample().key().to_string(), "8855e09d1d6eb16e575483dc0e613e684d25b534b4373cab0b7782e6b60a774c");
+        assert_eq!(
+            sample().key().to_string(),
+            "8855e09d1d6eb16e575483dc0e613e684d25b534b4373cab0b7782e6b60a774c"
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Store {
         let tree = self.tree(digest)?;
         let temp = self.temp_dir()?;
         let new = temp.path().join("tree");
-        self.lay_out_tree(&tree, &new)?;
+        self.lay_out(&tree, &new)?;
         match fs::rename(&new, &path) {
             // Another process was faster.
             Err(_) if path.exists() => Ok(path),
@@ -29,7 +29,9 @@ impl Store {
         }
     }
 
-    fn lay_out_tree(&self, tree: &Tree, root: &Path) -> Result<(), StoreError> {
+    /// Lays `tree` out as the new folder `root`, as [`Store::checkout`] does for one of the store's
+    /// own. It must be on the store's file system.
+    pub fn lay_out(&self, tree: &Tree, root: &Path) -> Result<(), StoreError> {
         fs::create_dir(root).doing("create", root)?;
         for (at, entry) in tree.entries() {
             let path = below(root, at);

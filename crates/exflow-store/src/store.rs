@@ -37,14 +37,14 @@ impl Store {
                 let found = found.trim_end().chars().take(80).collect();
                 return Err(StoreError::Format { path: root, found, expected: FORMAT });
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::lay_out(&root)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::lay_out_store(&root)?,
             Err(error) => return Err(error).doing("read", &format),
         }
         let session = Session::new(root.join("tmp"));
         Ok(Self(Arc::new(Inner { root, session, counter: AtomicU64::new(0) })))
     }
 
-    fn lay_out(root: &Path) -> Result<(), StoreError> {
+    fn lay_out_store(root: &Path) -> Result<(), StoreError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root).doing("create", root)?;
         for folder in ["blobs", "trees", "checkouts", "records", "downloads", "tmp"] {
             let folder = root.join(folder);

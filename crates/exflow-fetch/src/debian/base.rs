@@ -106,12 +106,8 @@ impl Fetch<'_> {
             return Ok(known);
         }
         let urls = self.mirrors.urls(&package.archive, &package.path, snapshot);
-        let wanted = Wanted {
-            name: &package.name,
-            urls: &urls,
-            sha256: package.sha256,
-            size: package.size,
-        };
+        let wanted =
+            Wanted { name: &package.name, urls: &urls, sha256: package.sha256, size: package.size };
         let path = self.client.download(self.store, wanted, self.progress)?;
         let permit = self.unpackers.take();
         let failed = |source| StoreError::Io { action: "open", path: path.clone(), source };

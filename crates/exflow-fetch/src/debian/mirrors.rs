@@ -36,8 +36,10 @@ impl Mirrors {
     /// Where a file of `archive` is. `stamp` is a time at which the archive had it.
     pub fn urls(&self, archive: &str, path: &str, stamp: &str) -> Vec<String> {
         let mirrors = if archive == "debian" { &self.debian } else { &self.security };
-        let mut urls: Vec<String> =
-            mirrors.iter().map(|mirror| format!("{}/{path}", mirror.trim_end_matches('/'))).collect();
+        let mut urls: Vec<String> = mirrors
+            .iter()
+            .map(|mirror| format!("{}/{path}", mirror.trim_end_matches('/')))
+            .collect();
         if let Some(snapshot) = &self.snapshot {
             let snapshot = snapshot.trim_end_matches('/');
             urls.push(format!("{snapshot}/archive/{archive}/{stamp}/{path}"));
@@ -103,7 +105,8 @@ pub fn apt_sources(etc_apt: &Path) -> Vec<AptSource> {
 
 /// Parses apt's configuration (sources.list(5)): its one-line style, or its deb822 style.
 pub fn parse_apt_sources(text: &str, deb822: bool) -> Vec<AptSource> {
-    let sources = if deb822 { parse_deb822(text) } else { text.lines().filter_map(parse_line).collect() };
+    let sources =
+        if deb822 { parse_deb822(text) } else { text.lines().filter_map(parse_line).collect() };
     sources
         .into_iter()
         .map(|mut source: AptSource| {

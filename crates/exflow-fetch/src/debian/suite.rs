@@ -59,16 +59,16 @@ impl Loader<'_> {
         catalog: &mut Catalog,
     ) -> Result<(), FetchError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let mirrors = if archive == "debian" { &self.mirrors.debian } else { &self.mirrors.security };
+        let mirrors =
+            if archive == "debian" { &self.mirrors.debian } else { &self.mirrors.security };
         let is_snapshot = self.mirrors.debian.is_empty();
         let snapshot = self.mirrors.snapshot.iter().filter(|_| is_snapshot);
-        let roots = mirrors
-            .iter()
-            .map(|mirror| mirror.trim_end_matches('/').to_owned())
-            .chain(snapshot.map(|snapshot| {
+        let roots = mirrors.iter().map(|mirror| mirror.trim_end_matches('/').to_owned()).chain(
+            snapshot.map(|snapshot| {
                 let stamp = exflow_packages::debian::snapshot_stamp(now - now % 86_400);
                 format!("{}/archive/{archive}/{stamp}", snapshot.trim_end_matches('/'))
-            }));
+            }),
+        );
         let mut last = None;
         for root in roots {
             match self.load_from(archive, &root, suite, is_snapshot, now, catalog) {

@@ -1,0 +1,65 @@
+use crate::ExecError;
+use exflow_content::Digest;
+use exflow_fetch::Cancel;
+use exflow_plan::Command;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Something that runs commands.
+pub trait Executor: Sync {
+    /// What users call it: `sandbox`.
+    fn name(&self) -> &'static str;
+
+    /// Runs `command` and keeps its outputs in the store.
+    ///
+    /// # Errors
+    /// Where the command could not be run, or ended well and lacks an output. A command that ran
+    /// and failed is no error, but an [`Outcome`].
+    fn run(&self, command: &Command, options: &RunOptions) -> Result<Outcome, ExecError>;
+}
+
+/// What is beside a command: it changes when and how a result arrives, never what it is.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Longer than this, and the command is killed.
+    pub time_limit: Duration,
+    /// A wish to stop; the command is then killed.
+    pub cancel: Cancel,
+    /// Where what it prints is written to.
+    pub log: PathBuf,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It took longer than its time limit.
+    TimedOut,
+    /// Someone wished to stop.
+    Cancelled,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "failed with exit code {code}"),
+            Self::Signal(signal) => write!(f, "was killed by signal {signal}"),
+            Self::TimedOut => f.write_str("took longer than its time limit"),
+            Self::Cancelled => f.write_str("was stopped"),
+        }
+    }
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub exit: Exit,
+    /// Its outputs, in their order: trees in the store. An output that is a file is a tree that
+    /// holds just that file, by its own name. Empty where it did not end well.
+    pub outputs: Vec<Digest>,
+}
