@@ -120,6 +120,13 @@ impl PatternSet {
     }
 }
 
+impl Default for PatternSet {
+    /// Picks nothing.
+    fn default() -> Self {
+        Self::new::<&str>([]).expect("no pattern is wrong where there is none")
+    }
+}
+
 impl PartialEq for PatternSet {
     fn eq(&self, other: &Self) -> bool {
         self.patterns == other.patterns

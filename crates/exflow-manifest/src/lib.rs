@@ -1,1 +1,26 @@
-//! KDL text to manifests, and many manifests to one workspace.
+//! KDL text to a [`Manifest`], and many manifests to one [`Workspace`].
+//!
+//! This is the only crate that knows the manifest's KDL. [`parse`] turns one file into a value and
+//! finds every mistake that can be seen in that file alone; [`assemble`] puts the files of a
+//! workspace together, fills in defaults, and finds what only shows there: names that are used and
+//! not declared, or declared twice. Both report every problem, not just the first.
+
+mod assemble;
+mod format;
+mod grammar;
+mod model;
+mod parse;
+mod problems;
+
+pub use assemble::{DEFAULT_BUILDER, DEFAULT_RUNNER, assemble, member_patterns};
+pub use format::format;
+pub use grammar::reference;
+pub use model::{
+    Base, Manifest, Plugin, Project, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, Unit,
+    Workspace, WorkspaceNode,
+};
+pub use parse::{MAX_BYTES, parse};
+pub use problems::CODES;
+
+#[cfg(test)]
+mod tests;

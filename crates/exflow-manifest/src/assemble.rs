@@ -1,0 +1,274 @@
+//! Many files: manifests to one [`Workspace`].
+
+use crate::grammar::quoted;
+use crate::model::{Manifest, Project, Spanned, Stage, StageKind, Unit, Workspace, WorkspaceNode};
+use crate::problems::{
+    CYCLE, DUPLICATE, MISPLACED, MISSING_NODE, NO_MEMBER, NO_PROJECT, UNKNOWN_BASE, UNKNOWN_PLUGIN,
+    UNKNOWN_STAGE,
+};
+use exflow_content::{PatternSet, RelPath};
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName, did_you_mean};
+use std::collections::BTreeMap;
+
+/// The base of a stage that runs commands and names none.
+pub const DEFAULT_BUILDER: &str = "builder";
+/// The base of a runtime stage that names none.
+pub const DEFAULT_RUNNER: &str = "runner";
+
+/// The patterns of the folders that hold a member, for whoever looks them up.
+pub fn member_patterns(root: &Manifest) -> Vec<Spanned<String>> {
+    root.workspace.as_ref().map(|workspace| workspace.members.clone()).unwrap_or_default()
+}
+
+/// Puts the manifests of a workspace together: the one at its root, whose name is `source`, and
+/// those of its members by folder. `builtin` are the plugins that need no declaration.
+///
+/// Reports every problem. Projects are sorted by name: their order in files does not matter.
+pub fn assemble(
+    source: &SourceName,
+    root: Manifest,
+    members: Vec<(RelPath, Manifest)>,
+    builtin: &[&str],
+) -> Result<Workspace, Diagnostics> {
+    let mut problems = Diagnostics::new();
+    let patterns = member_patterns(&root);
+    for pattern in &patterns {
+        let Ok(set) = PatternSet::new([&pattern.value]) else { continue };
+        if !members.iter().any(|(folder, _)| set.matches(folder)) {
+            problems.push(
+                Diagnostic::error(NO_MEMBER, format!("no member matches `{}`", pattern.value))
+                    .at(&pattern.site, "no folder with an `exflow.kdl` here")
+                    .help("a member is a folder with an `exflow.kdl` that declares a project"),
+            );
+        }
+    }
+    let Manifest { workspace, bases: base_nodes, plugins: plugin_nodes, project } = root;
+    let (name, debian_mirror) = match workspace {
+        Some(WorkspaceNode { name, debian_mirror, .. }) => {
+            (name.value, debian_mirror.map(|mirror| mirror.value))
+        }
+        None => {
+            (project.as_ref().map(|project| project.name.value.clone()).unwrap_or_default(), None)
+        }
+    };
+    let bases = by_name(base_nodes, |base| &base.name, "base", &mut problems);
+    let plugins = by_name(plugin_nodes, |plugin| &plugin.name, "plugin", &mut problems);
+    let mut found: Vec<(RelPath, Project)> = Vec::new();
+    found.extend(project.map(|project| (RelPath::root(), project)));
+    for (folder, manifest) in members {
+        misplaced(&manifest, &mut problems);
+        found.extend(manifest.project.map(|project| (folder, project)));
+    }
+    if found.is_empty() && !problems.has_errors() {
+        problems.push(
+            Diagnostic::error(NO_PROJECT, "there is no project in this workspace")
+                .at(&Site::new(source, 0..0), "")
+                .help("declare one: `project \"my_app\" { release-tool \"mix-release\" }`"),
+        );
+    }
+    let mut units: BTreeMap<String, Unit> = BTreeMap::new();
+    for (folder, project) in found {
+        if let Some(tool) = &project.tool {
+            let known = || builtin.iter().copied().chain(plugins.keys().map(String::as_str));
+            let name = &tool.plugin.value;
+            if !known().any(|known| known == name) {
+                let help = did_you_mean(name, known()).map_or_else(
+                    || format!("known: {}", quoted(known())),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                problems.push(
+                    Diagnostic::error(UNKNOWN_PLUGIN, format!("unknown release tool `{name}`"))
+                        .at(&tool.plugin.site, "no plugin has this name")
+                        .help(help + ", or declare a plugin of your own: `plugin \"name\" path=\"…\"`"),
+                );
+            }
+        }
+        let unit = unit(folder, project, &mut problems);
+        for stage in unit.stages.values() {
+            known_base(&unit, stage, &bases, &mut problems);
+        }
+        let name = unit.name.clone();
+        if let Some(first) = units.insert(name.value.clone(), unit) {
+            problems.push(twice("project", &name, &first.name.site));
+        }
+    }
+    let used = |name: &String| {
+        units
+            .values()
+            .flat_map(|unit| unit.stages.values())
+            .any(|stage| stage.base.as_ref().is_some_and(|base| &base.value == name))
+    };
+    let bases = bases.into_iter().filter(|(name, _)| used(name)).collect();
+    let units = units.into_values().collect();
+    problems.into_result(Workspace { name, bases, plugins, units, debian_mirror })
+}
+
+fn twice(what: &str, name: &Spanned<String>, first: &Site) -> Diagnostic {
+    Diagnostic::error(DUPLICATE, format!("{what} `{}` is declared twice", name.value))
+        .at(&name.site, "again here")
+        .at(first, "first here")
+        .help("give one of them another name")
+}
+
+fn by_name<T>(
+    nodes: Vec<T>,
+    name: impl Fn(&T) -> &Spanned<String>,
+    what: &str,
+    problems: &mut Diagnostics,
+) -> BTreeMap<String, T> {
+    let mut known: BTreeMap<String, T> = BTreeMap::new();
+    for node in nodes {
+        if let Some(first) = known.get(&name(&node).value) {
+            problems.push(twice(what, name(&node), &name(first).site));
+        }
+        known.insert(name(&node).value.clone(), node);
+    }
+    known
+}
+
+/// What a member's manifest may not hold.
+fn misplaced(manifest: &Manifest, problems: &mut Diagnostics) {
+    let workspace = manifest.workspace.iter().map(|node| ("workspace", &node.name.site));
+    let bases = manifest.bases.iter().map(|node| ("base", &node.site));
+    let plugins = manifest.plugins.iter().map(|node| ("plugin", &node.name.site));
+    for (what, site) in workspace.chain(bases).chain(plugins) {
+        problems.push(
+            Diagnostic::error(MISPLACED, format!("`{what}` in the manifest of a member"))
+                .at(site, "not here")
+                .help("declare it in the `exflow.kdl` at the root of the workspace"),
+        );
+    }
+}
+
+/// The project with every stage that it has: those that its tool supplies need not be written.
+fn unit(folder: RelPath, project: Project, problems: &mut Diagnostics) -> Unit {
+    let Project { name, tool, stages: written } = project;
+    let mut stages: BTreeMap<String, Stage> =
+        written.into_iter().map(|stage| (stage.kind.name().to_owned(), stage)).collect();
+    for kind in [StageKind::Deps, StageKind::Release, StageKind::Runtime] {
+        match (&tool, stages.get(kind.name())) {
+            (Some(tool), None) => {
+                let site = tool.plugin.site.clone();
+                stages.insert(kind.name().to_owned(), empty_stage(kind, site));
+            }
+            (None, Some(stage)) => problems.push(
+                Diagnostic::error(
+                    MISSING_NODE,
+                    format!("stage `{}` in a project without a release tool", kind.name()),
+                )
+                .at(&stage.site, "a release tool supplies this stage")
+                .help("say which: `release-tool \"mix-release\"`"),
+            ),
+            _ => {}
+        }
+    }
+    for stage in stages.values_mut() {
+        if stage.base.is_none() {
+            let default =
+                if stage.kind == StageKind::Runtime { DEFAULT_RUNNER } else { DEFAULT_BUILDER };
+            stage.base = Some(Spanned { value: default.to_owned(), site: stage.site.clone() });
+        }
+    }
+    let own_stages = order(&name, &stages, problems);
+    Unit { name, folder, tool, stages, own_stages }
+}
+
+fn empty_stage(kind: StageKind, site: Site) -> Stage {
+    Stage {
+        kind,
+        base: None,
+        env: BTreeMap::new(),
+        needs: Vec::new(),
+        inputs: PatternSet::default(),
+        run: None,
+        outputs: Vec::new(),
+        expose: Vec::new(),
+        user: None,
+        command: None,
+        labels: BTreeMap::new(),
+        time_limit: None,
+        site,
+    }
+}
+
+/// The user's own stages, each after those that it needs.
+fn order(
+    project: &Spanned<String>,
+    stages: &BTreeMap<String, Stage>,
+    problems: &mut Diagnostics,
+) -> Vec<String> {
+    let is_own =
+        |name: &str| stages.get(name).is_some_and(|stage| matches!(stage.kind, StageKind::Own(_)));
+    let own: Vec<&String> = stages.keys().filter(|name| is_own(name)).collect();
+    for need in stages.values().flat_map(|stage| &stage.needs) {
+        if is_own(&need.value) {
+            continue;
+        }
+        let help = match did_you_mean(&need.value, own.iter().map(|name| name.as_str())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if stages.contains_key(&need.value) => {
+                "only stages of your own can be needed: the others follow each other anyway".into()
+            }
+            None => format!("declare it: `stage \"{}\" {{ run \"…\"; output \"…\" }}`", need.value),
+        };
+        problems.push(
+            Diagnostic::error(
+                UNKNOWN_STAGE,
+                format!("project `{}` has no stage `{}` of its own", project.value, need.value),
+            )
+            .at(&need.site, "not declared")
+            .help(help),
+        );
+    }
+    let mut done: Vec<String> = Vec::new();
+    let mut left: Vec<&String> = own;
+    while !left.is_empty() {
+        let ready = |name: &String| {
+            stages[name].needs.iter().all(|need| !is_own(&need.value) || done.contains(&need.value))
+        };
+        let (now, later): (Vec<&String>, Vec<&String>) =
+            left.iter().copied().partition(|name| ready(name));
+        if now.is_empty() {
+            let names = quoted(later.iter().map(|name| name.as_str()));
+            let first = &stages[later[0]];
+            problems.push(
+                Diagnostic::error(CYCLE, format!("the stages {names} need each other"))
+                    .at(&first.site, "never ready")
+                    .help("take one `needs` away"),
+            );
+            break;
+        }
+        done.extend(now.into_iter().cloned());
+        left = later;
+    }
+    done
+}
+
+fn known_base<T>(
+    unit: &Unit,
+    stage: &Stage,
+    bases: &BTreeMap<String, T>,
+    problems: &mut Diagnostics,
+) {
+    let Some(base) = &stage.base else { return };
+    if bases.contains_key(&base.value) {
+        return;
+    }
+    let help = did_you_mean(&base.value, bases.keys().map(String::as_str)).map_or_else(
+        || {
+            format!(
+                "declare it: `base \"{}\" {{ debian \"bookworm\"; packages \"…\" }}`",
+                base.value
+            )
+        },
+        |near| format!("did you mean `{near}`?"),
+    );
+    problems.push(
+        Diagnostic::error(UNKNOWN_BASE, format!("there is no base `{}`", base.value))
+            .at(
+                &base.site,
+                format!("stage `{}` of `{}` stands on it", stage.kind.name(), unit.name.value),
+            )
+            .help(help),
+    );
+}

@@ -1,0 +1,189 @@
+//! What a manifest says, as values that remember where they were said.
+
+use exflow_content::{PatternSet, RelPath};
+use exflow_diagnostics::Site;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A value and its place in the manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it is.
+    pub site: Site,
+}
+
+/// One `exflow.kdl`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Manifest {
+    /// Its `workspace` node.
+    pub workspace: Option<WorkspaceNode>,
+    /// Its `base` nodes.
+    pub bases: Vec<Base>,
+    /// Its `plugin` nodes.
+    pub plugins: Vec<Plugin>,
+    /// Its `project` node.
+    pub project: Option<Project>,
+}
+
+/// `workspace "shop" { … }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkspaceNode {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Patterns of the folders that hold a project: `services/*`.
+    pub members: Vec<Spanned<String>>,
+    /// Where Debian packages come from.
+    pub debian_mirror: Option<Spanned<String>>,
+}
+
+/// `base "builder" { … }`: a root file system, of Debian packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// The suite: `bookworm`.
+    pub suite: Spanned<String>,
+    /// Only the named packages and what they need, without documentation.
+    pub slim: bool,
+    /// The packages.
+    pub packages: Vec<Spanned<String>>,
+    /// The whole node.
+    pub site: Site,
+}
+
+/// `plugin "name" path="…"`: a release tool's plugin that doesn't ship inside exflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plugin {
+    /// The name that `release-tool` uses.
+    pub name: Spanned<String>,
+    /// The component's file, relative to the workspace.
+    pub path: Spanned<RelPath>,
+}
+
+/// `project "hello" { … }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// What makes its release, if one is made.
+    pub tool: Option<ReleaseTool>,
+    /// Its stages, each kind and name once.
+    pub stages: Vec<Stage>,
+}
+
+/// `release-tool "mix-release" release="shop"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseTool {
+    /// The plugin's name.
+    pub plugin: Spanned<String>,
+    /// What the plugin is told.
+    pub settings: BTreeMap<String, Setting>,
+}
+
+/// A setting of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its value.
+    pub value: Scalar,
+    /// Where it is.
+    pub site: Site,
+}
+
+/// A value of one of KDL's simple types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scalar {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Number(i64),
+    /// True or false.
+    Flag(bool),
+}
+
+/// Which stage it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StageKind {
+    /// What is compiled from dependencies alone.
+    Deps,
+    /// What makes the release.
+    Release,
+    /// The image.
+    Runtime,
+    /// One of the user's own.
+    Own(String),
+}
+
+impl StageKind {
+    /// Its name in the manifest.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Deps => "deps",
+            Self::Release => "release",
+            Self::Runtime => "runtime",
+            Self::Own(name) => name,
+        }
+    }
+}
+
+/// `stage "release" base="builder" { … }`. What a kind of stage has no use for is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// Which one.
+    pub kind: StageKind,
+    /// Its base, by name. After [`assemble`](crate::assemble) it is always there.
+    pub base: Option<Spanned<String>>,
+    /// Environment variables.
+    pub env: BTreeMap<String, String>,
+    /// Stages of the user's own whose outputs it sees.
+    pub needs: Vec<Spanned<String>>,
+    /// Files that it reads, relative to the project.
+    pub inputs: PatternSet,
+    /// A shell script.
+    pub run: Option<Spanned<String>>,
+    /// What it makes, relative to the project.
+    pub outputs: Vec<Spanned<RelPath>>,
+    /// Ports of the image: `4001/tcp`.
+    pub expose: Vec<String>,
+    /// The user of the image.
+    pub user: Option<String>,
+    /// The arguments that the image starts with.
+    pub command: Option<Vec<String>>,
+    /// Labels of the image.
+    pub labels: BTreeMap<String, String>,
+    /// How long it may take.
+    pub time_limit: Option<Duration>,
+    /// The whole node.
+    pub site: Site,
+}
+
+/// All manifests of a workspace put together, with defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace {
+    /// Its name.
+    pub name: String,
+    /// The bases that something stands on, by name.
+    pub bases: BTreeMap<String, Base>,
+    /// The declared plugins, by name.
+    pub plugins: BTreeMap<String, Plugin>,
+    /// Its projects, by name.
+    pub units: Vec<Unit>,
+    /// Where Debian packages come from.
+    pub debian_mirror: Option<String>,
+}
+
+/// A project at its place in the workspace, with every stage that it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Its folder.
+    pub folder: RelPath,
+    /// What makes its release.
+    pub tool: Option<ReleaseTool>,
+    /// Its stages by name. With a release tool, `deps`, `release` and `runtime` are among them.
+    pub stages: BTreeMap<String, Stage>,
+    /// The stages of the user's own, each after those that it needs.
+    pub own_stages: Vec<String>,
+}

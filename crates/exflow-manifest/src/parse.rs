@@ -1,0 +1,470 @@
+//! One file: text to [`Manifest`].
+
+use crate::grammar::{BUILD_STAGE, Checker, FILE, OWN_STAGE, RUNTIME_STAGE};
+use crate::model::{
+    Base, Manifest, Plugin, Project, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind,
+    WorkspaceNode,
+};
+use crate::problems::{DUPLICATE, MISSING_NODE, SYNTAX, TOO_LARGE};
+use exflow_content::{PatternSet, RelPath};
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
+use kdl::{KdlDocument, KdlEntry, KdlNode, KdlValue};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The longest manifest that is read, in bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+/// How deep nodes or comments may be nested; the grammar needs three. The parser recurses.
+const MAX_DEPTH: usize = 32;
+
+/// Reads a manifest. Reports everything that is wrong with this file alone.
+pub fn parse(source: &SourceName, text: &str) -> Result<Manifest, Diagnostics> {
+    let document = read(source, text)?;
+    let mut problems = Diagnostics::new();
+    let manifest = Parser { check: Checker { source, problems: &mut problems } }.file(&document);
+    problems.into_result(manifest)
+}
+
+/// Reads KDL.
+pub(crate) fn read(source: &SourceName, text: &str) -> Result<KdlDocument, Diagnostics> {
+    guard(source, text)?;
+    KdlDocument::parse_v2(text).map_err(|error| {
+        error
+            .diagnostics
+            .iter()
+            .map(|problem| {
+                let start = problem.span.offset().min(text.len());
+                let site = Site::new(source, start..(start + problem.span.len()).min(text.len()));
+                let message = problem.message.clone().unwrap_or_else(|| "not KDL".into());
+                let label = problem.label.clone().unwrap_or_else(|| "here".into());
+                Diagnostic::error(SYNTAX, lower(&message)).at(&site, label).help(
+                    problem.help.clone().unwrap_or_else(|| {
+                        "a manifest is KDL 2: `node \"argument\" property=\"value\" { … }`, with \
+                         `#true` and `#false`"
+                            .into()
+                    }),
+                )
+            })
+            .collect()
+    })
+}
+
+fn lower(message: &str) -> String {
+    let mut letters = message.trim_end_matches('.').chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// Refuses what would take the KDL parser too long or too deep.
+fn guard(source: &SourceName, text: &str) -> Result<(), Diagnostics> {
+    let too_large = |at: usize, message: String| {
+        Err(Diagnostic::error(TOO_LARGE, message)
+            .at(&Site::new(source, at..(at + 1).min(text.len())), "here")
+            .help("split the workspace into members, each with a manifest of its own")
+            .into())
+    };
+    if text.len() > MAX_BYTES {
+        return too_large(0, format!("this manifest is longer than {MAX_BYTES} bytes"));
+    }
+    // Braces in texts and comments count, too: that only makes the guard a little stricter.
+    let (mut depth, mut comments, mut slashdashes) = (0usize, 0usize, 0usize);
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let begun = at;
+        match (bytes[at], bytes.get(at + 1)) {
+            (b'{' | b'(', _) => depth += 1,
+            (b'}' | b')', _) => depth = depth.saturating_sub(1),
+            (b'/', Some(b'*')) => (comments, at) = (comments + 1, at + 1),
+            (b'*', Some(b'/')) => (comments, at) = (comments.saturating_sub(1), at + 1),
+            (b'/', Some(b'-')) => slashdashes += 1,
+            (b'\n', _) => slashdashes = 0,
+            _ => {}
+        }
+        at += 1;
+        if depth > MAX_DEPTH || comments > MAX_DEPTH || slashdashes > MAX_DEPTH {
+            return too_large(
+                begun,
+                format!("nodes or comments are nested deeper than {MAX_DEPTH}"),
+            );
+        }
+    }
+    Ok(())
+}
+
+struct Parser<'a> {
+    check: Checker<'a>,
+}
+
+fn nodes<'d>(node: &'d KdlNode, name: &'static str) -> impl Iterator<Item = &'d KdlNode> {
+    node.iter_children().filter(move |child| child.name().value() == name)
+}
+
+fn arguments(node: &KdlNode) -> impl Iterator<Item = &KdlEntry> {
+    node.entries().iter().filter(|entry| entry.name().is_none())
+}
+
+impl Parser<'_> {
+    fn file(&mut self, document: &KdlDocument) -> Manifest {
+        self.check.children(document, "a manifest", FILE.children);
+        let mut manifest = Manifest::default();
+        for node in document.nodes() {
+            match node.name().value() {
+                "workspace" => manifest.workspace = self.workspace(node),
+                "base" => manifest.bases.extend(self.base(node)),
+                "plugin" => manifest.plugins.extend(self.plugin(node)),
+                "project" => manifest.project = self.project(node),
+                _ => {}
+            }
+        }
+        manifest
+    }
+
+    fn text(&self, entry: &KdlEntry) -> Option<Spanned<String>> {
+        let value = entry.value().as_string()?.to_owned();
+        Some(Spanned { value, site: self.check.entry_site(entry) })
+    }
+
+    fn texts(&self, node: &KdlNode, name: &'static str) -> Vec<Spanned<String>> {
+        nodes(node, name).flat_map(arguments).filter_map(|entry| self.text(entry)).collect()
+    }
+
+    fn only(&self, node: &KdlNode, name: &'static str) -> Option<Spanned<String>> {
+        self.texts(node, name).into_iter().next()
+    }
+
+    /// The node's first argument, as a name.
+    fn name(&mut self, node: &KdlNode) -> Option<Spanned<String>> {
+        let name = arguments(node).next().and_then(|entry| self.text(entry))?;
+        let mut bytes = name.value.bytes();
+        let fits = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase())
+            && bytes.all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
+            })
+            && name.value.len() <= 64;
+        if fits {
+            return Some(name);
+        }
+        self.check.wrong_value(
+            &name.site,
+            &format!("`{}`", node.name().value()),
+            "not a name",
+            "a name is lower-case letters, digits, `-` and `_`, begins with a letter, and is at \
+             most 64 long",
+        );
+        None
+    }
+
+    fn missing(&mut self, node: &KdlNode, what: &str, help: &str) {
+        let site = self.check.head_site(node);
+        self.check.problems.push(
+            Diagnostic::error(MISSING_NODE, format!("`{}` has no {what}", node.name().value()))
+                .at(&site, format!("no {what} in here"))
+                .help(help),
+        );
+    }
+
+    /// A path of the user's, cleaned.
+    fn path(&mut self, text: &Spanned<String>) -> Option<Spanned<RelPath>> {
+        match RelPath::clean(&text.value) {
+            Ok(value) => Some(Spanned { value, site: text.site.clone() }),
+            Err(error) => {
+                self.check.wrong_value(
+                    &text.site,
+                    "this path",
+                    &error.to_string(),
+                    "a path is relative, and stays within the folder that it starts from",
+                );
+                None
+            }
+        }
+    }
+
+    fn workspace(&mut self, node: &KdlNode) -> Option<WorkspaceNode> {
+        let members = self.texts(node, "members");
+        for member in &members {
+            if let Err(error) = PatternSet::new([&member.value]) {
+                self.check.wrong_value(
+                    &member.site,
+                    "`members`",
+                    &error.to_string(),
+                    "for example `services/*`",
+                );
+            }
+        }
+        let debian_mirror = self.only(node, "debian-mirror");
+        if let Some(mirror) = &debian_mirror
+            && !mirror.value.starts_with("http://")
+            && !mirror.value.starts_with("https://")
+        {
+            self.check.wrong_value(
+                &mirror.site,
+                "`debian-mirror`",
+                "not an address",
+                "write the address of the folder that holds `dists` and `pool`, with `http://` or \
+                 `https://`",
+            );
+        }
+        Some(WorkspaceNode { name: self.name(node)?, members, debian_mirror })
+    }
+
+    fn base(&mut self, node: &KdlNode) -> Option<Base> {
+        let debian = nodes(node, "debian").next();
+        if debian.is_none() {
+            self.missing(node, "`debian`", "say which suite it is: `debian \"bookworm\"`");
+        }
+        let packages = self.texts(node, "packages");
+        for package in &packages {
+            // Debian Policy, section 5.6.1.
+            let fits = package.value.len() >= 2
+                && package.value.starts_with(|letter: char| {
+                    letter.is_ascii_lowercase() || letter.is_ascii_digit()
+                })
+                && package.value.bytes().all(|byte| {
+                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
+                });
+            if !fits {
+                self.check.wrong_value(
+                    &package.site,
+                    "`packages`",
+                    "not the name of a Debian package",
+                    "lower-case letters, digits, `+`, `-` and `.`; the lock decides on versions",
+                );
+            }
+        }
+        let name = self.name(node)?;
+        let debian = debian?;
+        let suite = arguments(debian).next().and_then(|entry| self.text(entry))?;
+        let fits = suite
+            .value
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !fits || suite.value.is_empty() {
+            self.check.wrong_value(
+                &suite.site,
+                "`debian`",
+                "not a suite",
+                "for example `bookworm`",
+            );
+        }
+        let slim = debian.get("slim").and_then(KdlValue::as_bool).unwrap_or(false);
+        Some(Base { name, suite, slim, packages, site: self.check.head_site(node) })
+    }
+
+    fn plugin(&mut self, node: &KdlNode) -> Option<Plugin> {
+        let path = node.entry("path").and_then(|entry| self.text(entry));
+        if node.entry("path").is_none() {
+            self.missing(
+                node,
+                "`path`",
+                "say where its component is: `path=\"plugins/mine.wasm\"`",
+            );
+        }
+        let path = self.path(&path?)?;
+        Some(Plugin { name: self.name(node)?, path })
+    }
+
+    fn project(&mut self, node: &KdlNode) -> Option<Project> {
+        let tool = nodes(node, "release-tool").next().and_then(|node| self.tool(node));
+        let mut stages: Vec<Stage> = Vec::new();
+        for child in nodes(node, "stage") {
+            let Some(stage) = self.stage(child) else { continue };
+            if let Some(first) = stages.iter().find(|known| known.kind == stage.kind) {
+                self.check.problems.push(
+                    Diagnostic::error(
+                        DUPLICATE,
+                        format!("stage `{}` stands twice in one project", stage.kind.name()),
+                    )
+                    .at(&stage.site, "again here")
+                    .at(&first.site, "first here")
+                    .help("put them together, or give one another name"),
+                );
+            }
+            stages.push(stage);
+        }
+        Some(Project { name: self.name(node)?, tool, stages })
+    }
+
+    fn tool(&mut self, node: &KdlNode) -> Option<ReleaseTool> {
+        let mut settings = BTreeMap::new();
+        for entry in node.entries() {
+            let Some(name) = entry.name() else { continue };
+            let site = self.check.entry_site(entry);
+            let value = match entry.value() {
+                KdlValue::String(text) => Scalar::Text(text.clone()),
+                KdlValue::Bool(flag) => Scalar::Flag(*flag),
+                KdlValue::Integer(number) => match i64::try_from(*number) {
+                    Ok(number) => Scalar::Number(number),
+                    Err(_) => {
+                        self.check.wrong_value(
+                            &site,
+                            "this setting",
+                            "too large",
+                            "64 bits are what fits",
+                        );
+                        continue;
+                    }
+                },
+                KdlValue::Float(_) | KdlValue::Null => continue,
+            };
+            settings.insert(name.value().to_owned(), Setting { value, site });
+        }
+        Some(ReleaseTool { plugin: self.name(node)?, settings })
+    }
+
+    fn pairs(
+        &mut self,
+        node: &KdlNode,
+        name: &'static str,
+        variable: bool,
+    ) -> BTreeMap<String, String> {
+        let mut pairs = BTreeMap::new();
+        for entry in nodes(node, name).flat_map(KdlNode::entries) {
+            let (Some(key), Some(value)) = (entry.name(), entry.value().as_string()) else {
+                continue;
+            };
+            let key = key.value();
+            let fits = !key.is_empty()
+                && !key.contains('\0')
+                && !value.contains('\0')
+                && (!variable || !key.contains('='));
+            let site = self.check.entry_site(entry);
+            if !fits {
+                self.check.wrong_value(
+                    &site,
+                    &format!("`{name}`"),
+                    "not possible",
+                    "a name has no `=`, and nothing a NUL byte",
+                );
+            }
+            if pairs.insert(key.to_owned(), value.to_owned()).is_some() {
+                self.check.problems.push(
+                    Diagnostic::error(DUPLICATE, format!("`{key}` stands twice"))
+                        .at(&site, "again here")
+                        .help("keep one of them"),
+                );
+            }
+        }
+        pairs
+    }
+
+    fn stage(&mut self, node: &KdlNode) -> Option<Stage> {
+        let name = self.name(node)?;
+        let (kind, spec) = match name.value.as_str() {
+            "deps" => (StageKind::Deps, &BUILD_STAGE),
+            "release" => (StageKind::Release, &BUILD_STAGE),
+            "runtime" => (StageKind::Runtime, &RUNTIME_STAGE),
+            own => (StageKind::Own(own.to_owned()), &OWN_STAGE),
+        };
+        if let Some(children) = node.children() {
+            self.check.children(children, &format!("stage `{}`", name.value), spec.children);
+        }
+        let input_texts = self.texts(node, "inputs");
+        for input in &input_texts {
+            if let Err(error) = PatternSet::new([&input.value]) {
+                self.check.wrong_value(
+                    &input.site,
+                    "`inputs`",
+                    &error.to_string(),
+                    "for example `assets/**`",
+                );
+            }
+        }
+        let inputs =
+            PatternSet::new(input_texts.iter().map(|input| &input.value)).unwrap_or_default();
+        let outputs: Vec<Spanned<RelPath>> =
+            self.texts(node, "output").iter().filter_map(|output| self.path(output)).collect();
+        for output in &outputs {
+            if output.value.is_root() {
+                self.check.wrong_value(
+                    &output.site,
+                    "`output`",
+                    "the whole project",
+                    "name a folder or a file in it",
+                );
+            }
+        }
+        let run = self.only(node, "run");
+        if let StageKind::Own(_) = kind {
+            if nodes(node, "run").next().is_none() {
+                self.missing(node, "`run`", "say what it does: `run \"npm run deploy\"`");
+            }
+            if nodes(node, "output").next().is_none() {
+                self.missing(node, "`output`", "say what it makes: `output \"priv/static\"`");
+            }
+        }
+        let command = nodes(node, "command").next().map(|command| {
+            arguments(command)
+                .filter_map(|entry| entry.value().as_string())
+                .map(str::to_owned)
+                .collect()
+        });
+        Some(Stage {
+            kind,
+            base: node.entry("base").and_then(|entry| self.text(entry)),
+            env: self.pairs(node, "env", true),
+            needs: self.texts(node, "needs"),
+            inputs,
+            run,
+            outputs,
+            expose: self.ports(node),
+            user: self.only(node, "user").map(|user| user.value),
+            command,
+            labels: self.pairs(node, "label", false),
+            time_limit: self.time_limit(node),
+            site: self.check.head_site(node),
+        })
+    }
+
+    fn ports(&mut self, node: &KdlNode) -> Vec<String> {
+        let mut ports = Vec::new();
+        for entry in nodes(node, "expose").flat_map(arguments) {
+            let text = match entry.value() {
+                KdlValue::Integer(number) => number.to_string(),
+                KdlValue::String(text) => text.clone(),
+                _ => continue,
+            };
+            let (number, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
+            let number = number.parse::<u16>().ok().filter(|number| *number > 0);
+            match number {
+                Some(number) if ["tcp", "udp", "sctp"].contains(&protocol) => {
+                    ports.push(format!("{number}/{protocol}"));
+                }
+                _ => {
+                    let site = self.check.entry_site(entry);
+                    self.check.wrong_value(
+                        &site,
+                        "`expose`",
+                        "not a port",
+                        "a number from 1 to 65535, or `\"4000/udp\"`",
+                    );
+                }
+            }
+        }
+        ports.sort();
+        ports.dedup();
+        ports
+    }
+
+    fn time_limit(&mut self, node: &KdlNode) -> Option<Duration> {
+        let text = self.only(node, "time-limit")?;
+        let seconds = ["s", "m", "h"].iter().zip([1, 60, 3600]).find_map(|(unit, seconds)| {
+            text.value
+                .strip_suffix(unit)?
+                .parse::<u32>()
+                .ok()
+                .map(|count| u64::from(count) * seconds)
+        });
+        match seconds {
+            Some(seconds @ 1..) => Some(Duration::from_secs(seconds)),
+            _ => {
+                self.check.wrong_value(
+                    &text.site,
+                    "`time-limit`",
+                    "not a duration",
+                    "for example `90s`, `30m` or `2h`",
+                );
+                None
+            }
+        }
+    }
+}

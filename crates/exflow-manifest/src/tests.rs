@@ -1,0 +1,146 @@
+use crate::{assemble, format, parse, reference};
+use exflow_content::RelPath;
+use exflow_diagnostics::{Diagnostics, SourceName, Sources, Style, render};
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+const HELLO: &str = include_str!("../../../examples/hello/exflow.kdl");
+
+fn source() -> SourceName {
+    SourceName::new("exflow.kdl")
+}
+
+fn drawn(text: &str, problems: &Diagnostics) -> String {
+    let mut sources = Sources::default();
+    sources.insert(source(), text);
+    problems
+        .iter()
+        .map(|problem| render(problem, &sources, Style { color: false, unicode: true, width: 90 }))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// What is wrong with `text`, as users see it; nothing if it is right.
+fn check(text: &str) -> String {
+    let built = parse(&source(), text)
+        .and_then(|manifest| assemble(&source(), manifest, Vec::new(), &["mix-release"]));
+    match built {
+        Ok(_) => String::new(),
+        Err(problems) => drawn(text, &problems),
+    }
+}
+
+#[test]
+fn hello_is_right_and_complete() {
+    let manifest = parse(&source(), HELLO).unwrap();
+    let workspace = assemble(&source(), manifest, Vec::new(), &["mix-release"]).unwrap();
+    assert_eq!(workspace.name, "hello");
+    let unit = &workspace.units[0];
+    assert_eq!(unit.stages.keys().collect::<Vec<_>>(), ["deps", "release", "runtime"]);
+    assert_eq!(unit.stages["deps"].base.as_ref().unwrap().value, "builder");
+    assert_eq!(unit.stages["runtime"].expose, ["4001/tcp"]);
+    assert_eq!(workspace.bases.len(), 2);
+}
+
+#[test]
+fn every_mistake_is_shown_at_once() {
+    assert_snapshot!(check(
+        r#"workspce "shop"
+base "builder" {
+    debian "bookworm" slim="yes" fast=#true
+    packages
+}
+project "My App" {
+    release-tool "mix-relase"
+    stage "deps" { run "x" }
+    stage "release" base="bilder" { needs "assets" }
+    stage "runtime" { expose 99999; user "a"; user "b" }
+    stage "assets" { input "a/**" }
+}
+"#
+    ));
+}
+
+#[test]
+fn what_only_shows_in_the_workspace() {
+    assert_snapshot!(check(
+        r#"workspace "shop" { members "services/*" }
+base "builder" { debian "bookworm" }
+base "builder" { debian "trixie" }
+project "shop" {
+    release-tool "mix-relase"
+    stage "release" base="bilder" { needs "asets" }
+    stage "assets" { run "a"; output "x"; needs "more" }
+    stage "more" { run "a"; output "y"; needs "assets" }
+}
+"#
+    ));
+}
+
+#[test]
+fn what_is_not_kdl() {
+    assert_snapshot!(check("project \"a\" {\n    stage \"deps\" base=builder\" {\n}\n"));
+    assert_snapshot!(check(""));
+    assert!(check(&"a {".repeat(10_000)).contains("too-large"));
+    assert!(check(&"/*".repeat(10_000)).contains("too-large"));
+    assert!(check(&" ".repeat(2 << 20)).contains("too-large"));
+}
+
+#[test]
+fn a_member_declares_nothing_but_its_project() {
+    let root = parse(&source(), "workspace \"w\" { members \"*\" }").unwrap();
+    let member = SourceName::new("a/exflow.kdl");
+    let text = "base \"x\" { debian \"bookworm\" }\nproject \"a\"";
+    let manifest = parse(&member, text).unwrap();
+    let folder = RelPath::new("a").unwrap();
+    let problems = assemble(&source(), root, vec![(folder, manifest)], &[]).unwrap_err();
+    let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
+    assert_eq!(codes, ["exflow::manifest::misplaced"]);
+}
+
+#[test]
+fn the_order_of_nodes_does_not_matter() {
+    let bases = "base \"builder\" { debian \"bookworm\" }\n";
+    let stages = [
+        "stage \"a\" { run \"x\"; output \"o\"; needs \"b\" }",
+        "stage \"b\" { run \"y\"; output \"p\" }",
+    ];
+    let order = |first: usize| {
+        let text = format!("{bases}project \"p\" {{\n{}\n{}\n}}", stages[first], stages[1 - first]);
+        let manifest = parse(&source(), &text).unwrap();
+        assemble(&source(), manifest, Vec::new(), &[]).unwrap().units[0].own_stages.clone()
+    };
+    assert_eq!(order(0), ["b", "a"]);
+    assert_eq!(order(1), ["b", "a"]);
+}
+
+#[test]
+fn formatting_keeps_comments_and_settles() {
+    let text = "// all of it\nproject   \"a\"  { stage \"x\" {  // here\n run \"y\"; output \"z\" } }\n\n\n\n";
+    let once = format(&source(), text).unwrap();
+    assert_snapshot!(once);
+    assert_eq!(format(&source(), &once).unwrap(), once);
+    assert_eq!(format(&source(), HELLO).unwrap(), HELLO);
+}
+
+#[test]
+fn the_reference_lists_every_node() {
+    let docs = include_str!("../../../docs/manifest.md");
+    assert!(docs.contains(&reference()), "docs/manifest.md must contain:\n{}", reference());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "[a-z\"{}#=/\\-*; \n\\\\()]{0,80}") {
+        let _ = check(&text);
+        let _ = format(&source(), &text);
+    }
+
+    #[test]
+    fn formatting_twice_changes_nothing(names in prop::collection::vec("[a-z]{1,6}", 1..5)) {
+        let text = names.iter().map(|name| format!("{name}  \"x\"   {{ {name} a=1 ; }}")).collect::<Vec<_>>().join(" ;");
+        if let Ok(once) = format(&source(), &text) {
+            prop_assert_eq!(format(&source(), &once).unwrap(), once);
+        }
+    }
+}
