@@ -59,7 +59,6 @@ impl fmt::Display for Exit {
 pub struct Outcome {
     /// How it ended.
     pub exit: Exit,
-    /// Its outputs, in their order: trees in the store. An output that is a file is a tree that
-    /// holds just that file, by its own name. Empty where it did not end well.
+    /// Its outputs, in their order: trees in the store. Empty where it did not end well.
     pub outputs: Vec<Digest>,
 }

@@ -25,7 +25,7 @@ pub struct Command {
     pub env: BTreeMap<String, String>,
     /// The working folder.
     pub workdir: RelPath,
-    /// The files or folders that are kept when it ends well.
+    /// The folders that are kept when it ends well.
     pub outputs: Vec<RelPath>,
 }
 

@@ -17,6 +17,7 @@
 mod change;
 mod command;
 mod graph;
+mod plan;
 mod proposal;
 
 pub use change::{Change, changes};
@@ -25,4 +26,5 @@ pub use graph::{
     Action, ImageSettings, MountSource, Output, Plan, PlannedBase, PlannedImage, PlannedMount,
     PlannedRun, Step, StepId,
 };
+pub use plan::{CODES, DEFAULT_TIME_LIMIT, plan};
 pub use proposal::{Proposal, ProposedImage, ProposedLayer, ProposedStep, ProposedUse};

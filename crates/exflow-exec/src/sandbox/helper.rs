@@ -2,7 +2,7 @@
 
 use super::job::{ANSWER_FILE, Answer, JOB_FILE, Job};
 use super::spec;
-use exflow_content::{Digest, Mode, RelPath, Tree};
+use exflow_content::{Digest, RelPath};
 use exflow_store::{Store, StoreError};
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::oci_spec::runtime::Spec;
@@ -27,7 +27,6 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -386,15 +385,8 @@ fn keep(store: &Store, root: &Path, output: &RelPath) -> Result<Digest> {
     let metadata = fs::metadata(&path).map_err(|_| missing())?;
     let tree = if metadata.is_dir() {
         store.check_in(&path).map_err(bad)?
-    } else if metadata.is_file() {
-        let mode = Mode::new(metadata.permissions().mode());
-        let entry = store.check_in_file(&path, mode).map_err(bad)?;
-        let name = output.name().and_then(|name| RelPath::new(name).ok()).unwrap_or_default();
-        let mut tree = Tree::new();
-        tree.insert(name, entry).map_err(|_| missing())?;
-        tree
     } else {
-        let reason = "it is neither a folder nor a file".to_owned();
+        let reason = "it is not a folder, and outputs are folders".to_owned();
         return Err(Box::new(Answer::BadOutput { output: output.clone(), reason }));
     };
     store.put_tree(&tree).map_err(store_failed)

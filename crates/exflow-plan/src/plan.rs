@@ -1,0 +1,488 @@
+//! Workspace, lock and proposals to a [`Plan`].
+
+use crate::graph::{
+    Action, ImageSettings, MountSource, Output, Plan, PlannedBase, PlannedImage, PlannedMount,
+    PlannedRun, Step, StepId,
+};
+use crate::proposal::{Proposal, ProposedStep};
+use exflow_content::{PatternSet, RelPath, STEP_MTIME, Tree};
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
+use exflow_lock::{Lock, Platform};
+use exflow_manifest::{Stage, Unit, Workspace};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a step may take where the manifest doesn't say.
+pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(3600);
+
+const NOT_LOCKED: &str = "exflow::plan::not-locked";
+const NO_OUTPUT: &str = "exflow::plan::no-such-output";
+/// Every code that this crate gives.
+pub const CODES: &[&str] = &[NOT_LOCKED, NO_OUTPUT];
+
+/// Builds the plan of `units`, each with what its plugin proposes, if it has one.
+///
+/// `sources` are the files of the workspace. Steps see them at `/src`, wherever the workspace is.
+/// Nothing depends on the order of `units`, or of nodes in a manifest: names decide.
+pub fn plan(
+    workspace: &Workspace,
+    lock: &Lock,
+    platform: &Platform,
+    sources: &Tree,
+    units: &[(&Unit, Option<&Proposal>)],
+) -> Result<Plan, Diagnostics> {
+    let mut planner = Planner {
+        workspace,
+        lock,
+        platform,
+        sources,
+        bases: BTreeMap::new(),
+        plan: Plan::default(),
+        problems: Diagnostics::new(),
+    };
+    let mut units: Vec<_> = units.to_vec();
+    units.sort_by(|a, b| a.0.name.value.cmp(&b.0.name.value));
+    for (unit, proposal) in units {
+        planner.unit(unit, proposal);
+    }
+    planner.problems.into_result(planner.plan)
+}
+
+/// Where steps see the workspace.
+fn source_root() -> RelPath {
+    RelPath::new("src").expect("a clean path")
+}
+
+/// The environment of every step, before what its plugin and its stage add.
+fn environment() -> BTreeMap<String, String> {
+    let epoch = STEP_MTIME.to_string();
+    [
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ("HOME", "/root"),
+        ("LANG", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("SOURCE_DATE_EPOCH", &epoch),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// The patterns of `set`, which are relative to `folder`, as patterns relative to the workspace.
+fn below(folder: &RelPath, set: &PatternSet) -> PatternSet {
+    let patterns = set.patterns().iter().map(|pattern| {
+        let (sign, body) =
+            pattern.strip_prefix('!').map_or(("", pattern.as_str()), |body| ("!", body));
+        match folder.as_str() {
+            Some("") | None => pattern.clone(),
+            Some(folder) => format!("{sign}{folder}/{body}"),
+        }
+    });
+    // A folder's name is no pattern of its own only if it holds wildcards, which no one means.
+    PatternSet::new(patterns).unwrap_or_default()
+}
+
+struct Planner<'a> {
+    workspace: &'a Workspace,
+    lock: &'a Lock,
+    platform: &'a Platform,
+    sources: &'a Tree,
+    bases: BTreeMap<String, StepId>,
+    plan: Plan,
+    problems: Diagnostics,
+}
+
+impl Planner<'_> {
+    fn push(&mut self, step: Step) -> StepId {
+        self.plan.steps.push(step);
+        self.plan.steps.len() - 1
+    }
+
+    /// The step that makes the base of `stage`.
+    fn base(&mut self, stage: &Stage) -> Option<StepId> {
+        let name = &stage.base.as_ref()?.value;
+        if let Some(step) = self.bases.get(name) {
+            return Some(*step);
+        }
+        let base = self.workspace.bases.get(name)?;
+        let locked = self.lock.bases.get(name).and_then(|locked| locked.locked.get(self.platform));
+        let Some(locked) = locked else {
+            self.problems.push(
+                Diagnostic::error(
+                    NOT_LOCKED,
+                    format!("base `{name}` is not in the lock for {}", self.platform),
+                )
+                .at(&base.site, "declared here")
+                .help("run `exflow lock`"),
+            );
+            return None;
+        };
+        let action = Action::Base(PlannedBase {
+            name: name.clone(),
+            debian: Arc::new(locked.clone()),
+            slim: base.slim,
+            platform: self.platform.clone(),
+            mirror: self.workspace.debian_mirror.clone(),
+        });
+        let step = self.push(Step {
+            name: format!("base:{name}"),
+            action,
+            site: Some(base.site.clone()),
+            time_limit: DEFAULT_TIME_LIMIT,
+        });
+        self.bases.insert(name.clone(), step);
+        Some(step)
+    }
+
+    fn sources(&self, at: &RelPath, picked: &PatternSet) -> PlannedMount {
+        let tree = picked.pick(self.sources);
+        PlannedMount { at: at.clone(), source: MountSource::Sources(Arc::new(tree)) }
+    }
+
+    fn unit(&mut self, unit: &Unit, proposal: Option<&Proposal>) {
+        let root = source_root();
+        let folder = root.join(&unit.folder);
+        // The outputs of the user's own stages: where, and what.
+        let mut own: BTreeMap<&str, Vec<PlannedMount>> = BTreeMap::new();
+        for name in &unit.own_stages {
+            let stage = &unit.stages[name];
+            let Some(base) = self.base(stage) else { continue };
+            let mut mounts = vec![self.sources(&root, &below(&unit.folder, &stage.inputs))];
+            for need in &stage.needs {
+                mounts.extend(own.get(need.value.as_str()).cloned().unwrap_or_default());
+            }
+            let mut env = environment();
+            env.extend(stage.env.clone());
+            let script = stage.run.as_ref().map(|run| run.value.clone()).unwrap_or_default();
+            let outputs: Vec<RelPath> =
+                stage.outputs.iter().map(|output| folder.join(&output.value)).collect();
+            let step = self.push(Step {
+                name: format!("{}:{name}", unit.name.value),
+                action: Action::Run(PlannedRun {
+                    base,
+                    mounts,
+                    argv: ["/bin/sh", "-euc", &script].map(str::to_owned).into(),
+                    env,
+                    workdir: folder.clone(),
+                    outputs: outputs.clone(),
+                }),
+                site: Some(stage.run.as_ref().map_or(&stage.site, |run| &run.site).clone()),
+                time_limit: stage.time_limit.unwrap_or(DEFAULT_TIME_LIMIT),
+            });
+            let mounts = outputs.into_iter().enumerate().map(|(index, at)| PlannedMount {
+                at,
+                source: MountSource::Output(Output { step, index }),
+            });
+            own.insert(name, mounts.collect());
+        }
+        if let Some(proposal) = proposal {
+            self.proposal(unit, proposal, &own);
+        }
+    }
+
+    fn proposal(
+        &mut self,
+        unit: &Unit,
+        proposal: &Proposal,
+        own: &BTreeMap<&str, Vec<PlannedMount>>,
+    ) {
+        let mut steps: Vec<StepId> = Vec::new();
+        for proposed in &proposal.steps {
+            let Some(stage) = unit.stages.get(&proposed.stage) else { return };
+            let Some(base) = self.base(stage) else { return };
+            let Some(run) = self.run(unit, proposal, proposed, stage, base, &steps, own) else {
+                return;
+            };
+            let step = Step {
+                name: format!("{}:{}", unit.name.value, proposed.name),
+                action: Action::Run(run),
+                site: Some(stage.site.clone()),
+                time_limit: stage.time_limit.unwrap_or(DEFAULT_TIME_LIMIT),
+            };
+            steps.push(self.push(step));
+        }
+        let (Some(image), Some(stage)) = (&proposal.image, unit.stages.get("runtime")) else {
+            return;
+        };
+        let Some(base) = self.base(stage) else { return };
+        let Some(release) = self.output(proposal, image.step, &image.output, &steps, &stage.site)
+        else {
+            return;
+        };
+        let mut env = image.env.clone();
+        env.extend(stage.env.clone());
+        let mut labels = image.labels.clone();
+        labels.extend(stage.labels.clone());
+        self.plan.images.push(PlannedImage {
+            project: unit.name.value.clone(),
+            base,
+            release,
+            settings: ImageSettings {
+                platform: self.platform.clone(),
+                assembly: self.lock.image_assembly,
+                at: image.at.clone(),
+                layers: image
+                    .layers
+                    .iter()
+                    .map(|layer| (layer.name.clone(), layer.files.clone()))
+                    .collect(),
+                env,
+                workdir: image.workdir.clone(),
+                entrypoint: image.entrypoint.clone(),
+                command: stage.command.clone().unwrap_or_else(|| image.command.clone()),
+                user: stage.user.clone(),
+                ports: stage.expose.clone(),
+                labels,
+            },
+            site: Some(stage.site.clone()),
+        });
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all that a step is made of, in one place")]
+    fn run(
+        &mut self,
+        unit: &Unit,
+        proposal: &Proposal,
+        proposed: &ProposedStep,
+        stage: &Stage,
+        base: StepId,
+        steps: &[StepId],
+        own: &BTreeMap<&str, Vec<PlannedMount>>,
+    ) -> Option<PlannedRun> {
+        let root = source_root();
+        let mut mounts = vec![
+            self.sources(&root, &proposed.sources),
+            self.sources(&root, &below(&unit.folder, &stage.inputs)),
+        ];
+        mounts.retain(
+            |mount| !matches!(&mount.source, MountSource::Sources(tree) if tree.is_empty()),
+        );
+        for need in &stage.needs {
+            mounts.extend(own.get(need.value.as_str()).cloned().unwrap_or_default());
+        }
+        for used in &proposed.uses {
+            let output = self.output(proposal, used.step, &used.output, steps, &stage.site)?;
+            mounts.push(PlannedMount {
+                at: root.join(&used.at),
+                source: MountSource::Output(output),
+            });
+        }
+        let mut env = environment();
+        env.extend(proposed.env.clone());
+        env.extend(stage.env.clone());
+        Some(PlannedRun {
+            base,
+            mounts,
+            argv: proposed.argv.clone(),
+            env,
+            workdir: root.join(&proposed.workdir),
+            outputs: proposed.outputs.iter().map(|output| root.join(output)).collect(),
+        })
+    }
+
+    fn output(
+        &mut self,
+        proposal: &Proposal,
+        step: usize,
+        output: &RelPath,
+        steps: &[StepId],
+        site: &Site,
+    ) -> Option<Output> {
+        let index = proposal
+            .steps
+            .get(step)
+            .and_then(|step| step.outputs.iter().position(|known| known == output));
+        match (steps.get(step), index) {
+            (Some(step), Some(index)) => Some(Output { step: *step, index }),
+            _ => {
+                self.problems.push(
+                    Diagnostic::error(
+                        NO_OUTPUT,
+                        format!("the plugin uses an output `{output}` that no earlier step makes"),
+                    )
+                    .at(site, "for this stage")
+                    .help("this is a mistake in the plugin: tell its author"),
+                );
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ProposedImage, ProposedLayer, ProposedUse};
+    use exflow_content::{Digest, Entry, Mode};
+    use exflow_diagnostics::SourceName;
+    use exflow_lock::{LockedBase, LockedDebian, RequestedDebian};
+    use insta::assert_snapshot;
+
+    const MANIFEST: &str = r#"
+        base "builder" { debian "bookworm" }
+        base "runner" { debian "bookworm" slim=#true; packages "libc6" }
+        project "shop" {
+            release-tool "mix-release"
+            stage "assets" { run "make"; inputs "assets"; output "priv/static"; needs "icons" }
+            stage "icons" { run "draw"; output "icons"; time-limit "5s" }
+            stage "release" { needs "assets"; env MIX_ENV="staging"; inputs "VERSION" }
+            stage "runtime" { env A="b"; command "eval" "1"; user "nobody"; expose 80; label x="y" }
+        }
+    "#;
+
+    fn path(text: &str) -> RelPath {
+        RelPath::new(text).unwrap()
+    }
+
+    fn workspace() -> Workspace {
+        let source = SourceName::new("exflow.kdl");
+        let manifest = exflow_manifest::parse(&source, MANIFEST).unwrap();
+        exflow_manifest::assemble(&source, manifest, Vec::new(), &["mix-release"]).unwrap()
+    }
+
+    fn lock() -> Lock {
+        let base = |slim| LockedBase {
+            requested: RequestedDebian { suite: "bookworm".into(), slim, packages: Vec::new() },
+            locked: [(
+                Platform::LinuxAmd64,
+                LockedDebian { snapshot: "20261101T000000Z".into(), packages: Vec::new() },
+            )]
+            .into(),
+        };
+        Lock {
+            image_assembly: 1,
+            bases: [("builder".into(), base(false)), ("runner".into(), base(true))].into(),
+            plugins: BTreeMap::new(),
+        }
+    }
+
+    fn proposal() -> Proposal {
+        let step = |name: &str, sources: &str, uses: Vec<ProposedUse>, output: &str| ProposedStep {
+            name: name.into(),
+            stage: name.into(),
+            argv: vec!["mix".into(), name.into()],
+            env: [("MIX_ENV".to_owned(), "prod".to_owned())].into(),
+            workdir: RelPath::root(),
+            sources: PatternSet::new([sources]).unwrap(),
+            uses,
+            outputs: vec![path(output)],
+        };
+        let used = ProposedUse { step: 0, output: path("_build"), at: path("_build") };
+        Proposal {
+            steps: vec![
+                step("deps", "mix.exs", vec![], "_build"),
+                step("release", "lib", vec![used], "rel"),
+            ],
+            image: Some(ProposedImage {
+                step: 1,
+                output: path("rel"),
+                at: path("app"),
+                layers: vec![ProposedLayer {
+                    name: "otp".into(),
+                    files: PatternSet::new(["erts-*"]).unwrap(),
+                }],
+                env: [("LANG".to_owned(), "C".to_owned())].into(),
+                workdir: path("app"),
+                entrypoint: vec!["/app/bin/shop".into()],
+                command: vec!["start".into()],
+                labels: BTreeMap::new(),
+            }),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn sources() -> Tree {
+        let mut tree = Tree::new();
+        for name in ["mix.exs", "lib/a.ex", "assets/x.js", "VERSION", "test/a.exs"] {
+            let blob = Digest::of(name.as_bytes());
+            let entry = Entry::File { mode: Mode::FILE, blob, size: name.len() as u64 };
+            tree.insert(path(name), entry).unwrap();
+        }
+        tree
+    }
+
+    fn planned(sources: &Tree) -> Plan {
+        let (workspace, proposal) = (workspace(), proposal());
+        let units = [(&workspace.units[0], Some(&proposal))];
+        plan(&workspace, &lock(), &Platform::LinuxAmd64, sources, &units).unwrap()
+    }
+
+    fn text(plan: &Plan) -> String {
+        let mut lines = Vec::new();
+        for (id, step) in plan.steps.iter().enumerate() {
+            lines.push(format!(
+                "{id} {} needs {:?} within {:?}",
+                step.name,
+                step.needs(),
+                step.time_limit
+            ));
+            let Action::Run(run) = &step.action else { continue };
+            lines.push(format!(
+                "    {:?} in /{}, MIX_ENV {:?}",
+                run.argv,
+                run.workdir,
+                run.env.get("MIX_ENV")
+            ));
+            for mount in &run.mounts {
+                let what = match &mount.source {
+                    MountSource::Output(output) => {
+                        format!("output {} of {}", output.index, output.step)
+                    }
+                    MountSource::Sources(tree) => tree
+                        .entries()
+                        .filter(|(_, entry)| matches!(entry, Entry::File { .. }))
+                        .map(|(path, _)| path.to_string())
+                        .collect::<Vec<_>>()
+                        .join(" "),
+                };
+                lines.push(format!("    /{}: {what}", mount.at));
+            }
+            lines.push(format!("    -> {:?}", run.outputs));
+        }
+        for image in &plan.images {
+            let settings = &image.settings;
+            lines.push(format!(
+                "image {} on {} of {:?}: {:?} {:?} {:?} {:?} {:?} {:?}",
+                image.project,
+                image.base,
+                image.release,
+                settings.env,
+                settings.command,
+                settings.entrypoint,
+                settings.user,
+                settings.ports,
+                settings.labels,
+            ));
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn stages_become_steps() {
+        assert_snapshot!(text(&planned(&sources())));
+    }
+
+    #[test]
+    fn what_no_step_reads_changes_nothing() {
+        let mut edited = sources();
+        let entry = Entry::File { mode: Mode::FILE, blob: Digest::of(b"other"), size: 5 };
+        edited.insert(path("test/a.exs"), entry).unwrap();
+        assert_eq!(planned(&edited), planned(&sources()));
+    }
+
+    #[test]
+    fn what_is_not_locked_is_shown() {
+        let (workspace, proposal) = (workspace(), proposal());
+        let units = [(&workspace.units[0], Some(&proposal))];
+        let problems =
+            plan(&workspace, &Lock::default(), &Platform::LinuxAmd64, &Tree::new(), &units)
+                .unwrap_err();
+        assert!(problems.iter().all(|problem| problem.code.as_str() == NOT_LOCKED));
+        let mut bad = proposal.clone();
+        bad.steps[1].uses[0].step = 7;
+        let units = [(&workspace.units[0], Some(&bad))];
+        let problems =
+            plan(&workspace, &lock(), &Platform::LinuxAmd64, &Tree::new(), &units).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.code.as_str() == NO_OUTPUT));
+    }
+}
