@@ -1,0 +1,481 @@
+//! Reads literals out of Elixir source without running it.
+//!
+//! Not a parser of Elixir: it knows tokens, literals, and how deep brackets and blocks are nested,
+//! and calls everything else unknown. What is unknown is never guessed.
+
+use std::collections::BTreeMap;
+
+/// A value in a source file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Text(String),
+    Atom(String),
+    List(Vec<Value>),
+    Tuple(Vec<Value>),
+    /// A pair of a keyword list.
+    Pair(String, Box<Value>),
+    /// A call of a function of this module: `deps()`.
+    Call(String),
+    /// `@version`
+    Attribute(String),
+    /// Anything else.
+    Unknown,
+}
+
+/// A value and its place: bytes of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Token<'a> {
+    text: &'a str,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// A module's functions and attributes, as far as they are literal.
+#[derive(Debug, Default)]
+pub(crate) struct Module {
+    functions: BTreeMap<String, Vec<Clause>>,
+    attributes: BTreeMap<String, Value>,
+}
+
+#[derive(Debug)]
+struct Clause {
+    /// Its arguments, as written.
+    arguments: String,
+    value: Value,
+    start: usize,
+    end: usize,
+}
+
+/// How deep literals are read.
+const MAX_DEPTH: usize = 64;
+/// How many names may stand for each other in a row.
+const MAX_CALLS: usize = 16;
+
+pub(crate) fn read(source: &str) -> Module {
+    let tokens = tokens(source);
+    let mut module = Module::default();
+    let mut at = 0;
+    while at < tokens.len() {
+        match tokens[at].text {
+            "def" | "defp" => at = function(&tokens, at + 1, &mut module),
+            "@" => {
+                let name = tokens.get(at + 1).map_or("", |token| token.text);
+                let (value, next) = value(&tokens, at + 2, 0);
+                let ends_line = ends_line(source, &tokens, next);
+                if next > at + 2 && is_name(name) {
+                    let value = if ends_line { value } else { Value::Unknown };
+                    // The first is the definition; what follows are uses.
+                    module.attributes.entry(name.to_owned()).or_insert(value);
+                }
+                at += 2;
+            }
+            _ => at += 1,
+        }
+    }
+    module
+}
+
+/// Whether the token before `next` is the last of its line: an expression that goes on is no
+/// literal.
+fn ends_line(source: &str, tokens: &[Token<'_>], next: usize) -> bool {
+    let Some(last) = next.checked_sub(1).and_then(|last| tokens.get(last)) else { return false };
+    let Some(following) = tokens.get(next) else { return true };
+    let operators = ["|>", "<>", "++", "--", "||", "&&", "+", "-", "."];
+    source[last.end..following.start].contains('\n') && !operators.contains(&following.text)
+}
+
+impl Module {
+    /// The value of the function with no arguments, or with any: a clause whose arguments are
+    /// all `_`.
+    pub(crate) fn function(&self, name: &str) -> Option<(Value, usize, usize)> {
+        let clauses = self.functions.get(name)?;
+        let clause = match clauses.as_slice() {
+            [only] => only,
+            several => several.iter().find(|clause| clause.arguments.trim().starts_with('_'))?,
+        };
+        Some((self.resolve(&clause.value, 0), clause.start, clause.end))
+    }
+
+    fn resolve(&self, value: &Value, depth: usize) -> Value {
+        if depth > MAX_CALLS {
+            return Value::Unknown;
+        }
+        let all =
+            |values: &[Value]| values.iter().map(|value| self.resolve(value, depth + 1)).collect();
+        match value {
+            Value::Call(name) => match self.functions.get(name).map(Vec::as_slice) {
+                None | Some([]) => Value::Unknown,
+                Some([only]) => self.resolve(&only.value, depth + 1),
+                Some(several) => several
+                    .iter()
+                    .find(|clause| clause.arguments.trim().starts_with('_'))
+                    .map_or(Value::Unknown, |clause| self.resolve(&clause.value, depth + 1)),
+            },
+            Value::Attribute(name) => self
+                .attributes
+                .get(name)
+                .map_or(Value::Unknown, |value| self.resolve(value, depth + 1)),
+            Value::List(values) => Value::List(all(values)),
+            Value::Tuple(values) => Value::Tuple(all(values)),
+            Value::Pair(name, value) => {
+                Value::Pair(name.clone(), Box::new(self.resolve(value, depth + 1)))
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+impl Value {
+    /// The value of `key` in a keyword list.
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        let Self::List(values) = self else { return None };
+        values.iter().find_map(|value| match value {
+            Self::Pair(name, value) if name == key => Some(&**value),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    pub(crate) fn atom(&self) -> Option<&str> {
+        if let Self::Atom(atom) = self { Some(atom) } else { None }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_?!".contains(&byte))
+}
+
+/// `name(arguments) do value end`, `name, do: value`; gives the index after its head.
+fn function(tokens: &[Token<'_>], mut at: usize, module: &mut Module) -> usize {
+    let Some(name) = tokens.get(at).filter(|token| is_name(token.text)) else { return at };
+    at += 1;
+    let mut arguments = Vec::new();
+    if tokens.get(at).is_some_and(|token| token.text == "(") {
+        let close = closing(tokens, at);
+        arguments.extend(tokens[at + 1..close.min(tokens.len())].iter().map(|token| token.text));
+        at = close + 1;
+    }
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
+    let (value, start, next, ended) = if text(at) == "do" {
+        let (value, next) = value(tokens, at + 1, 0);
+        (value, at + 1, next, text(next) == "end")
+    } else if text(at) == "," && text(at + 1) == "do:" {
+        let (value, next) = value(tokens, at + 2, 0);
+        let ended = matches!(text(next), "def" | "defp" | "end" | "@" | "");
+        (value, at + 2, next, ended)
+    } else {
+        (Value::Unknown, at, at, false)
+    };
+    let place = |index: usize| tokens.get(index).or(tokens.last());
+    module.functions.entry(name.text.to_owned()).or_default().push(Clause {
+        arguments: arguments.join(" "),
+        value: if ended { value } else { Value::Unknown },
+        start: place(start).map_or(0, |token| token.start),
+        end: place(next.saturating_sub(1)).map_or(0, |token| token.end),
+    });
+    at
+}
+
+/// The index of the bracket that closes the one at `open`.
+fn closing(tokens: &[Token<'_>], open: usize) -> usize {
+    let mut depth = 0usize;
+    for (index, token) in tokens.iter().enumerate().skip(open) {
+        match token.text {
+            "(" | "[" | "{" | "%{" | "<<" => depth += 1,
+            ")" | "]" | "}" | ">>" => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return index;
+                }
+            }
+            _ => {}
+        }
+    }
+    tokens.len()
+}
+
+/// One value at `at`, and the index after it.
+fn value(tokens: &[Token<'_>], at: usize, depth: usize) -> (Value, usize) {
+    let Some(token) = tokens.get(at) else { return (Value::Unknown, at) };
+    let text = token.text;
+    let next = |index: usize| tokens.get(index).map_or("", |token| token.text);
+    if depth > MAX_DEPTH {
+        return (Value::Unknown, at + 1);
+    }
+    match text {
+        "[" => list(tokens, at, "]", depth)
+            .map_or((Value::Unknown, closing(tokens, at) + 1), |(values, end)| {
+                (Value::List(values), end)
+            }),
+        "{" => list(tokens, at, "}", depth)
+            .map_or((Value::Unknown, closing(tokens, at) + 1), |(values, end)| {
+                (Value::Tuple(values), end)
+            }),
+        "true" | "false" | "nil" => (Value::Atom(text.to_owned()), at + 1),
+        "@" if is_name(next(at + 1)) => (Value::Attribute(next(at + 1).to_owned()), at + 2),
+        _ if text.starts_with("\"\"\"") => (Value::Unknown, at + 1),
+        _ if text.starts_with('"') => (string(text), at + 1),
+        _ if text.starts_with(':') && text.len() > 1 => {
+            let name = text[1..].trim_matches('"');
+            (Value::Atom(name.to_owned()), at + 1)
+        }
+        _ if is_name(text) && !["do", "end", "fn", "if", "case", "not"].contains(&text) => {
+            if next(at + 1) == "(" {
+                (Value::Call(text.to_owned()), closing(tokens, at + 1) + 1)
+            } else {
+                (Value::Call(text.to_owned()), at + 1)
+            }
+        }
+        _ => (Value::Unknown, at + 1),
+    }
+}
+
+fn string(text: &str) -> Value {
+    let body = text.trim_start_matches('"').trim_end_matches('"');
+    if body.contains('\\') || body.contains("#{") {
+        Value::Unknown
+    } else {
+        Value::Text(body.to_owned())
+    }
+}
+
+/// The values in a bracket. What is not a value alone, as `a ++ b`, is unknown as a whole.
+fn list(
+    tokens: &[Token<'_>],
+    open: usize,
+    close: &str,
+    depth: usize,
+) -> Option<(Vec<Value>, usize)> {
+    let mut values = Vec::new();
+    let mut at = open + 1;
+    loop {
+        let token = tokens.get(at)?;
+        if token.text == close {
+            return Some((values, at + 1));
+        }
+        if token.text == "," {
+            at += 1;
+            continue;
+        }
+        let key =
+            token.text.strip_suffix(':').filter(|key| !key.is_empty() && !key.starts_with(':'));
+        let from = if key.is_some() { at + 1 } else { at };
+        let (mut found, mut next) = value(tokens, from, depth + 1);
+        if !tokens.get(next).is_some_and(|token| token.text == "," || token.text == close) {
+            // An expression: skip it whole.
+            found = Value::Unknown;
+            let mut inner = 0usize;
+            next = from;
+            loop {
+                let token = tokens.get(next)?;
+                match token.text {
+                    "," if inner == 0 => break,
+                    text if inner == 0 && text == close => break,
+                    "(" | "[" | "{" | "%{" | "<<" | "do" | "fn" => inner += 1,
+                    ")" | "]" | "}" | ">>" | "end" => inner = inner.saturating_sub(1),
+                    _ => {}
+                }
+                next += 1;
+            }
+        }
+        values.push(match key {
+            Some(key) => Value::Pair(key.trim_matches('"').to_owned(), Box::new(found)),
+            None => found,
+        });
+        at = next.max(at + 1);
+    }
+}
+
+fn tokens(source: &str) -> Vec<Token<'_>> {
+    let bytes = source.as_bytes();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
+    while at < bytes.len() {
+        let start = at;
+        match bytes[at] {
+            b'#' => {
+                while at < bytes.len() && bytes[at] != b'\n' {
+                    at += 1;
+                }
+                continue;
+            }
+            byte if byte.is_ascii_whitespace() => {
+                at += 1;
+                continue;
+            }
+            b'"' => at = quoted(bytes, at, b'"'),
+            b'\'' => at = quoted(bytes, at, b'\''),
+            b'~' => at = sigil(bytes, at),
+            b':' if bytes.get(at + 1) == Some(&b'"') => at = quoted(bytes, at + 1, b'"'),
+            b':' if bytes.get(at + 1).is_some_and(|byte| is_word(*byte)) => {
+                at += 1;
+                while at < bytes.len() && (is_word(bytes[at]) || b"?!@.".contains(&bytes[at])) {
+                    at += 1;
+                }
+            }
+            byte if is_word(byte) => {
+                while at < bytes.len() && is_word(bytes[at]) {
+                    at += 1;
+                }
+                if bytes.get(at).is_some_and(|byte| b"?!".contains(byte)) {
+                    at += 1;
+                }
+                at = key(bytes, at);
+            }
+            _ => {
+                let two = source.get(at..at + 2).unwrap_or_default();
+                let operators =
+                    ["%{", "<<", ">>", "|>", "<>", "++", "--", "||", "&&", "==", "->", "=>"];
+                at += if operators.contains(&two) {
+                    2
+                } else {
+                    source[at..].chars().next().map_or(1, char::len_utf8)
+                };
+            }
+        }
+        if bytes[start] == b'"' {
+            at = key(bytes, at);
+        }
+        tokens.push(Token { text: &source[start..at], start, end: at });
+    }
+    tokens
+}
+
+/// Takes the colon of a keyword's key with it: `name:` before a space.
+fn key(bytes: &[u8], at: usize) -> usize {
+    let colon = bytes.get(at) == Some(&b':');
+    if colon && bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace) {
+        at + 1
+    } else {
+        at
+    }
+}
+
+/// The index after the text that begins at `at`: `"…"`, or `"""…"""`.
+fn quoted(bytes: &[u8], at: usize, quote: u8) -> usize {
+    let heredoc = [quote; 3];
+    let end: &[u8] = if bytes[at..].starts_with(&heredoc) { &heredoc } else { &heredoc[..1] };
+    let mut at = at + end.len();
+    while at < bytes.len() {
+        if bytes[at] == b'\\' {
+            at += 2;
+        } else if bytes[at..].starts_with(end) {
+            return at + end.len();
+        } else {
+            at += 1;
+        }
+    }
+    bytes.len()
+}
+
+/// The index after a sigil: `~w(a b)a`.
+fn sigil(bytes: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while at < bytes.len() && bytes[at].is_ascii_alphabetic() {
+        at += 1;
+    }
+    let Some(open) = bytes.get(at) else { return bytes.len() };
+    let close = match open {
+        b'(' => b')',
+        b'[' => b']',
+        b'{' => b'}',
+        b'<' => b'>',
+        b'/' | b'|' | b'"' | b'\'' => return quoted(bytes, at, *open),
+        _ => return at,
+    };
+    while at < bytes.len() && bytes[at] != close {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    at = (at + 1).min(bytes.len());
+    while at < bytes.len() && bytes[at].is_ascii_alphabetic() {
+        at += 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(source: &str) -> Value {
+        read(source).function("project").expect("a project").0
+    }
+
+    #[test]
+    fn literals_are_read() {
+        let value = project(
+            r#"
+            defmodule A.MixProject do
+              use Mix.Project
+              @version "1.2.3" # here
+              @url "https://x" <> "/y"
+              def project do
+                [
+                  app: :a, version: @version, url: @url,
+                  "quoted": "x#{1}",
+                  elixirc_paths: elixirc_paths(Mix.env()),
+                  start: Mix.env() == :prod,
+                  deps: deps(),
+                  releases: releases(),
+                ]
+              end
+              defp elixirc_paths(:test), do: ["lib", "test/support"]
+              defp elixirc_paths(_), do: ["lib"]
+              defp deps do
+                [{:b, path: "../b"}, {:c, "~> 1.0", only: [:dev, :test]}]
+              end
+              def releases, do: [a: [steps: [:assemble, &copy/1], cookie: "x"]]
+            end
+            "#,
+        );
+        assert_eq!(value.get("app").unwrap().atom(), Some("a"));
+        assert_eq!(value.get("version").unwrap().text(), Some("1.2.3"));
+        assert_eq!(value.get("url"), Some(&Value::Unknown));
+        assert_eq!(value.get("quoted"), Some(&Value::Unknown));
+        assert_eq!(value.get("start"), Some(&Value::Unknown));
+        assert_eq!(value.get("elixirc_paths"), Some(&Value::List(vec![Value::Text("lib".into())])));
+        let Some(Value::List(deps)) = value.get("deps") else { panic!("{value:?}") };
+        assert_eq!(deps.len(), 2);
+        assert_eq!(
+            value.get("releases").unwrap().get("a").unwrap().get("cookie").unwrap().text(),
+            Some("x")
+        );
+    }
+
+    #[test]
+    fn what_is_computed_is_unknown() {
+        for source in [
+            "def project do\n x = 1\n [app: :a]\nend",
+            "def project do\n [app: :a] ++ more()\nend",
+            "def project, do: Keyword.merge([app: :a], [])\n",
+            "def project do\n if x do [app: :a] end\nend",
+        ] {
+            let value = project(source);
+            assert_eq!(value.get("app"), None, "{source}: {value:?}");
+        }
+        assert_eq!(
+            project("def project do\n [deps: deps() ++ more()]\nend").get("deps"),
+            Some(&Value::Unknown)
+        );
+    }
+
+    #[test]
+    fn nothing_makes_it_panic_or_loop() {
+        let all = "def project do [a: :b, \"c\": ~w(d e)a, x: @y, f: g(), <<1>> %{a: 1} \"\"\"\nx\n\"\"\" 'y' #{ end é";
+        for start in (0..all.len()).filter(|at| all.is_char_boundary(*at)) {
+            for end in (start..=all.len()).filter(|at| all.is_char_boundary(*at)) {
+                read(&all[start..end]).function("project");
+            }
+        }
+        read(&"[".repeat(100_000)).function("project");
+        read(&format!("def project do {} end", "[a: ".repeat(50_000))).function("project");
+        let cycle = read("def project, do: a()\ndefp a, do: b()\ndefp b, do: a()\n");
+        assert_eq!(cycle.function("project").unwrap().0, Value::Unknown);
+    }
+}
