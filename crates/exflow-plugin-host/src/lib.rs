@@ -1,1 +1,19 @@
-//! TBD
+//! Runs plugins: WASM components that propose steps, with limits and without permissions.
+//!
+//! A plugin is a pure function: it imports nothing, so it can read no clock, file or environment,
+//! and its answers are kept by what it was asked. A build with nothing to do asks the store, and
+//! neither calls a plugin nor loads one. [`Host::propose`] is the whole interface.
+//!
+//! Each version of the contract has a folder in `schemas/wit`, a module here that calls it, and a
+//! conversion to the engine's own types, which is also where everything that a plugin proposes is
+//! checked.
+
+mod contract_0_1;
+mod convert;
+mod error;
+mod host;
+mod runtime;
+
+pub use error::{CODES, PluginError, diagnose};
+pub use host::{Asked, Host, Plugin, PluginBytes, Project, Proposed};
+pub use runtime::Limits;

@@ -57,7 +57,7 @@ macro_rules! export {
                 }
             }
 
-            $crate::__export_component!(Plugin with_types_in $crate::bindings);
+    $crate::__export_component!(Plugin with_types_in $crate::bindings);
         };
     };
 }

@@ -1,0 +1,307 @@
+//! From the contract's types to the engine's own. Everything that a plugin says is checked here, as
+//! strictly as a manifest.
+
+use crate::PluginError;
+use crate::contract_0_1::{Answer, Diagnostic, Image, Pair, Place, Proposal, Step};
+use crate::host::{Plugin, Project};
+use exflow_content::{PatternSet, RelPath};
+use exflow_diagnostics::{Diagnostics, Site, SourceName};
+use exflow_plan as plan;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most steps that a plugin may propose for one project.
+const MAX_STEPS: usize = 1024;
+/// The most files and folders that it may ask for at once.
+const MAX_NEEDS: usize = 10_000;
+/// The stages that a plugin's steps are in.
+const STAGES: [&str; 2] = ["deps", "release"];
+
+fn invalid<T>(reason: impl Into<String>) -> Result<T, PluginError> {
+    Err(PluginError::Invalid { reason: reason.into() })
+}
+
+/// Whether an answer can be used.
+pub(crate) fn check(answer: &Answer, root: &RelPath) -> Result<(), PluginError> {
+    match answer {
+        Answer::Need(needs) if needs.files.len() + needs.folders.len() > MAX_NEEDS => {
+            invalid(format!("it asks for more than {MAX_NEEDS} files"))
+        }
+        Answer::Refused(problems) if problems.is_empty() => {
+            invalid("it refuses, and doesn't say why")
+        }
+        Answer::Need(_) | Answer::Refused(_) => Ok(()),
+        Answer::Ready(proposal) => steps(proposal, root).and_then(|steps| match &proposal.image {
+            Some(found) => image(found, &steps).map(|_| ()),
+            None => Ok(()),
+        }),
+    }
+}
+
+pub(crate) fn path(text: &str, what: &str) -> Result<RelPath, PluginError> {
+    match RelPath::new(text) {
+        Ok(path) => Ok(path),
+        Err(error) => invalid(format!("{what} at `{}`: {error}", text.escape_debug())),
+    }
+}
+
+pub(crate) fn proposal(
+    proposal: Proposal,
+    plugin: &Plugin,
+    project: &Project<'_>,
+) -> Result<plan::Proposal, PluginError> {
+    let steps = steps(&proposal, project.folder)?;
+    let image = proposal.image.as_ref().map(|found| image(found, &steps)).transpose()?;
+    let mut warnings: Vec<_> = problems(proposal.warnings, plugin, project).into_iter().collect();
+    for warning in &mut warnings {
+        warning.severity = exflow_diagnostics::Severity::Warning;
+    }
+    Ok(plan::Proposal { steps, image, warnings })
+}
+
+fn steps(proposal: &Proposal, root: &RelPath) -> Result<Vec<plan::ProposedStep>, PluginError> {
+    if proposal.steps.len() > MAX_STEPS {
+        return invalid(format!("more than {MAX_STEPS} steps"));
+    }
+    let mut names = BTreeSet::new();
+    let mut steps: Vec<plan::ProposedStep> = Vec::new();
+    for proposed in &proposal.steps {
+        let step = step(proposed, &steps, root)?;
+        if !names.insert(step.name.clone()) {
+            return invalid(format!("two steps `{}`", step.name));
+        }
+        steps.push(step);
+    }
+    Ok(steps)
+}
+
+fn step(
+    step: &Step,
+    earlier: &[plan::ProposedStep],
+    root: &RelPath,
+) -> Result<plan::ProposedStep, PluginError> {
+    let name = &step.name;
+    let fits = name.starts_with(|letter: char| letter.is_ascii_lowercase())
+        && name.len() <= 64
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !fits {
+        return invalid(format!("a step named `{}`", name.escape_debug()));
+    }
+    if !STAGES.contains(&step.stage.as_str()) {
+        return invalid(format!("step `{name}` in stage `{}`", step.stage.escape_debug()));
+    }
+    let inside = |text: &str, what: &str| {
+        let path = path(text, what)?;
+        if path.is_within(root) {
+            Ok(path)
+        } else {
+            invalid(format!("{what} `{path}` of step `{name}` is outside of the project"))
+        }
+    };
+    let mut uses = Vec::new();
+    for used in &step.uses {
+        let output = path(&used.output, "an output")?;
+        let step = used.step as usize;
+        if !earlier.get(step).is_some_and(|step| step.outputs.contains(&output)) {
+            return invalid(format!("step `{name}` uses `{output}`, which no earlier step makes"));
+        }
+        uses.push(plan::ProposedUse { step, output, at: path(&used.at, "an input")? });
+    }
+    let outputs: Vec<RelPath> =
+        step.outputs.iter().map(|output| inside(output, "the output")).collect::<Result<_, _>>()?;
+    if outputs.iter().any(|output| output == root) {
+        return invalid(format!("step `{name}` has the whole project as an output"));
+    }
+    Ok(plan::ProposedStep {
+        name: name.clone(),
+        stage: step.stage.clone(),
+        argv: arguments(&step.argv, "a step without a program")?,
+        env: pairs(&step.env)?,
+        workdir: inside(&step.workdir, "the working folder")?,
+        sources: patterns(&step.sources)?,
+        uses,
+        outputs,
+    })
+}
+
+fn image(image: &Image, steps: &[plan::ProposedStep]) -> Result<plan::ProposedImage, PluginError> {
+    let output = path(&image.output, "an output")?;
+    let step = image.step as usize;
+    if !steps.get(step).is_some_and(|step| step.outputs.contains(&output)) {
+        return invalid(format!("the image is made of `{output}`, which no step makes"));
+    }
+    let at = path(&image.at, "the release")?;
+    if at.is_root() {
+        return invalid("a release at the root of the image");
+    }
+    let layers = image.layers.iter().map(|layer| {
+        Ok(plan::ProposedLayer { name: layer.name.clone(), files: patterns(&layer.files)? })
+    });
+    Ok(plan::ProposedImage {
+        step,
+        output,
+        at,
+        layers: layers.collect::<Result<_, PluginError>>()?,
+        env: pairs(&image.env)?,
+        workdir: path(&image.workdir, "the working folder")?,
+        entrypoint: arguments(&image.entrypoint, "an image without a program")?,
+        command: image.command.clone(),
+        labels: pairs(&image.labels)?,
+    })
+}
+
+fn arguments(arguments: &[String], missing: &str) -> Result<Vec<String>, PluginError> {
+    if arguments.first().is_none_or(String::is_empty) {
+        return invalid(missing);
+    }
+    if arguments.iter().any(|argument| argument.contains('\0')) {
+        return invalid("an argument with a NUL byte");
+    }
+    Ok(arguments.to_vec())
+}
+
+fn pairs(pairs: &[Pair]) -> Result<BTreeMap<String, String>, PluginError> {
+    let mut found = BTreeMap::new();
+    for pair in pairs {
+        if pair.name.is_empty() || pair.name.contains(['=', '\0']) || pair.value.contains('\0') {
+            return invalid(format!("a variable `{}`", pair.name.escape_debug()));
+        }
+        if found.insert(pair.name.clone(), pair.value.clone()).is_some() {
+            return invalid(format!("`{}` twice", pair.name));
+        }
+    }
+    Ok(found)
+}
+
+fn patterns(texts: &[String]) -> Result<PatternSet, PluginError> {
+    match PatternSet::new(texts) {
+        Ok(patterns) => Ok(patterns),
+        Err(error) => invalid(error.to_string()),
+    }
+}
+
+pub(crate) fn problems(
+    problems: Vec<Diagnostic>,
+    plugin: &Plugin,
+    project: &Project<'_>,
+) -> Diagnostics {
+    problems.into_iter().map(|problem| problem_at(problem, plugin, project)).collect()
+}
+
+fn problem_at(
+    problem: Diagnostic,
+    plugin: &Plugin,
+    project: &Project<'_>,
+) -> exflow_diagnostics::Diagnostic {
+    let code: String = problem
+        .code
+        .chars()
+        .filter(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || *letter == '-')
+        .take(64)
+        .collect();
+    let diagnostic = exflow_diagnostics::Diagnostic::error(
+        format!("exflow::{}::{code}", plugin.name).as_str(),
+        problem.message,
+    );
+    let diagnostic =
+        if problem.help.is_empty() { diagnostic } else { diagnostic.help(problem.help) };
+    match problem.place {
+        Place::Nowhere => diagnostic,
+        Place::InSetting(name) => match project.settings.get(&name) {
+            Some(setting) => diagnostic.at(&setting.site, problem.label),
+            None => diagnostic,
+        },
+        Place::InFile(span) => {
+            let size =
+                RelPath::new(&span.path).ok().and_then(|path| match project.sources.get(&path) {
+                    Some(exflow_content::Entry::File { size, .. }) => usize::try_from(*size).ok(),
+                    _ => None,
+                });
+            let Some(size) = size else { return diagnostic };
+            let start = (span.start as usize).min(size);
+            let end = (span.end as usize).clamp(start, size);
+            diagnostic.at(&Site::new(&SourceName::new(span.path), start..end), problem.label)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Proposal {
+        Proposal {
+            steps: vec![Step {
+                name: "release".into(),
+                stage: "release".into(),
+                argv: vec!["mix".into()],
+                env: Vec::new(),
+                workdir: "app".into(),
+                sources: vec!["app/lib".into()],
+                uses: Vec::new(),
+                outputs: vec!["app/rel".into()],
+            }],
+            image: Some(Image {
+                step: 0,
+                output: "app/rel".into(),
+                at: "app".into(),
+                layers: Vec::new(),
+                env: Vec::new(),
+                workdir: "app".into(),
+                entrypoint: vec!["/app/bin/a".into()],
+                command: Vec::new(),
+                labels: Vec::new(),
+            }),
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_proposal_is_checked_as_strictly_as_a_manifest() {
+        let root = RelPath::new("app").unwrap();
+        let said = |change: &dyn Fn(&mut Proposal)| {
+            let mut proposal = good();
+            change(&mut proposal);
+            check(&Answer::Ready(proposal), &root).map_err(|error| error.to_string())
+        };
+        assert_eq!(said(&|_| {}), Ok(()));
+        let bad: &[(&str, &dyn Fn(&mut Proposal))] = &[
+            ("outside", &|proposal| proposal.steps[0].outputs.push("../x".into())),
+            ("outside", &|proposal| proposal.steps[0].outputs.push("other/x".into())),
+            ("absolute", &|proposal| proposal.steps[0].workdir = "/etc".into()),
+            ("whole project", &|proposal| proposal.steps[0].outputs.push("app".into())),
+            ("stage", &|proposal| proposal.steps[0].stage = "runtime".into()),
+            ("named", &|proposal| proposal.steps[0].name = "Über".into()),
+            ("two steps", &|proposal| {
+                let step = proposal.steps[0].clone();
+                proposal.steps.push(step);
+            }),
+            ("program", &|proposal| proposal.steps[0].argv.clear()),
+            ("NUL", &|proposal| proposal.steps[0].argv.push("a\0b".into())),
+            ("variable", &|proposal| {
+                proposal.steps[0].env.push(Pair { name: "A=B".into(), value: "c".into() });
+            }),
+            ("pattern", &|proposal| proposal.steps[0].sources.push("[".into())),
+            ("earlier step", &|proposal| {
+                proposal.steps[0].uses.push(crate::contract_0_1::Used {
+                    step: 0,
+                    output: "app/rel".into(),
+                    at: "x".into(),
+                });
+            }),
+            ("no step makes", &|proposal| {
+                proposal.image.as_mut().unwrap().output = "app/other".into();
+            }),
+            ("no step makes", &|proposal| proposal.image.as_mut().unwrap().step = 9),
+            ("root", &|proposal| proposal.image.as_mut().unwrap().at = String::new()),
+        ];
+        for (expected, change) in bad {
+            let reason = said(*change).expect_err(expected);
+            assert!(
+                reason.contains(expected) || (*expected == "outside" && reason.contains("..")),
+                "{expected}: {reason}"
+            );
+        }
+    }
+}

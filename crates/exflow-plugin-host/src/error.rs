@@ -1,0 +1,138 @@
+//! Why a plugin gave no answer, and what to do about it.
+
+use exflow_diagnostics::{Diagnostic, Site};
+use exflow_store::StoreError;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a plugin gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// Its file can't be read.
+    #[error("can't read {}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It isn't what was locked.
+    #[error("its digest is {found}, and the lock says {locked}")]
+    Changed {
+        /// As it is.
+        found: String,
+        /// As it was locked.
+        locked: String,
+    },
+    /// It is no component.
+    #[error("it is not a WASM component: {reason}")]
+    NotAComponent {
+        /// Why not.
+        reason: String,
+    },
+    /// It imports something.
+    #[error("it imports `{}`", imports.join("`, `"))]
+    Imports {
+        /// What.
+        imports: Vec<String>,
+    },
+    /// It is a component of another world.
+    #[error("it does not fit the contract: {reason}")]
+    Contract {
+        /// What is missing.
+        reason: String,
+    },
+    /// It did more than it may.
+    #[error("it exceeded its limit of {limit}")]
+    Limit {
+        /// Which limit, and how much it is.
+        limit: String,
+    },
+    /// It failed.
+    #[error("it failed: {reason}")]
+    Trap {
+        /// How.
+        reason: String,
+    },
+    /// What it proposes can't be.
+    #[error("it proposes what can't be: {reason}")]
+    Invalid {
+        /// What.
+        reason: String,
+    },
+    /// It asks for more, again and again.
+    #[error("it asked for more files {rounds} times, and still has no answer")]
+    Insatiable {
+        /// How often.
+        rounds: usize,
+    },
+    /// A source file changed while it was read.
+    #[error("`{path}` changed while it was read")]
+    Moved {
+        /// Which file.
+        path: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal),* $(,)?) => {
+        $(const $name: &str = $code;)*
+        /// Every code that this crate gives, beside those that plugins give.
+        pub const CODES: &[&str] = &[$($name),*];
+    };
+}
+
+codes! {
+    UNREADABLE = "exflow::plugin::unreadable",
+    CHANGED = "exflow::plugin::changed",
+    NOT_A_COMPONENT = "exflow::plugin::not-a-component",
+    IMPORTS = "exflow::plugin::imports",
+    CONTRACT = "exflow::plugin::wrong-contract",
+    LIMIT = "exflow::plugin::limit",
+    FAILED = "exflow::plugin::failed",
+    INVALID = "exflow::plugin::invalid-proposal",
+    MOVED = "exflow::plugin::sources-changed",
+    STORE = "exflow::plugin::store",
+}
+
+/// Says what is wrong with the plugin `name`, where it was asked for, and what to do.
+pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnostic {
+    let (code, help) = match error {
+        PluginError::Read { .. } => (UNREADABLE, "`path` is relative to the workspace"),
+        PluginError::Changed { .. } => (
+            CHANGED,
+            "if it was meant to change, take its entry out of `exflow.lock` and run `exflow lock`",
+        ),
+        PluginError::NotAComponent { .. } => (
+            NOT_A_COMPONENT,
+            "a plugin is a component, not a plain module: link it with `wasm-component-ld`",
+        ),
+        PluginError::Imports { .. } => (
+            IMPORTS,
+            "a plugin imports nothing: build it for `wasm32-unknown-unknown`, not for WASI",
+        ),
+        PluginError::Contract { .. } => {
+            (CONTRACT, "export `exflow:plugin/planner@0.1.0`, as schemas/wit/0.1.0 defines it")
+        }
+        PluginError::Limit { .. } => (
+            LIMIT,
+            "this is a mistake in the plugin, or a project beyond all measure: tell its author",
+        ),
+        PluginError::Trap { .. } | PluginError::Insatiable { .. } => {
+            (FAILED, "this is a mistake in the plugin: tell its author")
+        }
+        PluginError::Invalid { .. } => {
+            (INVALID, "this is a mistake in the plugin: tell its author")
+        }
+        PluginError::Moved { .. } => (MOVED, "run it again"),
+        PluginError::Store(_) => (STORE, "see to the store; `EXFLOW_STORE` moves it"),
+    };
+    let diagnostic = Diagnostic::error(code, format!("plugin `{name}`: {error}")).help(help);
+    match site {
+        Some(site) => diagnostic.at(site, "asked for here"),
+        None => diagnostic,
+    }
+}

@@ -1,0 +1,313 @@
+//! Asking a plugin, with its answers kept.
+
+use crate::contract_0_1::{Answer, Entry, File, Folder, ReleaseToolPre, Request, Scalar, Setting};
+use crate::runtime::{Limits, Runtime};
+use crate::{PluginError, convert};
+use exflow_content::{Digest, Encoder, RelPath, Tree};
+use exflow_diagnostics::Diagnostics;
+use exflow_lock::Platform;
+use exflow_manifest as manifest;
+use exflow_plan::Proposal;
+use exflow_store::{Record, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock};
+use wasmtime::StoreLimits;
+
+/// The tag and version of the key of an answer.
+const TAG: &str = "exflow question 1";
+/// How often a plugin may ask for more.
+const MAX_ROUNDS: usize = 32;
+
+/// A plugin, by content.
+#[derive(Debug, Clone)]
+pub struct Plugin {
+    /// Its name, for messages.
+    pub name: String,
+    /// The digest of its component, as it is locked.
+    pub digest: Digest,
+    /// Where its bytes are, for when it has to be compiled.
+    pub bytes: PluginBytes,
+}
+
+/// Where the bytes of a component are.
+#[derive(Debug, Clone)]
+pub enum PluginBytes {
+    /// Inside the program.
+    Embedded(&'static [u8]),
+    /// In a file.
+    File(PathBuf),
+}
+
+/// What a plugin is asked about.
+#[derive(Debug, Clone)]
+pub struct Project<'a> {
+    /// The project's name.
+    pub name: &'a str,
+    /// Its folder.
+    pub folder: &'a RelPath,
+    /// What it is built for.
+    pub platform: &'a Platform,
+    /// The settings, as the manifest says.
+    pub settings: &'a BTreeMap<String, manifest::Setting>,
+    /// Every file of the workspace.
+    pub sources: &'a Tree,
+}
+
+/// What a plugin says about a project.
+#[derive(Debug)]
+pub enum Proposed {
+    /// This is to be done.
+    Ready(Proposal),
+    /// The user has to mend this before.
+    Refused(Diagnostics),
+}
+
+/// An answer, and what it took.
+#[derive(Debug)]
+pub struct Asked {
+    /// The answer.
+    pub proposed: Proposed,
+    /// How often the plugin was called; not at all where all answers were known.
+    pub calls: usize,
+}
+
+/// Asks plugins, and keeps their answers in a store.
+pub struct Host {
+    store: Store,
+    limits: Limits,
+    runtime: OnceLock<Runtime>,
+    components: Mutex<BTreeMap<Digest, ReleaseToolPre<StoreLimits>>>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Plugin {
+    /// The bytes of the component, which are what was locked.
+    fn load(&self) -> Result<Vec<u8>, PluginError> {
+        let bytes = match &self.bytes {
+            PluginBytes::Embedded(bytes) => bytes.to_vec(),
+            PluginBytes::File(path) => std::fs::read(path)
+                .map_err(|source| PluginError::Read { path: path.clone(), source })?,
+        };
+        let found = Digest::of(&bytes);
+        if found != self.digest {
+            let locked = self.digest.to_string();
+            return Err(PluginError::Changed { found: found.to_string(), locked });
+        }
+        Ok(bytes)
+    }
+}
+
+impl Host {
+    /// A host that keeps answers and compiled components in `store`. Nothing is started yet.
+    pub fn new(store: Store, limits: Limits) -> Self {
+        Self { store, limits, runtime: OnceLock::new(), components: Mutex::default() }
+    }
+
+    /// Asks `plugin` about `project`, until it has all that it wants to see. `read` gives the bytes
+    /// of a file of the workspace.
+    pub fn propose(
+        &self,
+        plugin: &Plugin,
+        project: &Project<'_>,
+        read: &dyn Fn(&RelPath) -> io::Result<Vec<u8>>,
+    ) -> Result<Asked, PluginError> {
+        let mut files: BTreeSet<RelPath> = BTreeSet::new();
+        let mut folders: BTreeSet<RelPath> = BTreeSet::new();
+        let mut calls = 0;
+        for _ in 0..MAX_ROUNDS {
+            let key = question(plugin, project, &files, &folders);
+            let known = self
+                .store
+                .record(&key)?
+                .and_then(|record| serde_json::from_slice(&record.data).ok());
+            let answer = match known {
+                Some(answer) => answer,
+                None => {
+                    calls += 1;
+                    let answer = self.call(plugin, project, &files, &folders, read)?;
+                    // Before it is kept, so that what can't be used is never kept.
+                    convert::check(&answer, project.folder)?;
+                    let data = serde_json::to_vec(&answer).map_err(io::Error::other);
+                    let data =
+                        data.map_err(|error| PluginError::Invalid { reason: error.to_string() })?;
+                    self.store.put_record(&key, &Record { trees: Vec::new(), data })?;
+                    answer
+                }
+            };
+            match answer {
+                Answer::Need(needs) => {
+                    let asked = files.len() + folders.len();
+                    for path in &needs.files {
+                        files.insert(convert::path(path, "a file")?);
+                    }
+                    for path in &needs.folders {
+                        folders.insert(convert::path(path, "a folder")?);
+                    }
+                    if files.len() + folders.len() == asked {
+                        return Err(PluginError::Invalid {
+                            reason: "it asks for what it was shown already".to_owned(),
+                        });
+                    }
+                }
+                Answer::Ready(proposal) => {
+                    let proposal = convert::proposal(proposal, plugin, project)?;
+                    return Ok(Asked { proposed: Proposed::Ready(proposal), calls });
+                }
+                Answer::Refused(problems) => {
+                    let problems = convert::problems(problems, plugin, project);
+                    return Ok(Asked { proposed: Proposed::Refused(problems), calls });
+                }
+            }
+        }
+        Err(PluginError::Insatiable { rounds: MAX_ROUNDS })
+    }
+
+    fn call(
+        &self,
+        plugin: &Plugin,
+        project: &Project<'_>,
+        files: &BTreeSet<RelPath>,
+        folders: &BTreeSet<RelPath>,
+        read: &dyn Fn(&RelPath) -> io::Result<Vec<u8>>,
+    ) -> Result<Answer, PluginError> {
+        let request = request(project, files, folders, read)?;
+        let runtime = match self.runtime.get() {
+            Some(runtime) => runtime,
+            None => {
+                let made = Runtime::new()?;
+                self.runtime.get_or_init(|| made)
+            }
+        };
+        // A panic elsewhere does not make a table of components wrong.
+        let mut components =
+            self.components.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let component = match components.get(&plugin.digest) {
+            Some(component) => component.clone(),
+            None => {
+                let component = runtime.component(&self.store, &plugin.digest, || plugin.load())?;
+                components.insert(plugin.digest, component.clone());
+                component
+            }
+        };
+        drop(components);
+        runtime.call(&component, &request, &self.limits)
+    }
+}
+
+/// The digest of everything that an answer depends on.
+fn question(
+    plugin: &Plugin,
+    project: &Project<'_>,
+    files: &BTreeSet<RelPath>,
+    folders: &BTreeSet<RelPath>,
+) -> Digest {
+    let mut encoder = Encoder::new(TAG);
+    encoder.digest(&plugin.digest);
+    encoder.text(project.name).bytes(project.folder.as_bytes());
+    encoder.text(&project.platform.to_string());
+    encoder.list(project.settings.iter(), |encoder, (name, setting)| {
+        encoder.text(name);
+        match &setting.value {
+            manifest::Scalar::Text(text) => encoder.variant(0).text(text),
+            manifest::Scalar::Number(number) => encoder.variant(1).number(number.cast_unsigned()),
+            manifest::Scalar::Flag(flag) => encoder.variant(2).flag(*flag),
+        };
+    });
+    encoder.list(files.iter(), |encoder, path| {
+        encoder.bytes(path.as_bytes());
+        encoder.optional(blob(project.sources, path), |encoder, blob| {
+            encoder.digest(&blob);
+        });
+    });
+    encoder.list(folders.iter(), |encoder, path| {
+        encoder.bytes(path.as_bytes());
+        encoder.optional(entries(project.sources, path), |encoder, entries| {
+            encoder.list(entries.iter(), |encoder, entry| {
+                encoder.text(&entry.name).flag(entry.is_folder);
+            });
+        });
+    });
+    encoder.digest_of()
+}
+
+fn blob(sources: &Tree, path: &RelPath) -> Option<Digest> {
+    match sources.get(path) {
+        Some(exflow_content::Entry::File { blob, .. }) => Some(*blob),
+        _ => None,
+    }
+}
+
+/// What is right in a folder; none if there is no such folder. Names that are no text are left out.
+fn entries(sources: &Tree, folder: &RelPath) -> Option<Vec<Entry>> {
+    if !folder.is_root()
+        && !matches!(sources.get(folder), Some(exflow_content::Entry::Folder { .. }))
+    {
+        return None;
+    }
+    let depth = folder.names().count() + 1;
+    let entries = sources.within(folder).filter(|(path, _)| path.names().count() == depth);
+    let entries = entries.filter_map(|(path, entry)| {
+        let name = std::str::from_utf8(path.name()?).ok()?.to_owned();
+        Some(Entry { name, is_folder: matches!(entry, exflow_content::Entry::Folder { .. }) })
+    });
+    Some(entries.collect())
+}
+
+fn request(
+    project: &Project<'_>,
+    files: &BTreeSet<RelPath>,
+    folders: &BTreeSet<RelPath>,
+    read: &dyn Fn(&RelPath) -> io::Result<Vec<u8>>,
+) -> Result<Request, PluginError> {
+    let mut shown = Vec::new();
+    for path in files {
+        let contents = match blob(project.sources, path) {
+            None => None,
+            Some(blob) => {
+                let source = |source| PluginError::Read { path: path.to_string().into(), source };
+                let bytes = read(path).map_err(source)?;
+                if Digest::of(&bytes) != blob {
+                    return Err(PluginError::Moved { path: path.to_string() });
+                }
+                Some(bytes)
+            }
+        };
+        shown.push(File { path: text(path), contents });
+    }
+    let folders = folders
+        .iter()
+        .map(|path| Folder { path: text(path), entries: entries(project.sources, path) })
+        .collect();
+    let settings = project
+        .settings
+        .iter()
+        .map(|(name, setting)| Setting {
+            name: name.clone(),
+            value: match &setting.value {
+                manifest::Scalar::Text(text) => Scalar::Text(text.clone()),
+                manifest::Scalar::Number(number) => Scalar::Number(*number),
+                manifest::Scalar::Flag(flag) => Scalar::Flag(*flag),
+            },
+        })
+        .collect();
+    Ok(Request {
+        project: project.name.to_owned(),
+        root: text(project.folder),
+        platform: project.platform.to_string(),
+        settings,
+        files: shown,
+        folders,
+    })
+}
+
+/// A path as the contract writes it; the root is empty.
+fn text(path: &RelPath) -> String {
+    path.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,163 @@
+//! The engine: components compiled, kept in their compiled form, and called under limits.
+
+use crate::PluginError;
+use crate::contract_0_1::{Answer, ReleaseTool, ReleaseToolPre, Request};
+use exflow_content::{Digest, Encoder};
+use exflow_store::{Record, Store};
+use std::hash::{Hash, Hasher};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Engine, StoreLimits, StoreLimitsBuilder, Trap};
+
+/// The version of how compiled components are kept.
+const COMPILED: &str = "exflow compiled plugin 1";
+/// The stack of a plugin, in bytes.
+const STACK: usize = 1 << 20;
+/// What may be copied out of a plugin in one call, in bytes.
+const ANSWER: usize = 16 << 20;
+
+/// What a plugin may use in one call. The same everywhere, so that answers agree everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory, in bytes.
+    pub memory: usize,
+    /// Instructions, as wasmtime counts them.
+    pub fuel: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: 256 << 20, fuel: 5_000_000_000 }
+    }
+}
+
+/// Compiles and calls components. It is made when the first plugin has to be called.
+pub(crate) struct Runtime {
+    engine: Engine,
+}
+
+impl Runtime {
+    pub(crate) fn new() -> Result<Self, PluginError> {
+        let mut config = Config::new();
+        config
+            .wasm_component_model(true)
+            // The same answer on every machine.
+            .cranelift_nan_canonicalization(true)
+            .wasm_relaxed_simd(false)
+            .wasm_memory64(false)
+            .consume_fuel(true)
+            .max_wasm_stack(STACK);
+        let engine = Engine::new(&config)
+            .map_err(|error| PluginError::Trap { reason: format!("no engine: {error:#}") })?;
+        Ok(Self { engine })
+    }
+
+    /// The component whose bytes `load` gives, from its compiled form in the store if it is there.
+    pub(crate) fn component(
+        &self,
+        store: &Store,
+        digest: &Digest,
+        load: impl FnOnce() -> Result<Vec<u8>, PluginError>,
+    ) -> Result<ReleaseToolPre<StoreLimits>, PluginError> {
+        let key = self.compiled_key(digest);
+        if let Some(record) = store.record(&key)? {
+            #[expect(unsafe_code, reason = "machine code has no other way to be loaded")]
+            // SAFETY: the bytes were written by this function: the record is sealed with its key,
+            // which names the engine, the CPU and the component, and is in the user's own store.
+            let loaded = unsafe { Component::deserialize(&self.engine, &record.data) };
+            if let Ok(component) = loaded {
+                return self.link(&component);
+            }
+            store.forget(&key);
+        }
+        let bytes = load()?;
+        let component = Component::new(&self.engine, &bytes)
+            .map_err(|error| PluginError::NotAComponent { reason: format!("{error:#}") })?;
+        let linked = self.link(&component)?;
+        if let Ok(data) = component.serialize() {
+            store.put_record(&key, &Record { trees: Vec::new(), data })?;
+        }
+        Ok(linked)
+    }
+
+    /// The key of a compiled form: everything that makes it usable or not.
+    fn compiled_key(&self, digest: &Digest) -> Digest {
+        let mut compatibility = Blake3(blake3::Hasher::new());
+        self.engine.precompile_compatibility_hash().hash(&mut compatibility);
+        let mut encoder = Encoder::new(COMPILED);
+        encoder.digest(digest).bytes(compatibility.0.finalize().as_bytes());
+        encoder.digest_of()
+    }
+
+    fn link(&self, component: &Component) -> Result<ReleaseToolPre<StoreLimits>, PluginError> {
+        let imports: Vec<String> = component
+            .component_type()
+            .imports(&self.engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        if !imports.is_empty() {
+            return Err(PluginError::Imports { imports });
+        }
+        let contract =
+            |error: wasmtime::Error| PluginError::Contract { reason: format!("{error:#}") };
+        let linker: Linker<StoreLimits> = Linker::new(&self.engine);
+        let pre = linker.instantiate_pre(component).map_err(contract)?;
+        ReleaseToolPre::new(pre).map_err(contract)
+    }
+
+    /// One call, in a fresh instance.
+    pub(crate) fn call(
+        &self,
+        component: &ReleaseToolPre<StoreLimits>,
+        request: &Request,
+        limits: &Limits,
+    ) -> Result<Answer, PluginError> {
+        let failed = |error: wasmtime::Error| failure(&error, limits);
+        let allowed = StoreLimitsBuilder::new()
+            .memory_size(limits.memory)
+            .table_elements(1 << 20)
+            .instances(64)
+            .memories(8)
+            .tables(64)
+            .trap_on_grow_failure(true)
+            .build();
+        let mut store = wasmtime::Store::new(&self.engine, allowed);
+        store.limiter(|limits| limits);
+        store.set_fuel(limits.fuel).map_err(failed)?;
+        store.set_hostcall_fuel(ANSWER);
+        let instance: ReleaseTool = component.instantiate(&mut store).map_err(failed)?;
+        instance.exflow_plugin_planner().call_propose(&mut store, request).map_err(failed)
+    }
+}
+
+fn failure(error: &wasmtime::Error, limits: &Limits) -> PluginError {
+    let text = format!("{error:#}");
+    let limit = |limit: String| PluginError::Limit { limit };
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => return limit(format!("{} instructions", limits.fuel)),
+        Some(Trap::StackOverflow) => return limit(format!("{STACK} bytes of stack")),
+        _ => {}
+    }
+    if text.contains("forcing trap when growing") || text.contains("resource limit exceeded") {
+        return limit(format!("{} bytes of memory", limits.memory));
+    }
+    if text.contains("fuel allocated for hostcalls") {
+        return limit(format!("{ANSWER} bytes in one answer"));
+    }
+    // The backtrace is of use to the plugin's author only; its last line names the cause.
+    let reason = error.root_cause().to_string();
+    PluginError::Trap { reason }
+}
+
+/// Feeds `std::hash::Hash` to blake3: the standard hasher is not stable over versions.
+struct Blake3(blake3::Hasher);
+
+impl Hasher for Blake3 {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.finalize();
+        u64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("eight bytes"))
+    }
+}
