@@ -2,9 +2,7 @@ use crate::config::{canonical, descriptor};
 use exflow_content::Sha256;
 use exflow_plan::ImageSettings;
 use oci_spec::OciSpecError;
-use oci_spec::image::{
-    Arch, ImageIndex, ImageIndexBuilder, MediaType, Os, PlatformBuilder,
-};
+use oci_spec::image::{Arch, ImageIndex, ImageIndexBuilder, MediaType, Os, PlatformBuilder};
 use serde_json::json;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};

@@ -7,6 +7,8 @@
 //! | `trees/ab/cdef…` | the canonical encoding of a tree |
 //! | `checkouts/abcdef…/` | a tree laid out, its files hard links to blobs |
 //! | `records/ab/cdef…` | what came out of the step with this key |
+//! | `claims/ab` | locks: who has them does work that nobody else does meanwhile |
+//! | `logs/….log` | what the step with this key printed when it last ran |
 //! | `downloads/abcdef…` | a verified download by its sha256; `….partial` while it grows |
 //! | `tmp/…/` | what processes are working on, locked while they live |
 //!
@@ -20,6 +22,7 @@
 
 mod blobs;
 mod checkout;
+mod claim;
 mod downloads;
 mod error;
 mod record;
@@ -30,6 +33,7 @@ mod temp;
 mod trees;
 
 pub use blobs::BlobWriter;
+pub use claim::Claim;
 pub use error::StoreError;
 pub use record::Record;
 pub use store::Store;

@@ -1,1 +1,51 @@
-fn main() {}
+//! The `exflow` command: arguments, composition, rendering and exit codes. The only crate that
+//! talks to the terminal.
+
+mod build;
+mod cli;
+mod commands;
+mod interrupt;
+mod lockfile;
+mod outputs;
+mod pack;
+mod report;
+mod session;
+mod ui;
+
+use clap::Parser;
+use cli::{Cli, ColorChoice, Command};
+use report::report;
+use session::Session;
+use std::process::ExitCode;
+use ui::Ui;
+
+fn main() -> ExitCode {
+    // This program is its own sandbox's helper.
+    if let Some(code) = exflow_exec::sandbox_main() {
+        return code;
+    }
+    let cli = Cli::parse();
+    let color = match cli.color {
+        ColorChoice::Auto => None,
+        ColorChoice::Always => Some(true),
+        ColorChoice::Never => Some(false),
+    };
+    let json = matches!(&cli.command, Command::Build(args) if args.json);
+    let ui = Ui::new(color, json);
+    let mut session = Session::new(cli.directory.as_deref(), ui);
+    let result = match &cli.command {
+        Command::Build(args) => commands::build::run(&mut session, args),
+        Command::Lock(args) => commands::lock::run(&mut session, args),
+        Command::Check => commands::check::run(&mut session),
+        Command::Plan(args) => commands::plan::run(&mut session, args),
+        Command::Fmt(args) => commands::fmt::run(&mut session, args),
+        Command::Run(args) => commands::run::run(&mut session, args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            session.show_sources(&failure);
+            report(failure, &session.texts, &session.ui)
+        }
+    }
+}

@@ -51,9 +51,8 @@ impl Ui {
             unicode: true,
             width: width.unwrap_or(100).min(120),
         };
-        let bars = (terminal && !dumb).then(|| {
-            MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10))
-        });
+        let bars = (terminal && !dumb)
+            .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
         Self { style, bars, tasks: Mutex::new(BTreeMap::new()), json }
     }
 

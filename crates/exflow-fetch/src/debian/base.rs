@@ -11,9 +11,12 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// How many downloads are under way at a time.
 const CONNECTIONS: usize = 8;
+/// How often it is looked whether someone else is done with a package.
+const PAUSE: Duration = Duration::from_millis(20);
 /// The largest file that the assembly of a base looks into, in bytes.
 const MAX_READ: u64 = 4 << 20;
 
@@ -102,6 +105,19 @@ impl Fetch<'_> {
         snapshot: &str,
     ) -> Result<UnpackedPackage, FetchError> {
         let key = deb_key(&package.sha256);
+        if let Some(known) = self.known(package, &key)? {
+            return Ok(known);
+        }
+        // Another base, or another process, may be fetching the same package.
+        let _claim = loop {
+            if let Some(claim) = self.store.try_claim(&key)? {
+                break claim;
+            }
+            if self.client.cancel().is_cancelled() {
+                return Err(FetchError::Cancelled);
+            }
+            std::thread::sleep(PAUSE);
+        };
         if let Some(known) = self.known(package, &key)? {
             return Ok(known);
         }

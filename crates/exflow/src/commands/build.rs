@@ -1,0 +1,68 @@
+use crate::build::{Built, execute, prepare};
+use crate::cli::BuildArgs;
+use crate::report::Failure;
+use crate::session::Session;
+use crate::ui::size;
+use crate::{interrupt, outputs};
+use exflow_fetch::Cancel;
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) fn run(session: &mut Session, args: &BuildArgs) -> Result<ExitCode, Failure> {
+    let cancel = Cancel::new();
+    interrupt::listen(&cancel);
+    let prepared = prepare(session, &args.targets, &args.options, &cancel)?;
+    let images = execute(session, &prepared, &args.options, &cancel)?;
+    outputs::write(&prepared, &images, &args.outputs)?;
+    for built in &images {
+        let place = outputs::place(&prepared, built)?;
+        if args.json {
+            session.ui.event(&event(built, &place));
+        } else {
+            print(session, built, &place)?;
+        }
+    }
+    if images.is_empty() {
+        session.ui.tell("done", "no image was asked for");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn event(built: &Built, place: &Path) -> serde_json::Value {
+    let packed = &built.packed;
+    json!({
+        "event": "built",
+        "project": built.project,
+        "digest": packed.digest,
+        "size_bytes": packed.size_bytes,
+        "unpacked_bytes": packed.unpacked_bytes,
+        "layers": packed.layers,
+        "steps_run": built.ran,
+        "steps_cached": built.cached,
+        "place": place,
+    })
+}
+
+fn print(session: &Session, built: &Built, place: &Path) -> Result<(), Failure> {
+    let packed = &built.packed;
+    session.ui.tell(
+        "built",
+        &format!(
+            "{}: {} unpacked, {} to send; {} steps run, {} known",
+            built.project,
+            size(packed.unpacked_bytes),
+            size(packed.size_bytes),
+            built.ran,
+            built.cached,
+        ),
+    );
+    let text = format!("{} {} {}\n", built.project, packed.digest, place.display());
+    // A reader that has gone away is no failure of the build.
+    match session.ui.print(&text) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(crate::build::io_failed("write to", Path::new("standard output"), &error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,25 @@
+use crate::build::propose;
+use crate::lockfile;
+use crate::report::Failure;
+use crate::session::{Session, store_failed};
+use exflow_diagnostics::Severity;
+use std::process::ExitCode;
+
+pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
+    let workspace = session.workspace()?;
+    let lock = lockfile::read(session)?;
+    let store = session.store()?;
+    let sources = store.sources(&session.root).map_err(store_failed)?;
+    let units: Vec<_> = workspace.units.iter().collect();
+    propose(session, &workspace, &units, &lock, &sources)?;
+    // A lock that doesn't fit is completed by the next build, so it is no mistake yet.
+    let stale = lockfile::problems(&workspace, &lock).into_iter().map(|mut problem| {
+        problem.severity = Severity::Warning;
+        problem
+    });
+    let stale = stale.collect();
+    session.warn(&stale);
+    let projects = workspace.units.len();
+    session.ui.tell("done", &format!("{projects} projects, no mistakes"));
+    Ok(ExitCode::SUCCESS)
+}

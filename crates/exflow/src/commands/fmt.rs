@@ -1,0 +1,38 @@
+use crate::build::io_failed;
+use crate::cli::FmtArgs;
+use crate::report::{Failure, PROBLEM};
+use crate::session::{Session, read_text};
+use exflow_diagnostics::{Diagnostics, SourceName};
+use std::fs;
+use std::process::ExitCode;
+
+pub(crate) fn run(session: &mut Session, args: &FmtArgs) -> Result<ExitCode, Failure> {
+    let files = if args.files.is_empty() {
+        session.manifest_files()?
+    } else {
+        args.files.iter().map(|file| session.folder.join(file)).collect()
+    };
+    let mut problems = Diagnostics::new();
+    let mut changed = 0;
+    for file in &files {
+        let text = read_text(file)?;
+        let name = file.strip_prefix(&session.root).unwrap_or(file).display().to_string();
+        let source = SourceName::new(name.clone());
+        session.texts.insert(source.clone(), text.clone());
+        match exflow_manifest::format(&source, &text) {
+            Err(more) => problems.extend(more),
+            Ok(new) if new == text => {}
+            Ok(new) => {
+                changed += 1;
+                if args.check {
+                    session.ui.tell("differs", &name);
+                } else {
+                    fs::write(file, new).map_err(|error| io_failed("write", file, &error))?;
+                    session.ui.tell("formatted", &name);
+                }
+            }
+        }
+    }
+    let code = if args.check && changed > 0 { ExitCode::from(PROBLEM) } else { ExitCode::SUCCESS };
+    Ok(problems.into_result(code)?)
+}

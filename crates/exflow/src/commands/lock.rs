@@ -1,0 +1,22 @@
+use crate::cli::LockArgs;
+use crate::report::Failure;
+use crate::session::Session;
+use crate::{interrupt, lockfile};
+use exflow_fetch::Cancel;
+use std::process::ExitCode;
+
+pub(crate) fn run(session: &mut Session, args: &LockArgs) -> Result<ExitCode, Failure> {
+    let cancel = Cancel::new();
+    interrupt::listen(&cancel);
+    let workspace = session.workspace()?;
+    let lock = lockfile::read(session)?;
+    if args.check {
+        let problems = lockfile::problems(&workspace, &lock);
+        return Ok(problems.into_result(ExitCode::SUCCESS)?);
+    }
+    let new = lockfile::update(session, &workspace, lock.clone(), true, &cancel)?;
+    if new == lock {
+        session.ui.tell("done", "the lock has all that the manifest asks for");
+    }
+    Ok(ExitCode::SUCCESS)
+}

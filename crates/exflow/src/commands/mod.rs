@@ -1,0 +1,8 @@
+//! One file for each command.
+
+pub(crate) mod build;
+pub(crate) mod check;
+pub(crate) mod fmt;
+pub(crate) mod lock;
+pub(crate) mod plan;
+pub(crate) mod run;

@@ -1,0 +1,35 @@
+use crate::build::{Forecast, forecast, prepare};
+use crate::cli::PlanArgs;
+use crate::interrupt;
+use crate::report::Failure;
+use crate::session::Session;
+use exflow_fetch::Cancel;
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Result<ExitCode, Failure> {
+    let cancel = Cancel::new();
+    interrupt::listen(&cancel);
+    let prepared = prepare(session, &args.targets, &args.options, &cancel)?;
+    let steps = forecast(session, &prepared)?;
+    let mut text = String::new();
+    let width = steps.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, forecast) in &steps {
+        let (state, reason) = match forecast {
+            Forecast::Cached => ("known", None),
+            Forecast::Runs(reason) => ("runs", reason.as_deref()),
+            Forecast::Unknown => ("depends", Some("on what comes out of the steps before it")),
+        };
+        if args.json {
+            text += &format!("{}\n", json!({ "step": name, "state": state, "reason": reason }));
+        } else {
+            let line = format!("{name:width$}  {state:7}  {}", reason.unwrap_or_default());
+            text += &format!("{}\n", line.trim_end());
+        }
+    }
+    session.ui.print(&text).map_err(|error| {
+        crate::build::io_failed("write to", Path::new("standard output"), &error)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,87 @@
+use crate::build::{execute, prepare};
+use crate::cli::RunArgs;
+use crate::report::Failure;
+use crate::session::{Session, store_failed};
+use exflow_content::Tree;
+use exflow_diagnostics::Diagnostics;
+use exflow_exec::{Exit, Interactive, SandboxExecutor};
+use exflow_fetch::Cancel;
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+use std::process::ExitCode;
+
+pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Failure> {
+    let targets: Vec<String> = args.project.iter().cloned().collect();
+    let cancel = Cancel::new();
+    // From before the build: a signal that comes while it is under way stops it.
+    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2]).ok();
+    let child = std::sync::Arc::new(std::sync::OnceLock::<Pid>::new());
+    if let Some(signals) = signals {
+        pass_on(signals, cancel.clone(), child.clone());
+    }
+    let prepared = prepare(session, &targets, &args.options, &cancel)?;
+    let images = execute(session, &prepared, &args.options, &cancel)?;
+    let [built] = images.as_slice() else {
+        let names: Vec<&str> = images.iter().map(|built| built.project.as_str()).collect();
+        return Err(Failure::Usage(format!("say which project to run: {}", names.join(", "))));
+    };
+    let settings = &prepared.plan.images[built.image].settings;
+    let release = prepared.store.tree(&built.release).map_err(store_failed)?;
+    let mut top = Tree::new();
+    top.merge(&settings.at, &release).map_err(|error| {
+        Failure::Usage(format!("the release does not fit onto the base: {error}"))
+    })?;
+    let top = prepared.store.put_tree(&top).map_err(store_failed)?;
+    let mut argv = settings.entrypoint.clone();
+    if args.args.is_empty() {
+        argv.extend(settings.command.clone());
+    } else {
+        for argument in &args.args {
+            let argument = argument.to_str().ok_or_else(|| {
+                Failure::Usage("an argument of the image is not UTF-8".to_owned())
+            })?;
+            argv.push(argument.to_owned());
+        }
+    }
+    // What a container's runtime sets besides; whoever runs it may override what the image says.
+    let mut env = settings.env.clone();
+    env.entry("HOME".to_owned()).or_insert_with(|| "/tmp".to_owned());
+    for (name, value) in std::env::vars().filter(|(name, _)| passed_on(name)) {
+        env.insert(name, value);
+    }
+    let program =
+        Interactive { layers: vec![built.base, top], argv, env, workdir: settings.workdir.clone() };
+    let executor = SandboxExecutor::new(prepared.store.clone(), "/proc/self/exe".into());
+    let exit = executor.run_interactive(&program, |pid| {
+        let _ = child.set(pid);
+    });
+    let name = format!("{}:run", built.project);
+    let exit =
+        exit.map_err(|error| Diagnostics::from(exflow_exec::diagnose(&error, &name, None)))?;
+    Ok(match exit {
+        Exit::Code(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Exit::Signal(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
+        Exit::TimedOut | Exit::Cancelled => return Err(Failure::Interrupted),
+    })
+}
+
+/// The variables that `exflow run` passes on to the program: those that are meant for it.
+fn passed_on(name: &str) -> bool {
+    ["PORT", "TERM", "DATABASE_URL", "SECRET_KEY_BASE"].contains(&name)
+        || ["RELEASE_", "EXFLOW_RUN_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Passes signals on to the program, or stops the build where it isn't running yet.
+fn pass_on(mut signals: Signals, cancel: Cancel, child: std::sync::Arc<std::sync::OnceLock<Pid>>) {
+    std::thread::spawn(move || {
+        for number in signals.forever() {
+            match (child.get(), Signal::from_named_raw(number)) {
+                (Some(pid), Some(signal)) => {
+                    let _ = kill_process(*pid, signal);
+                }
+                _ => cancel.cancel(),
+            }
+        }
+    });
+}

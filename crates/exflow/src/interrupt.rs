@@ -1,0 +1,20 @@
+//! Ctrl-C: the first asks everything to stop, the second stops at once.
+
+use crate::report::INTERRUPTED;
+use exflow_fetch::Cancel;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Cancels `cancel` when the user wishes to stop.
+pub(crate) fn listen(cancel: &Cancel) {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
+    let cancel = cancel.clone();
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if cancel.is_cancelled() {
+                std::process::exit(INTERRUPTED.into());
+            }
+            cancel.cancel();
+        }
+    });
+}

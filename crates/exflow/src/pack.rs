@@ -1,0 +1,235 @@
+//! Assembles images in the store: each is an OCI layout, kept as a tree.
+
+use crate::report::Failure;
+use crate::session::store_failed;
+use exflow_content::{Digest, Encoder, Entry, Mode, RelPath, Sha256, Tree};
+use exflow_diagnostics::{Diagnostic, Diagnostics, did_you_mean};
+use exflow_image::{
+    ASSEMBLY_VERSION, LAYOUT, Layer, LayerDigests, describe, index, resolve_user, split,
+    write_layer,
+};
+use exflow_plan::PlannedImage;
+use exflow_store::{Record, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+
+const UNKNOWN_USER: &str = "exflow::image::unknown-user";
+const FAILED: &str = "exflow::image::failed";
+const OVERLAP: &str = "exflow::image::overlap";
+/// Every code of this module.
+#[cfg(test)]
+pub(crate) const CODES: &[&str] = &[UNKNOWN_USER, FAILED, OVERLAP];
+
+/// The longest `/etc/passwd` that is read, in bytes.
+const MAX_PASSWD: u64 = 4 << 20;
+
+/// An image in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Packed {
+    /// The digest of its manifest: `sha256:…`.
+    pub(crate) digest: String,
+    /// Its length in bytes, as it is sent: manifest, configuration and compressed layers.
+    pub(crate) size_bytes: u64,
+    /// The length of its files in bytes.
+    pub(crate) unpacked_bytes: u64,
+    /// Its layers, the lowest first.
+    pub(crate) layers: Vec<PackedLayer>,
+    /// The length of its manifest in bytes.
+    pub(crate) manifest_bytes: u64,
+    /// The digest of the tree that is its layout.
+    #[serde(skip, default = "unknown_layout")]
+    pub(crate) layout: Digest,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PackedLayer {
+    pub(crate) name: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) unpacked_bytes: u64,
+}
+
+/// A record's trees say which it is.
+fn unknown_layout() -> Digest {
+    Digest::of(b"")
+}
+
+/// A layer whose bytes are in the store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct StoredLayer {
+    diff_id: String,
+    digest: String,
+    size: u64,
+    unpacked: u64,
+    blob: String,
+}
+
+/// The image with `key`, if it has been assembled before.
+pub(crate) fn known(store: &Store, key: &Digest) -> Result<Option<Packed>, StoreError> {
+    let Some(record) = store.record(key)? else { return Ok(None) };
+    let Some(layout) = record.trees.first().filter(|layout| store.has_tree(layout)) else {
+        return Ok(None);
+    };
+    let packed = serde_json::from_slice::<Packed>(&record.data).ok();
+    Ok(packed.map(|packed| Packed { layout: *layout, ..packed }))
+}
+
+/// Assembles an image of `base` and `release`, and records it under `key`.
+pub(crate) fn pack(
+    store: &Store,
+    image: &PlannedImage,
+    key: &Digest,
+    base: &Digest,
+    release: &Digest,
+) -> Result<Packed, Failure> {
+    let settings = &image.settings;
+    let base = store.tree(base).map_err(store_failed)?;
+    let release = store.tree(release).map_err(store_failed)?;
+    let user = user(store, image, &base)?;
+    let mut whole = base.clone();
+    whole.merge(&settings.at, &release).map_err(|error| {
+        at(
+            image,
+            Diagnostic::error(OVERLAP, format!("the release does not fit onto the base: {error}")),
+        )
+    })?;
+    let layers = split(&base, &release, settings);
+    let stored = store_layers(store, &layers).map_err(store_failed)?;
+    let described: Vec<(&Layer, LayerDigests)> =
+        layers.iter().zip(&stored).map(|(layer, (digests, _))| (layer, digests.clone())).collect();
+    let failed = |reason: &dyn std::fmt::Display| {
+        at(image, Diagnostic::error(FAILED, format!("the image can't be assembled: {reason}")))
+    };
+    let documents =
+        describe(settings, user.as_deref(), &described).map_err(|error| failed(&error))?;
+    let manifest_bytes = documents.manifest.0.len() as u64;
+    let index = index(None, &image.project, settings, (&documents.manifest.1, manifest_bytes))
+        .map_err(|error| failed(&error))?;
+    let mut layout = Tree::new();
+    let mut keep = |at: String, blob: Digest, size: u64| {
+        let path = RelPath::new(&at).expect("a clean path");
+        layout
+            .insert(path, Entry::File { mode: Mode::FILE, blob, size })
+            .expect("folders above a file");
+    };
+    for (digest, bytes) in [
+        (format!("blobs/sha256/{}", documents.config.1), documents.config.0.as_slice()),
+        (format!("blobs/sha256/{}", documents.manifest.1), &documents.manifest.0),
+        ("index.json".to_owned(), &index),
+        ("oci-layout".to_owned(), LAYOUT),
+    ] {
+        keep(digest, store.put_blob(bytes).map_err(store_failed)?, bytes.len() as u64);
+    }
+    for (digests, blob) in &stored {
+        keep(format!("blobs/sha256/{}", digests.digest), *blob, digests.size);
+    }
+    let layout = store.put_tree(&layout).map_err(store_failed)?;
+    let packed = Packed {
+        digest: format!("sha256:{}", documents.manifest.1),
+        size_bytes: documents.size,
+        unpacked_bytes: whole.size(),
+        layers: described
+            .iter()
+            .map(|(layer, digests)| PackedLayer {
+                name: layer.name.clone(),
+                size_bytes: digests.size,
+                unpacked_bytes: layer.tree.size(),
+            })
+            .collect(),
+        manifest_bytes,
+        layout,
+    };
+    let data = serde_json::to_vec(&packed).map_err(|error| failed(&error))?;
+    store.sync().map_err(store_failed)?;
+    store.put_record(key, &Record { trees: vec![layout], data }).map_err(store_failed)?;
+    Ok(packed)
+}
+
+fn at(image: &PlannedImage, diagnostic: Diagnostic) -> Diagnostics {
+    match &image.site {
+        Some(site) => diagnostic.at(site, "asked for here"),
+        None => diagnostic,
+    }
+    .into()
+}
+
+/// The image's user, by number.
+fn user(store: &Store, image: &PlannedImage, base: &Tree) -> Result<Option<String>, Failure> {
+    let Some(user) = &image.settings.user else { return Ok(None) };
+    let path = base.resolve(&RelPath::new("etc/passwd").expect("a clean path"));
+    let passwd = match path.and_then(|path| base.get(&path).cloned()) {
+        Some(Entry::File { blob, .. }) => {
+            let bytes = store.read_blob(&blob, MAX_PASSWD).map_err(store_failed)?;
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        _ => String::new(),
+    };
+    resolve_user(user, &passwd).map(Some).map_err(|error| {
+        let help = match did_you_mean(user, error.known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "take a user of the base, or a number: `user \"65534\"`".to_owned(),
+        };
+        at(image, Diagnostic::error(UNKNOWN_USER, error.to_string()).help(help)).into()
+    })
+}
+
+/// Makes the layers that the store doesn't have, side by side.
+fn store_layers(
+    store: &Store,
+    layers: &[Layer],
+) -> Result<Vec<(LayerDigests, Digest)>, StoreError> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            layers.iter().map(|layer| scope.spawn(|| store_layer(store, &layer.tree))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a layer's thread does not panic"))
+            .collect()
+    })
+}
+
+/// # Encoding
+/// The key of a layer: tag `exflow layer 1`; the version of the assembly; the digest of its tree.
+fn store_layer(store: &Store, tree: &Tree) -> Result<(LayerDigests, Digest), StoreError> {
+    let mut encoder = Encoder::new("exflow layer 1");
+    encoder.number(ASSEMBLY_VERSION.into()).digest(&tree.digest());
+    let key = encoder.digest_of();
+    if let Some(known) = store.record(&key)?.and_then(|record| stored(&record.data))
+        && store.has_blob(&known.1, known.0.size)
+    {
+        return Ok(known);
+    }
+    let mut writer = store.blob_writer()?;
+    let open = |blob: &Digest| store.open_blob(blob).map_err(io::Error::other);
+    let path = store.root().to_owned();
+    let written = write_layer(tree, open, io::BufWriter::with_capacity(1 << 16, &mut writer));
+    let digests =
+        written.map_err(|source| StoreError::Io { action: "write a layer to", path, source })?;
+    writer.flush().map_err(|source| StoreError::Io {
+        action: "write a layer to",
+        path: store.root().to_owned(),
+        source,
+    })?;
+    let (blob, _) = writer.finish()?;
+    let record = StoredLayer {
+        diff_id: digests.diff_id.to_string(),
+        digest: digests.digest.to_string(),
+        size: digests.size,
+        unpacked: digests.unpacked,
+        blob: blob.to_string(),
+    };
+    store.sync()?;
+    let data = serde_json::to_vec(&record).unwrap_or_default();
+    store.put_record(&key, &Record { trees: Vec::new(), data })?;
+    Ok((digests, blob))
+}
+
+fn stored(data: &[u8]) -> Option<(LayerDigests, Digest)> {
+    let layer: StoredLayer = serde_json::from_slice(data).ok()?;
+    let digests = LayerDigests {
+        diff_id: layer.diff_id.parse::<Sha256>().ok()?,
+        digest: layer.digest.parse::<Sha256>().ok()?,
+        size: layer.size,
+        unpacked: layer.unpacked,
+    };
+    Some((digests, layer.blob.parse().ok()?))
+}
