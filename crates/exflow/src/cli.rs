@@ -156,6 +156,10 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) options: BuildOptions,
 
+    /// Set a variable, or pass on one of the same name; may stand several times
+    #[arg(long = "env", short = 'e', value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+
     /// Arguments in place of the image's own command
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) args: Vec<OsString>,

@@ -47,8 +47,12 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     // What a container's runtime sets besides; whoever runs it may override what the image says.
     let mut env = settings.env.clone();
     env.entry("HOME".to_owned()).or_insert_with(|| "/tmp".to_owned());
-    for (name, value) in std::env::vars().filter(|(name, _)| passed_on(name)) {
-        env.insert(name, value);
+    for wanted in ["TERM".to_owned()].iter().chain(&args.env) {
+        match wanted.split_once('=') {
+            Some(("", _)) => return Err(Failure::Usage("`--env` needs a name".to_owned())),
+            Some((name, value)) => drop(env.insert(name.to_owned(), value.to_owned())),
+            None => drop(std::env::var(wanted).map(|value| env.insert(wanted.clone(), value))),
+        }
     }
     let program =
         Interactive { layers: vec![built.base, top], argv, env, workdir: settings.workdir.clone() };
@@ -64,12 +68,6 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
         Exit::Signal(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
         Exit::TimedOut | Exit::Cancelled => return Err(Failure::Interrupted),
     })
-}
-
-/// The variables that `exflow run` passes on to the program: those that are meant for it.
-fn passed_on(name: &str) -> bool {
-    ["PORT", "TERM", "DATABASE_URL", "SECRET_KEY_BASE"].contains(&name)
-        || ["RELEASE_", "EXFLOW_RUN_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Passes signals on to the program, or stops the build where it isn't running yet.
