@@ -1,1 +1,22 @@
-//! TBD
+//! What the tests of exflow stand on: a Debian archive of made-up packages, signed with a key of its
+//! own; a server that misbehaves on request; a mirror that remembers; a workspace and a store in a
+//! temporary folder; and the program itself, run in them.
+//!
+//! Nothing here is part of the product. Everything panics where a test could not go on.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "tests end where these panic")]
+
+mod archive;
+mod component;
+mod mirror;
+mod requirement;
+mod server;
+mod shell;
+mod workspace;
+
+pub use archive::{Archive, Package, deb_of, entry, tar_of};
+pub use component::component;
+pub use mirror::Mirror;
+pub use requirement::{missing, ordinary_user};
+pub use server::{Fault, Server};
+pub use shell::busybox;
+pub use workspace::{Run, Workspace};

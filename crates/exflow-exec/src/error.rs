@@ -51,21 +51,11 @@ pub enum ExecError {
     Store(#[from] StoreError),
 }
 
-macro_rules! codes {
-    ($($name:ident = $code:literal),* $(,)?) => {
-        $(const $name: &str = $code;)*
-        /// Every code that this crate gives.
-        pub const CODES: &[&str] = &[$($name),*];
-    };
-}
-
-codes! {
-    UNSUPPORTED = "exflow::exec::no-sandbox",
-    SANDBOX = "exflow::exec::sandbox-failed",
-    PROGRAM = "exflow::exec::no-such-program",
-    MISSING_OUTPUT = "exflow::exec::missing-output",
-    BAD_OUTPUT = "exflow::exec::bad-output",
-}
+const UNSUPPORTED: &str = "exflow::exec::no-sandbox";
+const SANDBOX: &str = "exflow::exec::sandbox-failed";
+const PROGRAM: &str = "exflow::exec::no-such-program";
+const MISSING_OUTPUT: &str = "exflow::exec::missing-output";
+const BAD_OUTPUT: &str = "exflow::exec::bad-output";
 
 /// Says what is wrong, where, and what to do about it. `step` is the name of the step.
 pub fn diagnose(error: &ExecError, step: &str, site: Option<&Site>) -> Diagnostic {

@@ -9,7 +9,7 @@ mod executor;
 mod sandbox;
 mod schedule;
 
-pub use error::{CODES, ExecError, diagnose};
+pub use error::{ExecError, diagnose};
 pub use executor::{Executor, Exit, Outcome, RunOptions};
 pub use sandbox::{Interactive, SandboxExecutor, sandbox_main};
 pub use schedule::{Ended, schedule};

@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "an example for the terminal")]
 
 use exflow_fetch::debian::{
-    Keyring, SNAPSHOT, apt_sources, fetch_base, find_mirrors, load_catalog,
+    Keyring, NamedMirrors, SNAPSHOT, apt_sources, fetch_base, find_mirrors, load_catalog,
 };
 use exflow_fetch::{Cancel, Client, HttpOptions};
 use exflow_lock::{Platform, RequestedDebian};
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let packages = arguments.collect();
     let client = Client::new(HttpOptions::default(), Cancel::new());
     let apt = apt_sources(Path::new("/etc/apt"));
-    let mirrors = find_mirrors(None, None, &apt, Some(SNAPSHOT));
+    let mirrors = find_mirrors(NamedMirrors::default(), NamedMirrors::default(), &apt, Some(SNAPSHOT));
     let platform = Platform::LinuxAmd64;
     let begun = Instant::now();
     let catalog =

@@ -95,28 +95,18 @@ pub enum FetchError {
     Cancelled,
 }
 
-macro_rules! codes {
-    ($($name:ident = $code:literal),* $(,)?) => {
-        $(const $name: &str = $code;)*
-        /// Every code that this crate gives.
-        pub const CODES: &[&str] = &[$($name),*];
-    };
-}
-
-codes! {
-    UNREACHABLE = "exflow::fetch::unreachable",
-    NOT_FOUND = "exflow::fetch::not-found",
-    WRONG_DIGEST = "exflow::fetch::wrong-digest",
-    TOO_LARGE = "exflow::fetch::too-large",
-    OFFLINE = "exflow::fetch::offline",
-    SIGNATURE = "exflow::fetch::bad-signature",
-    INDEX = "exflow::fetch::bad-index",
-    PACKAGE = "exflow::fetch::bad-package",
-    BASE = "exflow::fetch::overlapping-packages",
-    STORE = "exflow::store::failed",
-    DISK_FULL = "exflow::store::disk-full",
-    CANCELLED = "exflow::fetch::stopped",
-}
+const UNREACHABLE: &str = "exflow::fetch::unreachable";
+const NOT_FOUND: &str = "exflow::fetch::not-found";
+const WRONG_DIGEST: &str = "exflow::fetch::wrong-digest";
+const TOO_LARGE: &str = "exflow::fetch::too-large";
+const OFFLINE: &str = "exflow::fetch::offline";
+const SIGNATURE: &str = "exflow::fetch::bad-signature";
+const INDEX: &str = "exflow::fetch::bad-index";
+const PACKAGE: &str = "exflow::fetch::bad-package";
+const BASE: &str = "exflow::fetch::overlapping-packages";
+const STORE: &str = "exflow::store::failed";
+const DISK_FULL: &str = "exflow::store::disk-full";
+const CANCELLED: &str = "exflow::fetch::stopped";
 
 /// Says what is wrong, where, and what to do about it.
 pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {

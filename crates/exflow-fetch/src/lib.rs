@@ -10,6 +10,6 @@ mod http;
 mod progress;
 
 pub use cancel::Cancel;
-pub use error::{CODES, FetchError, diagnose};
+pub use error::{FetchError, diagnose};
 pub use http::{Client, HttpOptions, Wanted};
 pub use progress::Progress;

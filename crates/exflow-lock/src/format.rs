@@ -21,9 +21,6 @@ const INVALID: &str = "exflow::lock::invalid";
 const CONFLICT: &str = "exflow::lock::merge-conflict";
 const NEWER: &str = "exflow::lock::newer-version";
 
-/// Every code that this crate gives.
-pub const CODES: &[&str] = &[INVALID, CONFLICT, NEWER];
-
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WireLock {

@@ -1,7 +1,7 @@
 //! Many files: manifests to one [`Workspace`].
 
 use crate::grammar::quoted;
-use crate::model::{Manifest, Project, Spanned, Stage, StageKind, Unit, Workspace, WorkspaceNode};
+use crate::model::{Manifest, Project, Spanned, Stage, StageKind, Unit, Workspace};
 use crate::problems::{
     CYCLE, DUPLICATE, MISPLACED, MISSING_NODE, NO_MEMBER, NO_PROJECT, UNKNOWN_BASE, UNKNOWN_PLUGIN,
     UNKNOWN_STAGE,
@@ -43,14 +43,15 @@ pub fn assemble(
         }
     }
     let Manifest { workspace, bases: base_nodes, plugins: plugin_nodes, project } = root;
-    let (name, debian_mirror) = match workspace {
-        Some(WorkspaceNode { name, debian_mirror, .. }) => {
-            (name.value, debian_mirror.map(|mirror| mirror.value))
-        }
+    let (name, debian_mirror, security_mirror) = match workspace {
+        Some(node) => (node.name.value, node.debian_mirror, node.security_mirror),
         None => {
-            (project.as_ref().map(|project| project.name.value.clone()).unwrap_or_default(), None)
+            let name = project.as_ref().map(|project| project.name.value.clone());
+            (name.unwrap_or_default(), None, None)
         }
     };
+    let debian_mirror = debian_mirror.map(|mirror| mirror.value);
+    let security_mirror = security_mirror.map(|mirror| mirror.value);
     let bases = by_name(base_nodes, |base| &base.name, "base", &mut problems);
     let plugins = by_name(plugin_nodes, |plugin| &plugin.name, "plugin", &mut problems);
     let mut found: Vec<(RelPath, Project)> = Vec::new();
@@ -100,7 +101,14 @@ pub fn assemble(
     };
     let bases = bases.into_iter().filter(|(name, _)| used(name)).collect();
     let units = units.into_values().collect();
-    problems.into_result(Workspace { name, bases, plugins, units, debian_mirror })
+    problems.into_result(Workspace {
+        name,
+        bases,
+        plugins,
+        units,
+        debian_mirror,
+        security_mirror,
+    })
 }
 
 fn twice(what: &str, name: &Spanned<String>, first: &Site) -> Diagnostic {

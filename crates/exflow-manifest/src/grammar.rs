@@ -81,6 +81,8 @@ const TEXTS: Arguments = Arguments::Some(Kind::Text);
 static MEMBERS: Spec =
     leaf("members", "patterns of the folders that hold a project: `services/*`", TEXTS, true);
 static DEBIAN_MIRROR: Spec = leaf("debian-mirror", "where Debian packages come from", TEXT, false);
+static DEBIAN_SECURITY_MIRROR: Spec =
+    leaf("debian-security-mirror", "where Debian's security updates come from", TEXT, false);
 static PACKAGES: Spec = leaf("packages", "Debian packages", TEXTS, true);
 static DEBIAN: Spec = Spec {
     name: "debian",
@@ -163,7 +165,7 @@ static WORKSPACE: Spec = Spec {
     arguments: TEXT,
     properties: NO_PROPERTIES,
     repeats: false,
-    children: &[&MEMBERS, &DEBIAN_MIRROR],
+    children: &[&MEMBERS, &DEBIAN_MIRROR, &DEBIAN_SECURITY_MIRROR],
 };
 static BASE: Spec = Spec {
     name: "base",

@@ -20,7 +20,6 @@ pub use model::{
     Workspace, WorkspaceNode,
 };
 pub use parse::{MAX_BYTES, parse};
-pub use problems::CODES;
 
 #[cfg(test)]
 mod tests;

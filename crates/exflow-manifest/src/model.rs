@@ -36,6 +36,8 @@ pub struct WorkspaceNode {
     pub members: Vec<Spanned<String>>,
     /// Where Debian packages come from.
     pub debian_mirror: Option<Spanned<String>>,
+    /// Where Debian's security updates come from.
+    pub security_mirror: Option<Spanned<String>>,
 }
 
 /// `base "builder" { … }`: a root file system, of Debian packages.
@@ -171,6 +173,8 @@ pub struct Workspace {
     pub units: Vec<Unit>,
     /// Where Debian packages come from.
     pub debian_mirror: Option<String>,
+    /// Where Debian's security updates come from.
+    pub security_mirror: Option<String>,
 }
 
 /// A project at its place in the workspace, with every stage that it has.

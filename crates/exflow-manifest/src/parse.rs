@@ -191,20 +191,23 @@ impl Parser<'_> {
                 );
             }
         }
-        let debian_mirror = self.only(node, "debian-mirror");
-        if let Some(mirror) = &debian_mirror
-            && !mirror.value.starts_with("http://")
-            && !mirror.value.starts_with("https://")
-        {
+        let debian_mirror = self.mirror(node, "debian-mirror");
+        let security_mirror = self.mirror(node, "debian-security-mirror");
+        Some(WorkspaceNode { name: self.name(node)?, members, debian_mirror, security_mirror })
+    }
+
+    fn mirror(&mut self, node: &KdlNode, name: &'static str) -> Option<Spanned<String>> {
+        let mirror = self.only(node, name)?;
+        if !mirror.value.starts_with("http://") && !mirror.value.starts_with("https://") {
             self.check.wrong_value(
                 &mirror.site,
-                "`debian-mirror`",
+                &format!("`{name}`"),
                 "not an address",
                 "write the address of the folder that holds `dists` and `pool`, with `http://` or \
                  `https://`",
             );
         }
-        Some(WorkspaceNode { name: self.name(node)?, members, debian_mirror })
+        Some(mirror)
     }
 
     fn base(&mut self, node: &KdlNode) -> Option<Base> {

@@ -1,27 +1,17 @@
 //! Every problem that this crate reports, by code.
 
-macro_rules! codes {
-    ($($name:ident = $code:literal),* $(,)?) => {
-        $(pub(crate) const $name: &str = $code;)*
-        /// Every code that this crate gives.
-        pub const CODES: &[&str] = &[$($name),*];
-    };
-}
-
-codes! {
-    SYNTAX = "exflow::manifest::syntax",
-    TOO_LARGE = "exflow::manifest::too-large",
-    UNKNOWN_NODE = "exflow::manifest::unknown-node",
-    UNKNOWN_PROPERTY = "exflow::manifest::unknown-property",
-    WRONG_ARGUMENTS = "exflow::manifest::wrong-arguments",
-    WRONG_VALUE = "exflow::manifest::wrong-value",
-    MISSING_NODE = "exflow::manifest::missing-node",
-    DUPLICATE = "exflow::manifest::duplicate",
-    UNKNOWN_BASE = "exflow::manifest::unknown-base",
-    UNKNOWN_PLUGIN = "exflow::manifest::unknown-plugin",
-    UNKNOWN_STAGE = "exflow::manifest::unknown-stage",
-    CYCLE = "exflow::manifest::cycle",
-    MISPLACED = "exflow::manifest::misplaced",
-    NO_PROJECT = "exflow::manifest::no-project",
-    NO_MEMBER = "exflow::manifest::no-member",
-}
+pub(crate) const SYNTAX: &str = "exflow::manifest::syntax";
+pub(crate) const TOO_LARGE: &str = "exflow::manifest::too-large";
+pub(crate) const UNKNOWN_NODE: &str = "exflow::manifest::unknown-node";
+pub(crate) const UNKNOWN_PROPERTY: &str = "exflow::manifest::unknown-property";
+pub(crate) const WRONG_ARGUMENTS: &str = "exflow::manifest::wrong-arguments";
+pub(crate) const WRONG_VALUE: &str = "exflow::manifest::wrong-value";
+pub(crate) const MISSING_NODE: &str = "exflow::manifest::missing-node";
+pub(crate) const DUPLICATE: &str = "exflow::manifest::duplicate";
+pub(crate) const UNKNOWN_BASE: &str = "exflow::manifest::unknown-base";
+pub(crate) const UNKNOWN_PLUGIN: &str = "exflow::manifest::unknown-plugin";
+pub(crate) const UNKNOWN_STAGE: &str = "exflow::manifest::unknown-stage";
+pub(crate) const CYCLE: &str = "exflow::manifest::cycle";
+pub(crate) const MISPLACED: &str = "exflow::manifest::misplaced";
+pub(crate) const NO_PROJECT: &str = "exflow::manifest::no-project";
+pub(crate) const NO_MEMBER: &str = "exflow::manifest::no-member";

@@ -55,6 +55,8 @@ pub struct PlannedBase {
     pub platform: Platform,
     /// The mirror that the manifest names. Beside the step: the content is the identity.
     pub mirror: Option<String>,
+    /// The same, of security updates.
+    pub security_mirror: Option<String>,
 }
 
 /// A command whose inputs may still have to be made.

@@ -26,5 +26,5 @@ pub use graph::{
     Action, ImageSettings, MountSource, Output, Plan, PlannedBase, PlannedImage, PlannedMount,
     PlannedRun, Step, StepId,
 };
-pub use plan::{CODES, DEFAULT_TIME_LIMIT, plan};
+pub use plan::{DEFAULT_TIME_LIMIT, plan};
 pub use proposal::{Proposal, ProposedImage, ProposedLayer, ProposedStep, ProposedUse};

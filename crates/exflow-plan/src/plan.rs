@@ -18,9 +18,6 @@ pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(3600);
 
 const NOT_LOCKED: &str = "exflow::plan::not-locked";
 const NO_OUTPUT: &str = "exflow::plan::no-such-output";
-/// Every code that this crate gives.
-pub const CODES: &[&str] = &[NOT_LOCKED, NO_OUTPUT];
-
 /// Builds the plan of `units`, each with what its plugin proposes, if it has one.
 ///
 /// `sources` are the files of the workspace. Steps see them at `/src`, wherever the workspace is.
@@ -123,6 +120,7 @@ impl Planner<'_> {
             slim: base.slim,
             platform: self.platform.clone(),
             mirror: self.workspace.debian_mirror.clone(),
+            security_mirror: self.workspace.security_mirror.clone(),
         });
         let step = self.push(Step {
             name: format!("base:{name}"),

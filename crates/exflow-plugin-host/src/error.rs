@@ -77,26 +77,16 @@ pub enum PluginError {
     Store(#[from] StoreError),
 }
 
-macro_rules! codes {
-    ($($name:ident = $code:literal),* $(,)?) => {
-        $(const $name: &str = $code;)*
-        /// Every code that this crate gives, beside those that plugins give.
-        pub const CODES: &[&str] = &[$($name),*];
-    };
-}
-
-codes! {
-    UNREADABLE = "exflow::plugin::unreadable",
-    CHANGED = "exflow::plugin::changed",
-    NOT_A_COMPONENT = "exflow::plugin::not-a-component",
-    IMPORTS = "exflow::plugin::imports",
-    CONTRACT = "exflow::plugin::wrong-contract",
-    LIMIT = "exflow::plugin::limit",
-    FAILED = "exflow::plugin::failed",
-    INVALID = "exflow::plugin::invalid-proposal",
-    MOVED = "exflow::plugin::sources-changed",
-    STORE = "exflow::plugin::store",
-}
+const UNREADABLE: &str = "exflow::plugin::unreadable";
+const CHANGED: &str = "exflow::plugin::changed";
+const NOT_A_COMPONENT: &str = "exflow::plugin::not-a-component";
+const IMPORTS: &str = "exflow::plugin::imports";
+const CONTRACT: &str = "exflow::plugin::wrong-contract";
+const LIMIT: &str = "exflow::plugin::limit";
+const FAILED: &str = "exflow::plugin::failed";
+const INVALID: &str = "exflow::plugin::invalid-proposal";
+const MOVED: &str = "exflow::plugin::sources-changed";
+const STORE: &str = "exflow::plugin::store";
 
 /// Says what is wrong with the plugin `name`, where it was asked for, and what to do.
 pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnostic {

@@ -14,6 +14,6 @@ mod error;
 mod host;
 mod runtime;
 
-pub use error::{CODES, PluginError, diagnose};
+pub use error::{PluginError, diagnose};
 pub use host::{Asked, Host, Plugin, PluginBytes, Project, Proposed};
 pub use runtime::Limits;

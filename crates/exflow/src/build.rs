@@ -28,10 +28,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 const STEP_FAILED: &str = "exflow::exec::step-failed";
-/// Every code of this module.
-#[cfg(test)]
-pub(crate) const CODES: &[&str] = &[STEP_FAILED];
-
 /// How much of a failed step's log is shown.
 const SHOWN_LINES: usize = 20;
 /// How much of its end is looked at for that, in bytes.
@@ -477,7 +473,7 @@ impl Engine<'_> {
         step: &exflow_plan::Step,
     ) -> Result<Vec<Digest>, Failed> {
         let store = &self.prepared.store;
-        let mirrors = lockfile::mirrors(base.mirror.as_deref());
+        let mirrors = lockfile::mirrors(base.mirror.as_deref(), base.security_mirror.as_deref());
         let tree = fetch_base(
             self.client,
             store,

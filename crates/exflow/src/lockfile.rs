@@ -6,7 +6,7 @@ use crate::session::{Session, base_site, plugin_bytes, unreadable, wanted};
 use crate::ui::Ui;
 use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Diagnostics, SourceName};
-use exflow_fetch::debian::{Keyring, Mirrors, SNAPSHOT, apt_sources, find_mirrors, load_catalog};
+use exflow_fetch::debian::{Keyring, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors, load_catalog};
 use exflow_fetch::{Cancel, Client, HttpOptions, Progress};
 use exflow_image::ASSEMBLY_VERSION;
 use exflow_lock::{Lock, LockedBase, LockedPlugin, Stale, parse, print, stale};
@@ -162,7 +162,7 @@ fn resolve(
     let wanted = wanted(workspace);
     let store = session.store()?;
     let client = Client::new(HttpOptions::default(), cancel.clone());
-    let mirrors = mirrors(workspace.debian_mirror.as_deref());
+    let mirrors = mirrors(workspace.debian_mirror.as_deref(), workspace.security_mirror.as_deref());
     let keyring = keyring()?;
     let mut catalogs = BTreeMap::new();
     let mut problems = Diagnostics::new();
@@ -232,13 +232,17 @@ fn write(root: &Path, lock: &Lock) -> Result<(), Failure> {
 }
 
 /// Where Debian's archives are for this workspace, on this host.
-pub(crate) fn mirrors(manifest: Option<&str>) -> Mirrors {
+pub(crate) fn mirrors(debian: Option<&str>, security: Option<&str>) -> Mirrors {
     let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let mirror = named("EXFLOW_DEBIAN_MIRROR");
+    let manifest = NamedMirrors { debian, security };
+    let debian = named("EXFLOW_DEBIAN_MIRROR");
+    let security = named("EXFLOW_DEBIAN_SECURITY_MIRROR");
+    let environment =
+        NamedMirrors { debian: debian.as_deref(), security: security.as_deref() };
     let snapshot = named("EXFLOW_DEBIAN_SNAPSHOT");
     let snapshot = snapshot.as_deref().unwrap_or(SNAPSHOT);
     let apt = apt_sources(Path::new("/etc/apt"));
-    find_mirrors(manifest, mirror.as_deref(), &apt, Some(snapshot))
+    find_mirrors(manifest, environment, &apt, Some(snapshot))
 }
 
 /// Debian's keys, and those that the user trusts besides.

@@ -16,10 +16,6 @@ use std::io::{self, Write};
 const UNKNOWN_USER: &str = "exflow::image::unknown-user";
 const FAILED: &str = "exflow::image::failed";
 const OVERLAP: &str = "exflow::image::overlap";
-/// Every code of this module.
-#[cfg(test)]
-pub(crate) const CODES: &[&str] = &[UNKNOWN_USER, FAILED, OVERLAP];
-
 /// The longest `/etc/passwd` that is read, in bytes.
 const MAX_PASSWD: u64 = 4 << 20;
 

@@ -48,19 +48,38 @@ impl Mirrors {
     }
 }
 
-/// Decides where the archives are: as the manifest says, else as the environment says
-/// (`EXFLOW_DEBIAN_MIRROR`), else as the host's own apt does, else in the snapshot archive.
+/// Mirrors that someone has named.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NamedMirrors<'a> {
+    /// Of the main archive.
+    pub debian: Option<&'a str>,
+    /// Of the security archive.
+    pub security: Option<&'a str>,
+}
+
+/// Decides where the archives are, for each of the two: as the manifest says, else as the
+/// environment says (`EXFLOW_DEBIAN_MIRROR`, `EXFLOW_DEBIAN_SECURITY_MIRROR`), else as the host's
+/// own apt does, else in the snapshot archive.
 pub fn find_mirrors(
-    manifest: Option<&str>,
-    environment: Option<&str>,
+    manifest: NamedMirrors<'_>,
+    environment: NamedMirrors<'_>,
     apt: &[AptSource],
     snapshot: Option<&str>,
 ) -> Mirrors {
-    let snapshot = snapshot.map(str::to_owned);
-    if let Some(mirror) = manifest.or(environment) {
-        return Mirrors { debian: vec![mirror.to_owned()], security: Vec::new(), snapshot };
+    let mut mirrors = of_apt(apt);
+    mirrors.snapshot = snapshot.map(str::to_owned);
+    if let Some(mirror) = manifest.debian.or(environment.debian) {
+        mirrors.debian = vec![mirror.to_owned()];
     }
-    let mut mirrors = Mirrors { snapshot, ..Mirrors::default() };
+    if let Some(mirror) = manifest.security.or(environment.security) {
+        mirrors.security = vec![mirror.to_owned()];
+    }
+    mirrors
+}
+
+/// Debian's own archives among the sources of apt.
+fn of_apt(apt: &[AptSource]) -> Mirrors {
+    let mut mirrors = Mirrors::default();
     for source in apt {
         for suite in &source.suites {
             let (codename, rest) = suite.split_once(['-', '/']).unwrap_or((suite, ""));
@@ -166,7 +185,8 @@ mod tests {
                     deb cdrom:[x]/ bookworm main\n";
         let mut sources = parse_apt_sources(DEB822, true);
         sources.extend(parse_apt_sources(list, false));
-        let mirrors = find_mirrors(None, None, &sources, None);
+        let nothing = NamedMirrors::default();
+        let mirrors = find_mirrors(nothing, nothing, &sources, None);
         assert_eq!(mirrors.debian, ["http://a.test/debian", "http://b.test/debian"]);
         assert_eq!(mirrors.security, ["http://a.test/debian-security"]);
     }
@@ -175,12 +195,19 @@ mod tests {
     fn the_manifest_goes_before_the_environment_before_apt() {
         let apt = parse_apt_sources(DEB822, true);
         let first = |manifest, environment| {
-            find_mirrors(manifest, environment, &apt, Some(SNAPSHOT)).debian[0].clone()
+            let named = |debian| NamedMirrors { debian, security: None };
+            let found = find_mirrors(named(manifest), named(environment), &apt, Some(SNAPSHOT));
+            // Whoever names a mirror of one archive still gets security updates.
+            assert_eq!(found.security, ["http://a.test/debian-security"]);
+            found.debian[0].clone()
         };
         assert_eq!(first(Some("http://m"), Some("http://e")), "http://m");
         assert_eq!(first(None, Some("http://e")), "http://e");
         assert_eq!(first(None, None), "http://a.test/debian");
-        let none = find_mirrors(None, None, &[], Some(SNAPSHOT));
+        let named = NamedMirrors { security: Some("http://s"), ..NamedMirrors::default() };
+        assert_eq!(find_mirrors(named, named, &apt, None).security, ["http://s"]);
+        let nothing = NamedMirrors::default();
+        let none = find_mirrors(nothing, nothing, &[], Some(SNAPSHOT));
         assert_eq!(
             none.urls("debian", "pool/a.deb", "20260101T000000Z"),
             [format!("{SNAPSHOT}/archive/debian/20260101T000000Z/pool/a.deb")]

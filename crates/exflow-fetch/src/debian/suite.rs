@@ -61,7 +61,8 @@ impl Loader<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let mirrors =
             if archive == "debian" { &self.mirrors.debian } else { &self.mirrors.security };
-        let is_snapshot = self.mirrors.debian.is_empty();
+        // Nobody else has it: the snapshot archive has everything, its security updates too.
+        let is_snapshot = mirrors.is_empty();
         let snapshot = self.mirrors.snapshot.iter().filter(|_| is_snapshot);
         let roots = mirrors.iter().map(|mirror| mirror.trim_end_matches('/').to_owned()).chain(
             snapshot.map(|snapshot| {

@@ -16,5 +16,5 @@ pub use control::{ControlError, Paragraph, Paragraphs};
 pub use deb::{Control, Deb, DebError, Limits, read_deb};
 pub use relation::{Alternative, Constraint, Relation, parse_relations};
 pub use release::{IndexFile, Release, ReleaseError, snapshot_stamp};
-pub use resolve::{CODES, SLIM_SKIPS, Unsolvable, diagnose, resolve};
+pub use resolve::{SLIM_SKIPS, Unsolvable, diagnose, resolve};
 pub use version::compare_versions;

@@ -35,9 +35,6 @@ pub const SLIM_SKIPS: &[&str] = &[
 const UNKNOWN: &str = "exflow::packages::unknown-package";
 const UNSOLVABLE: &str = "exflow::packages::unsolvable";
 
-/// Every code that this module gives.
-pub const CODES: &[&str] = &[UNKNOWN, UNSOLVABLE];
-
 /// Why there is no such base.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unsolvable {

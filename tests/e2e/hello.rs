@@ -1,0 +1,336 @@
+//! The example, from Debian's own packages to an image that answers; and projects in other shapes.
+
+use crate::{EXFLOW, cache};
+use exflow_testkit::{Mirror, Run, Workspace, missing, ordinary_user};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// The most that the files of the image may take, in bytes.
+const MOST: u64 = 35_000_000;
+
+static MIRROR: LazyLock<Mirror> = LazyLock::new(|| Mirror::new(&cache()));
+
+fn hello() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hello")
+}
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::new(EXFLOW);
+    MIRROR.environment().into_iter().fold(workspace, |workspace, (name, value)| workspace.env(name, value))
+}
+
+/// The example, built once; tests that edit take a copy with the same store.
+static BUILT: LazyLock<(Workspace, String)> = LazyLock::new(|| {
+    let workspace = workspace().with_files_of(&hello());
+    let (digest, ran, cached) = workspace.build_one(&["--locked"]);
+    assert_eq!((ran, cached), (4, 0));
+    (workspace, digest)
+});
+
+/// A workspace of its own that shares the store of the built example.
+fn sharing() -> Workspace {
+    workspace().env("EXFLOW_STORE", BUILT.0.store().to_string_lossy())
+}
+
+#[test]
+fn the_same_digest_in_other_folders_as_another_user() {
+    let (first, digest) = &*BUILT;
+    let event = &first.build(&["--locked"])[0];
+    assert_eq!(event["digest"].as_str(), Some(&**digest));
+    let size = event["unpacked_bytes"].as_u64().unwrap();
+    assert!(size <= MOST, "{size} bytes unpacked");
+    let Some(user) = ordinary_user() else {
+        // The tests run as an ordinary user already; root's part is left out.
+        missing("root", "the_same_digest_in_other_folders_as_another_user");
+        let second = workspace().with_files_of(&hello());
+        assert_eq!(second.build_one(&["--locked"]), (digest.clone(), 4, 0));
+        return;
+    };
+    let second = workspace().with_files_of(&hello()).env("TZ", "Asia/Tokyo").owned_by(user);
+    assert_eq!(second.build_one(&["--locked"]), (digest.clone(), 4, 0));
+    // As an ordinary user, too, the image starts.
+    let run = second.ok(&["run", "--", "eval", "IO.puts(6 * 7)"]);
+    assert_eq!(run.stdout, "42\n", "{}", run.stderr);
+}
+
+#[test]
+fn a_second_build_does_nothing() {
+    let (workspace, digest) = &*BUILT;
+    let run = workspace.ok(&["build", "--json", "--locked", "--offline"]);
+    // Nothing but what was built: no step and no plugin was run.
+    let [event] = run.events().try_into().unwrap();
+    assert_eq!(event["digest"].as_str(), Some(&**digest));
+    assert_eq!((event["steps_run"].as_u64(), event["steps_cached"].as_u64()), (Some(0), Some(4)));
+}
+
+/// What ran, by the events of a build.
+fn ran(run: &Run) -> Vec<String> {
+    let done = run.events().into_iter().filter(|event| event["event"] == "step");
+    done.map(|event| event["step"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_edit_runs_only_what_depends_on_it() {
+    let workspace = sharing().with_files_of(&hello());
+    let digest = &BUILT.1;
+    assert_eq!(workspace.build_one(&[]), (digest.clone(), 0, 4));
+    // What no compiler reads.
+    workspace.write("README.md", "changed");
+    workspace.write("test/hello_test.exs", "changed");
+    assert_eq!(workspace.build_one(&[]), (digest.clone(), 0, 4));
+    // A comment: it is compiled, and nothing comes of it.
+    let source = workspace.read("lib/hello.ex");
+    workspace.write("lib/hello.ex", &format!("# A comment.\n{source}"));
+    let run = workspace.ok(&["build", "--json"]);
+    assert_eq!(ran(&run), ["hello:release"]);
+    assert_eq!(run.built()[0]["digest"].as_str(), Some(&**digest));
+    // Code.
+    workspace.write("lib/hello.ex", &format!("{source}\ndefmodule Hello.More, do: def(one, do: 1)\n"));
+    let run = workspace.ok(&["build", "--json"]);
+    assert_eq!(ran(&run), ["hello:release", "hello:image"]);
+    assert_ne!(run.built()[0]["digest"].as_str(), Some(&**digest));
+    run.says(&["lib/hello.ex"]);
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What a server on loopback answers, once it does.
+fn get(port: u16, path: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            return answer;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing listens on port {port}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn the_image_boots_answers_and_stops() {
+    let (workspace, _) = &*BUILT;
+    let port = free_port();
+    let mut child = workspace.start(&["run", "hello", "--env", &format!("PORT={port}")]);
+    let answer = get(port, "/Ada%20Lovelace");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.ends_with("Hello, Ada Lovelace!\n"), "{answer}");
+    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+    let begun = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "it stops in good order");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    let run = workspace.ok(&["run", "hello", "--", "eval", "IO.puts(Hello.greet(\"π\"))"]);
+    assert_eq!(run.stdout, "Hello, π!\n", "{}", run.stderr);
+    // An exit code is passed on.
+    workspace.fails(&["run", "hello", "--", "eval", "System.halt(3)"], 3);
+}
+
+#[test]
+fn an_image_layout_and_an_archive() {
+    let (workspace, digest) = &*BUILT;
+    let out = workspace.outside().join("out");
+    let archive = workspace.outside().join("hello.tar");
+    workspace.ok(&[
+        "build",
+        "--output",
+        &format!("oci={}", out.display()),
+        "-o",
+        &format!("docker-archive={}", archive.display()),
+    ]);
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.join("index.json")).unwrap()).unwrap();
+    assert_eq!(index["manifests"][0]["digest"].as_str(), Some(&**digest));
+    // Every blob is what its name says.
+    let mut blobs = 0;
+    for entry in std::fs::read_dir(out.join("blobs/sha256")).unwrap() {
+        let path = entry.unwrap().path();
+        let found = exflow_content::Sha256::of(&std::fs::read(&path).unwrap());
+        assert_eq!(path.file_name().unwrap().to_string_lossy(), found.to_string());
+        blobs += 1;
+    }
+    assert_eq!(blobs, 6, "a configuration, a manifest and four layers");
+    // An archive as `docker save` writes it: a list that names what is in it.
+    let mut names = Vec::new();
+    let mut listed = serde_json::Value::Null;
+    let mut tar = tar::Archive::new(std::fs::File::open(&archive).unwrap());
+    for entry in tar.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().to_string_lossy().into_owned();
+        if name == "manifest.json" {
+            listed = serde_json::from_reader(&mut entry).unwrap();
+        }
+        names.push(name);
+    }
+    assert_eq!(listed[0]["RepoTags"][0], "hello:latest");
+    let layers = listed[0]["Layers"].as_array().unwrap().iter().chain([&listed[0]["Config"]]);
+    for blob in layers {
+        assert!(names.contains(&blob.as_str().unwrap().to_owned()), "{blob}");
+    }
+    // Written again, and into a folder that is something else.
+    workspace.ok(&["build", "--output", &format!("oci={}", out.display())]);
+    let root = workspace.root();
+    workspace.fails(&["build", "--output", &format!("oci={}", root.display())], 2).says(&["not empty"]);
+}
+
+/// The bases of the example, for other projects.
+const BASES: &str = r#"
+base "builder" { debian "bookworm"; packages "elixir" "erlang-dev"; }
+base "runner" {
+    debian "bookworm" slim=#true
+    packages "libstdc++6" "libtinfo6" "zlib1g" "dash" "coreutils" "sed" "grep" "mawk"
+}
+"#;
+
+/// A workspace with these bases, locked as the example is.
+fn project(manifest: &str, files: &[(&str, &str)]) -> Workspace {
+    let lock = std::fs::read_to_string(hello().join("exflow.lock")).unwrap();
+    let workspace =
+        sharing().with("exflow.kdl", &format!("{BASES}{manifest}")).with("exflow.lock", &lock);
+    files.iter().fold(workspace, |workspace, (path, text)| workspace.with(path, text))
+}
+
+fn mix(app: &str, more: &str) -> String {
+    let module = format!("{}{}", app[..1].to_uppercase(), &app[1..]);
+    format!(
+        "defmodule {module}.MixProject do\n  use Mix.Project\n\n  def project do\n    [\n      app: :{app},\n      \
+         version: \"0.1.0\",\n      elixir: \"~> 1.14\",\n      start_permanent: Mix.env() == :prod,\n      \
+         deps: deps(){more}\n    ]\n  end\n\n  def application, do: [extra_applications: [:logger]]\n\n"
+    )
+}
+
+fn deps(list: &str) -> String {
+    format!("  defp deps do\n    [\n      {list}\n    ]\n  end\nend\n")
+}
+
+#[test]
+fn a_project_as_mix_new_makes_it() {
+    // No `releases`: Mix makes one that is named as the application.
+    let workspace = project(
+        "project \"plain\" { release-tool \"mix-release\"; stage \"runtime\" { env RELEASE_DISTRIBUTION=\"none\" } }",
+        &[
+            ("mix.exs", &(mix("plain", "") + &deps("# {:dep_from_hexpm, \"~> 0.3.0\"},"))),
+            ("lib/plain.ex", "defmodule Plain do\n  def hello, do: :world\nend\n"),
+            ("test/plain_test.exs", "defmodule PlainTest do\nend\n"),
+            (".formatter.exs", "[inputs: []]"),
+        ],
+    );
+    let run = workspace.ok(&["run", "plain", "--", "eval", "IO.inspect(Plain.hello())"]);
+    assert_eq!(run.stdout, ":world\n", "{}", run.stderr);
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+}
+
+#[test]
+fn an_umbrella_with_a_path_dependency_and_two_releases() {
+    let umbrella = "defmodule Shop.MixProject do\n  use Mix.Project\n\n  def project do\n    [\n      \
+        apps_path: \"apps\",\n      version: \"0.1.0\",\n      deps: [],\n      releases: [\n        \
+        web: [applications: [web: :permanent], cookie: \"a cookie of one's own\"],\n        \
+        db: [applications: [db: :permanent]]\n      ]\n    ]\n  end\nend\n";
+    let child = |more: &str| {
+        format!(",\n      build_path: \"../../_build\",\n      config_path: \"../../config/config.exs\",\n      \
+                 deps_path: \"../../deps\",\n      lockfile: \"../../mix.lock\"{more}")
+    };
+    let workspace = project(
+        "project \"web\" { release-tool \"mix-release\" release=\"web\" }\n",
+        &[
+            ("mix.exs", umbrella),
+            ("config/config.exs", "import Config\nconfig :web, answer: 42\n"),
+            ("config/runtime.exs", "import Config\nconfig :web, at_runtime: config_env()\n"),
+            ("apps/web/mix.exs", &(mix("web", &child("")) + &deps("{:db, in_umbrella: true}"))),
+            (
+                "apps/web/lib/web.ex",
+                "defmodule Web do\n  @answer Application.compile_env(:web, :answer)\n  def answer, do: {@answer, Db.get(), Application.get_env(:web, :at_runtime)}\nend\n",
+            ),
+            (
+                "apps/db/mix.exs",
+                &(mix("db", &child("")) + &deps("{:codec, path: \"../../libs/codec\"}")),
+            ),
+            ("apps/db/lib/db.ex", "defmodule Db do\n  def get, do: Codec.decode(\"x\")\nend\n"),
+            ("libs/codec/mix.exs", &(mix("codec", "") + &deps(""))),
+            ("libs/codec/lib/codec.ex", "defmodule Codec do\n  def decode(x), do: {:decoded, x}\nend\n"),
+        ],
+    );
+    let eval = |workspace: &Workspace| {
+        workspace.ok(&["run", "web", "--", "eval", "IO.inspect(Web.answer())"]).stdout
+    };
+    assert_eq!(eval(&workspace), "{42, {:decoded, \"x\"}, :prod}\n");
+    // The cookie that mix.exs asks for is the one that is used.
+    let run = workspace.ok(&["run", "web", "--", "eval", "IO.puts(System.get_env(\"RELEASE_COOKIE\"))"]);
+    assert_eq!(run.stdout, "a cookie of one's own\n");
+    // Each edit reruns what depends on it.
+    let built = |path: &str, text: &str| {
+        workspace.write(path, text);
+        let run = workspace.ok(&["build", "--json"]);
+        ran(&run)
+    };
+    assert_eq!(
+        built("apps/db/lib/db.ex", "defmodule Db do\n  def get, do: Codec.decode(\"y\")\nend\n"),
+        ["web:release", "web:image"]
+    );
+    assert_eq!(
+        built("libs/codec/lib/codec.ex", "defmodule Codec do\n  def decode(x), do: {:other, x}\nend\n"),
+        ["web:deps", "web:release", "web:image"]
+    );
+    assert_eq!(built("config/runtime.exs", "import Config\nconfig :web, at_runtime: :changed\n"), ["web:release", "web:image"]);
+    assert_eq!(eval(&workspace), "{42, {:other, \"y\"}, :changed}\n");
+    assert_eq!(built("apps/web/test/web_test.exs", "changed"), [""; 0]);
+}
+
+#[test]
+fn a_workspace_of_two_projects_that_share_a_library() {
+    let lock = std::fs::read_to_string(hello().join("exflow.lock")).unwrap();
+    let one = |name: &str| {
+        format!("project \"{name}\" {{\n    release-tool \"mix-release\"\n}}\n")
+    };
+    let source = |name: &str| {
+        let module = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+        format!("defmodule {module} do\n  def hi, do: Shared.hi(\"{name}\")\nend\n")
+    };
+    let shared = deps("{:shared, path: \"../../libs/shared\"}");
+    let workspace = sharing()
+        .with("exflow.kdl", &format!("workspace \"both\" {{ members \"services/*\" }}\n{BASES}"))
+        .with("exflow.lock", &lock)
+        .with("libs/shared/mix.exs", &(mix("shared", "") + &deps("")))
+        .with("libs/shared/lib/shared.ex", "defmodule Shared do\n  def hi(name), do: \"hi, \" <> name\nend\n")
+        .with("services/one/exflow.kdl", &one("one"))
+        .with("services/one/mix.exs", &(mix("one", "") + &shared))
+        .with("services/one/lib/one.ex", &source("one"))
+        .with("services/two/exflow.kdl", &one("two"))
+        .with("services/two/mix.exs", &(mix("two", "") + &shared))
+        .with("services/two/lib/two.ex", &source("two"));
+    assert_eq!(workspace.build(&[]).len(), 2);
+    let run = workspace.ok(&["run", "two", "--", "eval", "IO.puts(Two.hi())"]);
+    assert_eq!(run.stdout, "hi, two\n", "{}", run.stderr);
+    // One project, from within its folder.
+    let run = workspace.ok(&["-C", "services/one", "build", "one", "--json"]);
+    assert_eq!(run.built().len(), 1);
+    workspace.write("services/one/lib/one.ex", "defmodule One do\n  def hi, do: \"changed\"\nend\n");
+    let run = workspace.ok(&["build", "--json"]);
+    assert_eq!(ran(&run), ["one:release", "one:image"]);
+}
+
+#[test]
+fn dependencies_from_elsewhere_are_refused_before_anything_runs() {
+    let workspace = project(
+        "project \"plain\" { release-tool \"mix-release\" }",
+        &[
+            ("mix.exs", &(mix("plain", "") + &deps("{:jason, \"~> 1.4\"},\n      {:credo, \"~> 1.7\", only: [:dev, :test], runtime: false}"))),
+            ("lib/plain.ex", "defmodule Plain do\nend\n"),
+        ],
+    );
+    workspace.fails(&["build"], 1).says(&[
+        "exflow::mix-release::remote-dependency",
+        "`jason`",
+        "`credo`",
+        "mix.exs:",
+    ]);
+}

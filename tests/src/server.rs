@@ -1,0 +1,183 @@
+//! A small HTTP/1.1 server on loopback, for files, with faults.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How a server misbehaves when it is asked for a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// One byte in the middle is another.
+    WrongByte,
+    /// It hangs up after so many bytes of what it should send.
+    HangUpAfter(usize),
+    /// It sends so many bytes, and then nothing, and stays connected.
+    StallAfter(usize),
+    /// It answers with this status, and this header if one is named.
+    Status(u16, Option<(&'static str, &'static str)>),
+    /// It sends so many bytes more than there are.
+    TooLong(usize),
+    /// It sends a piece a time, with a pause between.
+    Slowly(Duration),
+}
+
+/// What a path leads to.
+pub(crate) type Find = dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync;
+
+struct Shared {
+    find: Box<Find>,
+    faults: Mutex<BTreeMap<String, (Fault, usize)>>,
+    /// Method, path, and first byte of each request.
+    requests: Mutex<Vec<String>>,
+}
+
+/// A server, until it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Serves these files, by path without a leading `/`.
+    pub fn new(files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self::finding(Box::new(move |path| files.get(path).cloned()))
+    }
+
+    pub(crate) fn finding(find: Box<Find>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared =
+            Arc::new(Shared { find, faults: Mutex::default(), requests: Mutex::default() });
+        let served = Arc::downgrade(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (Ok(stream), Some(shared)) = (stream, served.upgrade()) else { break };
+                std::thread::spawn(move || {
+                    let _ = shared.serve(&stream);
+                });
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Its address: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Misbehaves the next `times` times that `path` is asked for.
+    pub fn fault(&self, path: &str, fault: Fault, times: usize) {
+        self.shared.faults.lock().unwrap().insert(path.to_owned(), (fault, times));
+    }
+
+    /// What it was asked for so far: `GET path`, and ` from BYTE` where only a part was wanted.
+    pub fn requests(&self) -> Vec<String> {
+        self.shared.requests.lock().unwrap().clone()
+    }
+
+    /// Forgets what it was asked for.
+    pub fn forget(&self) {
+        self.shared.requests.lock().unwrap().clear();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Wakes the listener, which then finds that nobody needs it.
+        let address = self.address;
+        self.shared = Arc::new(Shared {
+            find: Box::new(|_| None),
+            faults: Mutex::default(),
+            requests: Mutex::default(),
+        });
+        let _ = TcpStream::connect(address);
+    }
+}
+
+impl Shared {
+    fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
+        let mut reader = BufReader::new(stream);
+        let mut first = String::new();
+        reader.read_line(&mut first)?;
+        let mut words = first.split(' ');
+        let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
+        let path = path.trim_start_matches('/').to_owned();
+        let mut from = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            let line = line.trim_end().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(range) = line.strip_prefix("range: bytes=") {
+                from = range.trim_end_matches('-').parse().unwrap_or(0);
+            }
+        }
+        let part = if from > 0 { format!(" from {from}") } else { String::new() };
+        self.requests.lock().unwrap().push(format!("{method} {path}{part}"));
+        let fault = {
+            let mut faults = self.faults.lock().unwrap();
+            match faults.get_mut(&path) {
+                Some((fault, times)) if *times > 0 => {
+                    *times -= 1;
+                    Some(fault.clone())
+                }
+                _ => None,
+            }
+        };
+        if let Some(Fault::Status(status, header)) = fault {
+            let header = header.map_or_else(String::new, |(name, value)| format!("{name}: {value}\r\n"));
+            return answer(stream, &format!("{status} Fault"), 0, &header);
+        }
+        let Some(mut bytes) = (self.find)(&path) else {
+            return answer(stream, "404 Not Found", 0, "");
+        };
+        if fault == Some(Fault::WrongByte) {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        }
+        if let Some(Fault::TooLong(more)) = fault {
+            bytes.resize(bytes.len() + more, 0);
+        }
+        let from = from.min(bytes.len());
+        let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
+        let range = if from > 0 {
+            format!("content-range: bytes {from}-{}/{}\r\n", bytes.len() - 1, bytes.len())
+        } else {
+            String::new()
+        };
+        let body = &bytes[from..];
+        answer(stream, status, body.len(), &range)?;
+        let mut stream = stream;
+        match fault {
+            Some(Fault::HangUpAfter(length)) => stream.write_all(&body[..length.min(body.len())]),
+            Some(Fault::StallAfter(length)) => {
+                stream.write_all(&body[..length.min(body.len())])?;
+                // Until the other side has had enough.
+                let mut rest = String::new();
+                reader.read_line(&mut rest).map(drop)
+            }
+            Some(Fault::Slowly(pause)) => body.chunks(16 << 10).try_for_each(|piece| {
+                std::thread::sleep(pause);
+                stream.write_all(piece)
+            }),
+            _ => stream.write_all(body),
+        }
+    }
+}
+
+fn answer(mut stream: &TcpStream, status: &str, length: usize, more: &str) -> std::io::Result<()> {
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{more}\r\n"
+    )
+}
