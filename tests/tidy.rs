@@ -26,8 +26,18 @@ const ORDER: &[&str] = &[
 const FIRST_EDGE: &str = "exflow-store";
 /// What a pure crate may not depend on, because it is there to touch the world.
 const WORLDLY: &[&str] = &[
-    "bollard", "ignore", "libcontainer", "mio", "nix", "reqwest", "rustix", "signal-hook", "tempfile",
-    "tokio", "ureq", "wasmtime",
+    "bollard",
+    "ignore",
+    "libcontainer",
+    "mio",
+    "nix",
+    "reqwest",
+    "rustix",
+    "signal-hook",
+    "tempfile",
+    "tokio",
+    "ureq",
+    "wasmtime",
 ];
 
 fn root() -> PathBuf {
@@ -178,9 +188,11 @@ fn every_link_of_the_docs_leads_somewhere() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
-    pages.extend(fs::read_dir(root().join("examples")).unwrap().map(|entry| {
-        entry.unwrap().path().join("README.md")
-    }));
+    pages.extend(
+        fs::read_dir(root().join("examples"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path().join("README.md")),
+    );
     for page in pages {
         let text = fs::read_to_string(&page).unwrap_or_else(|error| {
             panic!("{}: {error}", page.display());

@@ -5,7 +5,7 @@ use exflow_testkit::{Archive, Fault, Package, Server, Workspace, deb_of, entry, 
 use std::time::Duration;
 use tar::EntryType;
 
-const APP: &str = "base \"builder\" {\n    debian \"testing\" slim=#true\n    packages \"shell\" \"app\"\n}\n\n\
+const APP: &str = "base \"builder\" {\n    debian \"made-up\" slim=#true\n    packages \"shell\" \"app\"\n}\n\n\
     project \"made\" {\n    stage \"one\" {\n        run \"cat /usr/share/library > out/a\"\n        output \"out\"\n    }\n}\n";
 
 fn app() -> String {
@@ -36,9 +36,11 @@ fn locks_the_newest_that_fits_and_builds_it() {
 
 #[test]
 fn a_build_never_moves_what_is_locked() {
-    let first = Archive::new("testing")
-        .package(shell())
-        .package(Package::new("app", "1.0").file("usr/share/library", 0o644, b"first"));
+    let first = Archive::new("made-up").package(shell()).package(Package::new("app", "1.0").file(
+        "usr/share/library",
+        0o644,
+        b"first",
+    ));
     let (server, workspace) = served(&first, &app());
     workspace.ok(&["build"]);
     let lock = workspace.read("exflow.lock");
@@ -48,7 +50,9 @@ fn a_build_never_moves_what_is_locked() {
     let server = Server::new(second.files());
     let keyring = workspace.outside().join("keyring.asc");
     std::fs::write(keyring, second.keyring()).unwrap();
-    let workspace = workspace.env("EXFLOW_DEBIAN_MIRROR", server.url());
+    let workspace = workspace
+        .env("EXFLOW_DEBIAN_MIRROR", server.url())
+        .env("EXFLOW_DEBIAN_SECURITY_MIRROR", server.url());
     workspace.ok(&["build"]);
     assert_eq!(workspace.read("exflow.lock"), lock);
     let more = app().replace(
@@ -57,14 +61,20 @@ fn a_build_never_moves_what_is_locked() {
     );
     workspace.write(
         "exflow.kdl",
-        &format!("base \"other\" {{ debian \"testing\" slim=#true; packages \"shell\" \"tool\" }}\n{more}"),
+        &format!("base \"other\" {{ debian \"made-up\" slim=#true; packages \"shell\" \"tool\" }}\n{more}"),
     );
     // Not without being allowed to.
-    workspace.fails(&["build", "--locked"], 1).says(&["exflow::lock::stale", "`other`", "exflow lock"]);
+    workspace.fails(&["build", "--locked"], 1).says(&[
+        "exflow::lock::stale",
+        "`other`",
+        "exflow lock",
+    ]);
     assert_eq!(workspace.read("exflow.lock"), lock);
     workspace.ok(&["build"]).says(&["locking", "base `other` is not in the lock"]);
     let new = workspace.read("exflow.lock");
-    let block = |text: &str| text.split("\"builder\"").nth(1).unwrap().split("\n    }").next().unwrap().to_owned();
+    let block = |text: &str| {
+        text.split("\"builder\"").nth(1).unwrap().split("\n    }").next().unwrap().to_owned()
+    };
     assert_eq!(block(&new), block(&lock));
     assert!(new.contains("\"other\""), "{new}");
 }
@@ -74,7 +84,7 @@ fn a_package_that_does_not_exist() {
     let (_server, workspace) = served(&archive(), &app().replace("\"app\"", "\"appp\""));
     workspace.fails(&["build"], 1).says(&[
         "exflow::packages::unknown-package",
-        "`testing` has no package `appp`",
+        "`made-up` has no package `appp`",
         "exflow.kdl:3",
         "did you mean `app`?",
     ]);
@@ -85,22 +95,26 @@ fn a_package_that_does_not_exist() {
 fn packages_that_exclude_one_another() {
     let archive = archive().package(Package::new("rival", "1.0").field("Conflicts", "app"));
     let (_server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"rival\""));
-    workspace.fails(&["lock"], 1).says(&["exflow::packages::unsolvable", "rival", "the solver says"]);
+    workspace.fails(&["lock"], 1).says(&[
+        "exflow::packages::unsolvable",
+        "rival",
+        "the solver says",
+    ]);
 }
 
 #[test]
 fn a_suite_that_does_not_exist() {
-    let (_server, workspace) = served(&archive(), &app().replace("\"testing\"", "\"nowhere\""));
-    workspace.fails(&["lock"], 1).says(&["exflow::fetch::bad-index", "no mirror has a suite `nowhere`"]);
+    let (_server, workspace) = served(&archive(), &app().replace("\"made-up\"", "\"nowhere\""));
+    workspace
+        .fails(&["lock"], 1)
+        .says(&["exflow::fetch::bad-index", "no mirror has a suite `nowhere`"]);
 }
 
 #[test]
 fn an_index_that_nobody_trusted_has_signed() {
     let (_server, workspace) = served(&archive(), &app());
     std::fs::write(workspace.outside().join("keyring.asc"), archive().keyring()).unwrap();
-    workspace
-        .fails(&["lock"], 1)
-        .says(&["exflow::fetch::bad-signature", "EXFLOW_DEBIAN_KEYRING"]);
+    workspace.fails(&["lock"], 1).says(&["exflow::fetch::bad-signature", "EXFLOW_DEBIAN_KEYRING"]);
     std::fs::write(workspace.outside().join("keyring.asc"), "nonsense").unwrap();
     workspace.fails(&["lock"], 1).says(&["exflow::lock::bad-keyring"]);
 }
@@ -109,16 +123,16 @@ fn an_index_that_nobody_trusted_has_signed() {
 fn indexes_that_were_tampered_with() {
     let archive = archive();
     let mut files = archive.files();
-    let release = String::from_utf8(files["dists/testing/InRelease"].clone()).unwrap();
+    let release = String::from_utf8(files["dists/made-up/InRelease"].clone()).unwrap();
     // Text around the signed part is not believed, and text within it can't be changed.
     for (name, changed) in [
         ("before", format!("Codename: other\n\n{release}")),
-        ("within", release.replace("Codename: testing", "Codename: testinh")),
-        ("unsigned", "Suite: testing\nCodename: testing\n".to_owned()),
+        ("within", release.replace("Codename: made-up", "Codename: made-uq")),
+        ("unsigned", "Suite: made-up\nCodename: made-up\n".to_owned()),
         ("cut", release[..release.len() / 2].to_owned()),
         ("empty", String::new()),
     ] {
-        files.insert("dists/testing/InRelease".to_owned(), changed.into_bytes());
+        files.insert("dists/made-up/InRelease".to_owned(), changed.into_bytes());
         let server = Server::new(files.clone());
         let workspace = workspace(&archive, &server).with("exflow.kdl", &app());
         let run = workspace.fails(&["lock"], 1);
@@ -143,18 +157,23 @@ fn a_mirror_that_serves_a_wrong_byte() {
         "pool/library_2.0_all.deb",
         "exflow.kdl:",
     ]);
-    // Nothing of it is left, and what was finished is.
+    // Nothing of it is left, and of what was under way beside it everything is.
     server.fault("pool/library_2.0_all.deb", Fault::WrongByte, 0);
     server.forget();
     workspace.ok(&["build"]);
-    assert_eq!(server.requests(), ["GET pool/library_2.0_all.deb"]);
+    let asked = server.requests();
+    assert!(asked.contains(&"GET pool/library_2.0_all.deb".to_owned()), "{asked:?}");
+    assert!(
+        asked.iter().all(|request| request.contains("library") || request.contains(" from ")),
+        "{asked:?}"
+    );
 }
 
 #[test]
 fn a_mirror_that_serves_a_wrong_index() {
     let (server, workspace) = served(&archive(), &app());
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    let index = format!("dists/testing/main/binary-{architecture}/Packages.gz");
+    let index = format!("dists/made-up/main/binary-{architecture}/Packages.gz");
     server.fault(&index, Fault::WrongByte, 99);
     workspace.fails(&["build"], 1).says(&["exflow::fetch::wrong-digest"]);
     server.fault(&index, Fault::TooLong(1000), 99);
@@ -165,7 +184,9 @@ fn a_mirror_that_serves_a_wrong_index() {
 
 #[test]
 fn a_mirror_that_dies_halfway_is_continued() {
-    let big: Vec<u8> = (0..3_000_000u32).flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
+    let big: Vec<u8> = (0..3_000_000u32)
+        .flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes())
+        .collect();
     let archive = archive().package(Package::new("big", "1.0").file("usr/share/big", 0o644, &big));
     let (server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"big\""));
     workspace.ok(&["lock"]);
@@ -187,12 +208,18 @@ fn a_mirror_that_dies_halfway_is_continued() {
 
 #[test]
 fn a_mirror_that_stays_dead_is_continued_by_the_next_build() {
-    let big: Vec<u8> = (0..500_000u32).flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
+    let big: Vec<u8> = (0..500_000u32)
+        .flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes())
+        .collect();
     let archive = archive().package(Package::new("big", "1.0").file("usr/share/big", 0o644, &big));
     let (server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"big\""));
     workspace.ok(&["lock"]);
     server.fault("pool/big_1.0_all.deb", Fault::HangUpAfter(0), 99);
-    workspace.fails(&["build"], 1).says(&["exflow::fetch::unreachable", "big_1.0", "goes on from there"]);
+    workspace.fails(&["build"], 1).says(&[
+        "exflow::fetch::unreachable",
+        "big_1.0",
+        "goes on from there",
+    ]);
     server.fault("pool/big_1.0_all.deb", Fault::Status(500, None), 99);
     workspace.fails(&["build"], 1).says(&["exflow::fetch::unreachable", "500"]);
     server.fault("pool/big_1.0_all.deb", Fault::Status(403, None), 99);
@@ -249,7 +276,13 @@ fn hostile_packages() {
         evil().raw_entry(entry("usr/../../evil", EntryType::Regular, "", 0o644, b"x")),
         evil().raw_entry(entry("/etc/evil", EntryType::Regular, "", 0o644, b"x")),
         // Through a link of its own that leads outside.
-        evil().link("usr/out", "/tmp").raw_entry(entry("usr/out/exflow-must-not-be-written", EntryType::Regular, "", 0o644, b"x")),
+        evil().link("usr/out", "/tmp").raw_entry(entry(
+            "usr/out/exflow-must-not-be-written",
+            EntryType::Regular,
+            "",
+            0o644,
+            b"x",
+        )),
         evil().raw_entry(entry("usr/hard", EntryType::Link, "/etc/passwd", 0o644, b"")),
         evil().raw_entry(entry("usr/hard", EntryType::Link, "../../../etc/passwd", 0o644, b"")),
         evil().raw_entry(entry("usr/device", EntryType::Block, "", 0o644, b"")),
@@ -268,19 +301,28 @@ fn hostile_packages() {
     }
     assert!(!std::path::Path::new(target).exists());
     // A link that leads outside is fine by itself: it means what it means in the base.
-    let archive = archive().package(evil().link("usr/share/outside", "../../../../../../etc/passwd"));
-    let (_server, workspace) = served(&archive, &one_stage("mkdir out; cat /usr/share/outside > out/a", "").replace("\"shell\"", "\"shell\" \"evil\""));
+    let archive =
+        archive().package(evil().link("usr/share/outside", "../../../../../../etc/passwd"));
+    let (_server, workspace) = served(
+        &archive,
+        &one_stage("mkdir out; cat /usr/share/outside > out/a", "")
+            .replace("\"shell\"", "\"shell\" \"evil\""),
+    );
     workspace.ok(&["build"]);
 }
 
 #[test]
 fn two_packages_with_the_same_file() {
-    let archive = archive().package(Package::new("evil", "1.0").file("usr/share/app", 0o644, b"mine"));
+    let archive =
+        archive().package(Package::new("evil", "1.0").file("usr/share/app", 0o644, b"mine"));
     let (_server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"evil\""));
     workspace.ok(&["lock"]);
-    workspace
-        .fails(&["build"], 1)
-        .says(&["exflow::fetch::overlapping-packages", "`app`", "`evil`", "/usr/share/app"]);
+    workspace.fails(&["build"], 1).says(&[
+        "exflow::fetch::overlapping-packages",
+        "`app`",
+        "`evil`",
+        "/usr/share/app",
+    ]);
 }
 
 #[test]
@@ -296,9 +338,15 @@ fn a_lock_that_is_not_one() {
         ("exflow::lock::invalid", good.replacen("\"size\"", "\"sise\"", 1)),
         ("exflow::lock::invalid", good.replacen(&digest, &digest[1..], 1)),
         ("exflow::lock::invalid", good.replacen("pool/", "../pool/", 1)),
-        ("exflow::lock::invalid", good.replacen("\"archive\":\"debian\"", "\"archive\":\"http:\"", 1)),
+        (
+            "exflow::lock::invalid",
+            good.replacen("\"archive\":\"debian\"", "\"archive\":\"http:\"", 1),
+        ),
         ("exflow::lock::newer-version", good.replacen("\"version\": 1", "\"version\": 99", 1)),
-        ("exflow::lock::other-assembly", good.replacen("\"image-assembly\": 1", "\"image-assembly\": 99", 1)),
+        (
+            "exflow::lock::other-assembly",
+            good.replacen("\"image-assembly\": 1", "\"image-assembly\": 99", 1),
+        ),
         ("exflow::lock::merge-conflict", format!("<<<<<<< a\n{good}=======\n>>>>>>> b\n")),
     ] {
         workspace.write("exflow.lock", &text);
@@ -336,4 +384,51 @@ fn a_base_is_as_if_it_had_been_installed() {
     let manifest = manifest.replace("\"shell\"", "\"shell\" \"compiler\" \"ca-certificates\"");
     let (_server, workspace) = served(&archive, &manifest);
     workspace.ok(&["build"]);
+}
+
+/// Since trixie, base-files ships the links of the merged /usr itself.
+#[test]
+fn a_base_whose_packages_ship_the_links_of_the_merged_usr() {
+    let archive = archive().package(
+        Package::new("base-files", "13")
+            .link("bin", "usr/bin")
+            .link("lib", "usr/lib")
+            .link("lib64", "usr/lib64")
+            .link("sbin", "usr/sbin"),
+    );
+    let manifest = one_stage("mkdir out; tool > out/a; test -L /bin; /bin/ls /usr/bin/tool", "")
+        .replace("\"shell\"", "\"shell\" \"base-files\" \"tool\"");
+    let (_server, workspace) = served(&archive, &manifest);
+    workspace.ok(&["build"]);
+}
+
+#[test]
+fn versions_with_a_plus() {
+    let archive =
+        archive().package(Package::new("plus++", "1.0+b1").file("usr/share/plus", 0o644, b"plus"));
+    let (server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"plus++\""));
+    workspace.ok(&["build"]);
+    assert!(server.requests().contains(&"GET pool/plus++_1.0+b1_all.deb".to_owned()));
+}
+
+/// A beginning that is not the file's, left by a mirror that lies, is not what a build fails of.
+#[test]
+fn a_wrong_beginning_of_a_download() {
+    let big: Vec<u8> = (0..500_000u32)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    let archive = archive().package(Package::new("big", "1.0").file("usr/share/big", 0o644, &big));
+    let (server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"big\""));
+    workspace.ok(&["lock"]);
+    let lock = workspace.read("exflow.lock");
+    let line = lock.lines().find(|line| line.contains("\"big\",\"version\"")).unwrap();
+    let digest = line.split("\"sha256\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let downloads = workspace.store().join("downloads");
+    std::fs::create_dir_all(&downloads).unwrap();
+    std::fs::write(downloads.join(format!("{digest}.partial")), [0; 1000]).unwrap();
+    server.forget();
+    workspace.ok(&["build"]);
+    let asked: Vec<String> =
+        server.requests().into_iter().filter(|request| request.contains("big")).collect();
+    assert_eq!(asked, ["GET pool/big_1.0_all.deb from 1000", "GET pool/big_1.0_all.deb"]);
 }

@@ -21,8 +21,8 @@ fn shell() -> Package {
     let busybox = std::fs::read(exflow_testkit::busybox(&cache())).unwrap();
     let mut package = Package::new("shell", "1.0").file("usr/bin/busybox", 0o755, &busybox);
     for applet in [
-        "cat", "chmod", "cp", "date", "dd", "find", "grep", "id", "kill", "ln", "ls", "mkdir", "mkfifo",
-        "mv", "rm", "sh", "sleep", "tar", "touch", "true", "wget",
+        "cat", "chmod", "cp", "date", "dd", "find", "grep", "id", "kill", "ln", "ls", "mkdir",
+        "mkfifo", "mv", "rm", "sh", "sleep", "tar", "touch", "true", "wget",
     ] {
         package = package.link(&format!("usr/bin/{applet}"), "busybox");
     }
@@ -31,14 +31,14 @@ fn shell() -> Package {
 
 /// An archive with that package, and a few that are small.
 fn archive() -> Archive {
-    Archive::new("testing")
+    Archive::new("made-up")
         .package(shell())
         .package(Package::new("tool", "1.0").file("usr/bin/tool", 0o755, b"#!/bin/sh\necho tool\n"))
-        .package(
-            Package::new("app", "2.0")
-                .field("Depends", "library (>= 1.5)")
-                .file("usr/share/app", 0o644, b"app"),
-        )
+        .package(Package::new("app", "2.0").field("Depends", "library (>= 1.5)").file(
+            "usr/share/app",
+            0o644,
+            b"app",
+        ))
         .package(Package::new("library", "1.0").file("usr/share/library", 0o644, b"old"))
         .package(Package::new("library", "2.0").file("usr/share/library", 0o644, b"new"))
 }
@@ -58,10 +58,9 @@ fn workspace(archive: &Archive, server: &Server) -> Workspace {
 /// A manifest with one stage that runs `script` and makes the folder `out`.
 fn one_stage(script: &str, more: &str) -> String {
     format!(
-        "base \"builder\" {{\n    debian \"testing\" slim=#true\n    packages \"shell\"\n}}\n\n\
+        "base \"builder\" {{\n    debian \"made-up\" slim=#true\n    packages \"shell\"\n}}\n\n\
          project \"made\" {{\n    stage \"one\" {{\n        inputs \"in\"\n        run #\"\"\"\n{}\n        \"\"\"#\n        \
          output \"out\"\n        {more}\n    }}\n}}\n",
         script.lines().map(|line| format!("        {line}")).collect::<Vec<_>>().join("\n")
     )
 }
-

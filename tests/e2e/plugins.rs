@@ -3,7 +3,7 @@
 use crate::EXFLOW;
 use exflow_testkit::{Run, Workspace, component};
 
-const MANIFEST: &str = "base \"builder\" { debian \"testing\" }\nbase \"runner\" { debian \"testing\" }\n\
+const MANIFEST: &str = "base \"builder\" { debian \"made-up\" }\nbase \"runner\" { debian \"made-up\" }\n\
     plugin \"mine\" path=\"mine.wasm\"\nproject \"made\" { release-tool \"mine\" }\n";
 
 fn check(component: &[u8]) -> Run {
@@ -53,10 +53,8 @@ fn a_plugin_that_loops() {
 
 #[test]
 fn a_plugin_that_eats_memory() {
-    check(&component(
-        "(loop $again (drop (memory.grow (i32.const 64))) (br $again)) unreachable",
-    ))
-    .says(&["exflow::plugin::limit", "memory", "`mine`"]);
+    check(&component("(loop $again (drop (memory.grow (i32.const 64))) (br $again)) unreachable"))
+        .says(&["exflow::plugin::limit", "memory", "`mine`"]);
 }
 
 #[test]

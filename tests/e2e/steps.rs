@@ -19,7 +19,10 @@ fn with(script: &str, more: &str) -> Workspace {
 }
 
 fn ran(run: &Run) -> usize {
-    run.events().iter().filter(|event| event["event"] == "step" && event["status"] == "done").count()
+    run.events()
+        .iter()
+        .filter(|event| event["event"] == "step" && event["status"] == "done")
+        .count()
 }
 
 #[test]
@@ -41,9 +44,11 @@ fn runs_again_only_what_changed() {
 
 #[test]
 fn a_step_whose_inputs_came_out_the_same_is_not_run_again() {
-    let two = "stage \"two\" { needs \"one\"; run \"mkdir two; cat out/b > two/c\"; output \"two\" }";
+    let two =
+        "stage \"two\" { needs \"one\"; run \"mkdir two; cat out/b > two/c\"; output \"two\" }";
     let manifest = one_stage("mkdir out; grep -v '^#' in/a > out/b", "");
-    let manifest = manifest.replacen("project \"made\" {\n", &format!("project \"made\" {{\n    {two}\n"), 1);
+    let manifest =
+        manifest.replacen("project \"made\" {\n", &format!("project \"made\" {{\n    {two}\n"), 1);
     let (archive, server) = &*ARCHIVE;
     let workspace = workspace(archive, server)
         .with("exflow.kdl", &manifest)
@@ -95,14 +100,16 @@ fn a_step_that_hangs() {
 
 #[test]
 fn a_step_that_writes_outside_of_its_outputs() {
-    let script = "mkdir out; echo x > out/a; echo x > in/b; echo x > /usr/bin/new; echo changed > in/a";
+    let script =
+        "mkdir out; echo x > out/a; echo x > in/b; echo x > /usr/bin/new; echo changed > in/a";
     let workspace = with(script, "");
     workspace.ok(&["build"]);
     assert_eq!(workspace.read("in/a"), "first");
     assert!(!workspace.root().join("in/b").exists());
     assert!(!workspace.root().join("out").exists());
     // Nor does the next step find it.
-    workspace.write("exflow.kdl", &one_stage("mkdir out; test ! -e /usr/bin/new; test ! -e in/b", ""));
+    workspace
+        .write("exflow.kdl", &one_stage("mkdir out; test ! -e /usr/bin/new; test ! -e in/b", ""));
     workspace.ok(&["build"]);
 }
 
@@ -130,7 +137,7 @@ fn a_step_sees_no_network_and_no_host() {
     let (_, server) = &*ARCHIVE;
     let url = server.url();
     let script = format!(
-        "mkdir out; ! wget -T 2 -q -O - {url}/dists/testing/InRelease; test ! -e {}; test \"$(id -u)\" = 0",
+        "mkdir out; ! wget -T 2 -q -O - {url}/dists/made-up/InRelease; test ! -e {}; test \"$(id -u)\" = 0",
         env!("CARGO_MANIFEST_DIR")
     );
     with(&script, "").ok(&["build"]);
@@ -140,7 +147,8 @@ fn a_step_sees_no_network_and_no_host() {
 fn other_steps_go_on_when_one_fails() {
     let two = "stage \"two\" { run \"sleep 1; mkdir two\"; output \"two\" }";
     let manifest = one_stage("exit 1", "");
-    let manifest = manifest.replacen("project \"made\" {\n", &format!("project \"made\" {{\n    {two}\n"), 1);
+    let manifest =
+        manifest.replacen("project \"made\" {\n", &format!("project \"made\" {{\n    {two}\n"), 1);
     let (archive, server) = &*ARCHIVE;
     let workspace = workspace(archive, server).with("exflow.kdl", &manifest);
     workspace.fails(&["build"], 1);
@@ -292,7 +300,8 @@ fn as_an_ordinary_user() {
     let Some(user) = exflow_testkit::ordinary_user() else {
         return missing("root", "as_an_ordinary_user");
     };
-    let script = "mkdir -p out/closed; cp in/a out/a; chmod 600 out/a; chmod 700 out/closed; id > out/id";
+    let script =
+        "mkdir -p out/closed; cp in/a out/a; chmod 600 out/a; chmod 700 out/closed; id > out/id";
     let root = with(script, "");
     let ordinary = with(script, "").owned_by(user);
     let plan = |workspace: &Workspace| {

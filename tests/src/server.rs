@@ -109,7 +109,7 @@ impl Shared {
         reader.read_line(&mut first)?;
         let mut words = first.split(' ');
         let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
-        let path = path.trim_start_matches('/').to_owned();
+        let path = decoded(path.trim_start_matches('/'));
         let mut from = 0;
         loop {
             let mut line = String::new();
@@ -135,7 +135,8 @@ impl Shared {
             }
         };
         if let Some(Fault::Status(status, header)) = fault {
-            let header = header.map_or_else(String::new, |(name, value)| format!("{name}: {value}\r\n"));
+            let header =
+                header.map_or_else(String::new, |(name, value)| format!("{name}: {value}\r\n"));
             return answer(stream, &format!("{status} Fault"), 0, &header);
         }
         let Some(mut bytes) = (self.find)(&path) else {
@@ -173,6 +174,26 @@ impl Shared {
             _ => stream.write_all(body),
         }
     }
+}
+
+/// A path without the `%XX` in it.
+fn decoded(path: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = path.as_bytes();
+    while let [first, more @ ..] = rest {
+        let hex = (*first == b'%').then(|| std::str::from_utf8(more.get(..2)?).ok()).flatten();
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn answer(mut stream: &TcpStream, status: &str, length: usize, more: &str) -> std::io::Result<()> {

@@ -38,7 +38,7 @@ fn fetch() -> Vec<u8> {
         slim: true,
         packages: vec!["busybox-static".into()],
     };
-    let locked = exflow_packages::debian::resolve(&requested, &catalog).unwrap();
+    let locked = exflow_packages::debian::resolve(&requested, &catalog, None).unwrap();
     let tree = fetch_base(&client, &store, &locked, true, &platform, &mirrors, &()).unwrap();
     let tree = store.tree(&tree).unwrap();
     let found = tree.entries().find_map(|(path, entry)| match entry {

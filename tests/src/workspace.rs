@@ -189,8 +189,11 @@ impl Run {
     /// Whether standard error has each of these.
     #[track_caller]
     pub fn says(&self, words: &[&str]) {
+        // However it was cut into lines.
+        let flat = self.stderr.replace("\n  │ ", " ").replace("\n        ", " ");
         for word in words {
-            assert!(self.stderr.contains(word), "`{word}` is not in:\n{}", self.stderr);
+            let says = self.stderr.contains(word) || flat.contains(word);
+            assert!(says, "`{word}` is not in:\n{}", self.stderr);
         }
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
     }

@@ -25,6 +25,11 @@ pub struct PatternError {
     pub reason: String,
 }
 
+/// The longest pattern, in bytes: as long as a path may be.
+const MAX_LENGTH: usize = 4096;
+/// The most alternatives in a pattern.
+const MAX_BRACES: usize = 32;
+
 impl PatternSet {
     /// Compiles `patterns`.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, PatternError> {
@@ -56,6 +61,13 @@ impl PatternSet {
         let body = body.strip_suffix('/').unwrap_or(body);
         if body.is_empty() {
             return Err(fail("it is empty".into()));
+        }
+        if body.len() > MAX_LENGTH {
+            return Err(fail(format!("it is longer than {MAX_LENGTH} bytes")));
+        }
+        // The compiler of patterns goes one call deeper for each.
+        if body.bytes().filter(|byte| *byte == b'{').count() > MAX_BRACES {
+            return Err(fail(format!("it has more than {MAX_BRACES} `{{`")));
         }
         // The wildcard characters are valid in names, so the path rules apply to the pattern too.
         RelPath::new(body).map_err(|error| fail(error.to_string()))?;
@@ -175,8 +187,10 @@ mod tests {
 
     #[test]
     fn refuses_what_leaves_the_folder() {
-        for pattern in ["", "!", "/etc", "../x", "a/../b", "{a", "[a"] {
-            assert!(PatternSet::new([pattern]).is_err(), "{pattern}");
+        for pattern in
+            ["", "!", "/etc", "../x", "a/../b", "{a", "[a", &"{".repeat(100_000), &"x".repeat(5000)]
+        {
+            assert!(PatternSet::new([pattern]).is_err(), "{pattern:.20}");
         }
     }
 }

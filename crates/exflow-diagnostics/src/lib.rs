@@ -9,11 +9,13 @@
 //! says what is there, the help says what to do. Every code has a heading in `docs/errors.md`.
 
 mod diagnostic;
+mod printable;
 #[cfg(feature = "render")]
 mod render;
 mod suggest;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Label, Severity, Site, SourceName};
+pub use printable::printable;
 #[cfg(feature = "render")]
 pub use render::{Sources, Style, render};
 pub use suggest::did_you_mean;

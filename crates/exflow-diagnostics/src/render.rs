@@ -1,6 +1,6 @@
 //! Draws diagnostics with their places, by miette.
 
-use crate::{Diagnostic, Severity, SourceName};
+use crate::{Diagnostic, Severity, SourceName, printable};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, SourceCode, SourceSpan,
     SpanContents,
@@ -21,6 +21,11 @@ impl Sources {
     /// Adds a text.
     pub fn insert(&mut self, name: SourceName, text: impl Into<String>) {
         self.0.insert(name, text.into());
+    }
+
+    /// The text with this name.
+    pub fn get(&self, name: &SourceName) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     /// Whether the text with this name is there.
@@ -54,10 +59,15 @@ pub fn render(diagnostic: &Diagnostic, sources: &Sources, style: Style) -> Strin
         (false, true) => GraphicalTheme::ascii(),
         (false, false) => GraphicalTheme::none(),
     };
+    let diagnostic = &cleaned(diagnostic);
     let mut text = String::new();
     let drawn = GraphicalReportHandler::new_themed(theme)
         .with_links(false)
         .with_width(style.width.max(40))
+        // Only at spaces: a path or a digest in two pieces can't be copied.
+        .with_word_separator(textwrap::WordSeparator::AsciiSpace)
+        .with_word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .with_break_words(false)
         .render_report(&mut text, &Drawn::new(diagnostic, sources));
     if drawn.is_err() {
         text = format!("{}: {}\n", diagnostic.code, diagnostic.message);
@@ -65,33 +75,45 @@ pub fn render(diagnostic: &Diagnostic, sources: &Sources, style: Style) -> Strin
     text
 }
 
+/// What it says, with nothing in it that steers the terminal.
+fn cleaned(diagnostic: &Diagnostic) -> Diagnostic {
+    let mut diagnostic = diagnostic.clone();
+    diagnostic.message = printable(&diagnostic.message);
+    diagnostic.help = diagnostic.help.as_deref().map(printable);
+    for label in &mut diagnostic.labels {
+        label.text = printable(&label.text);
+    }
+    diagnostic
+}
+
 /// A diagnostic beside the text of its first label. Labels in other texts are drawn as related
 /// diagnostics of their own, because miette draws one text per report.
 struct Drawn<'a> {
     diagnostic: &'a Diagnostic,
-    source: Option<NamedText<'a>>,
+    source: Option<NamedText>,
     labels: Vec<LabeledSpan>,
-    related: Vec<Related<'a>>,
+    related: Vec<Related>,
 }
 
-struct Related<'a> {
+struct Related {
     message: String,
-    source: NamedText<'a>,
+    source: NamedText,
     labels: Vec<LabeledSpan>,
 }
 
-struct NamedText<'a> {
-    name: &'a str,
-    text: &'a str,
+struct NamedText {
+    name: String,
+    text: String,
 }
 
 impl<'a> Drawn<'a> {
-    fn new(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Self {
+    fn new(diagnostic: &'a Diagnostic, sources: &Sources) -> Self {
         let mut drawn = Self { diagnostic, source: None, labels: Vec::new(), related: Vec::new() };
         let main = diagnostic.labels.first().map(|label| &label.site.source);
         for label in &diagnostic.labels {
             let Some(text) = sources.0.get(&label.site.source) else { continue };
-            let source = NamedText { name: label.site.source.as_str(), text };
+            let name = printable(label.site.source.as_str());
+            let source = NamedText { name, text: printable(text) };
             // A text that has changed since must not make a span that miette can't draw.
             let start = floor_char(text, label.site.start);
             let end = floor_char(text, label.site.end.max(start));
@@ -117,7 +139,7 @@ fn floor_char(text: &str, at: usize) -> usize {
     at
 }
 
-impl SourceCode for NamedText<'_> {
+impl SourceCode for NamedText {
     fn read_span<'a>(
         &'a self,
         span: &SourceSpan,
@@ -126,7 +148,7 @@ impl SourceCode for NamedText<'_> {
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let contents = self.text.read_span(span, before, after)?;
         Ok(Box::new(miette::MietteSpanContents::new_named(
-            self.name.to_owned(),
+            self.name.clone(),
             contents.data(),
             *contents.span(),
             contents.line(),
@@ -137,25 +159,25 @@ impl SourceCode for NamedText<'_> {
 }
 
 macro_rules! shown_as {
-    ($name:ident, $message:expr) => {
-        impl fmt::Debug for $name<'_> {
+    ($name:ty, $message:expr) => {
+        impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(self, f)
             }
         }
 
-        impl fmt::Display for $name<'_> {
+        impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let message: fn(&Self) -> &str = $message;
                 f.write_str(message(self))
             }
         }
 
-        impl std::error::Error for $name<'_> {}
+        impl std::error::Error for $name {}
     };
 }
 
-shown_as!(Drawn, |drawn| &drawn.diagnostic.message);
+shown_as!(Drawn<'_>, |drawn| &drawn.diagnostic.message);
 shown_as!(Related, |related| &related.message);
 
 impl miette::Diagnostic for Drawn<'_> {
@@ -187,7 +209,7 @@ impl miette::Diagnostic for Drawn<'_> {
     }
 }
 
-impl miette::Diagnostic for Related<'_> {
+impl miette::Diagnostic for Related {
     fn severity(&self) -> Option<miette::Severity> {
         Some(miette::Severity::Advice)
     }

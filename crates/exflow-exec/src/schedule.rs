@@ -89,7 +89,9 @@ fn work<E: Send>(
         };
         locked.running += 1;
         drop(locked);
+        let unwinding = Unwinding { state, changed };
         let result = run(node);
+        std::mem::forget(unwinding);
         locked = state.lock().unwrap_or_else(PoisonError::into_inner);
         locked.running -= 1;
         match result {
@@ -109,6 +111,21 @@ fn work<E: Send>(
             }
         }
         changed.notify_all();
+    }
+}
+
+/// Lets the other workers end when one panics, so that the panic is seen and nothing waits for it.
+struct Unwinding<'a, E> {
+    state: &'a Mutex<State<E>>,
+    changed: &'a Condvar,
+}
+
+impl<E> Drop for Unwinding<'_, E> {
+    fn drop(&mut self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running -= 1;
+        state.ready.clear();
+        self.changed.notify_all();
     }
 }
 
@@ -165,6 +182,23 @@ mod tests {
             &[(2, 0), (3, 1)],
             &[0],
             &[(0, Ended::Failed(())), (1, Ended::Done), (2, Ended::Skipped), (3, Ended::Done)],
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "a scoped thread panicked")]
+    fn a_panic_is_passed_on_and_nothing_hangs() {
+        let both = std::sync::Barrier::new(2);
+        schedule(
+            &[0, 1, 2],
+            |node| if node == 2 { vec![1] } else { Vec::new() },
+            2,
+            |_| -> Result<(), ()> {
+                // On two threads, of which one panics.
+                both.wait();
+                assert!(std::thread::current().name().is_some(), "a worker has no name");
+                Ok(())
+            },
         );
     }
 

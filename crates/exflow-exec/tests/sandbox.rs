@@ -5,59 +5,62 @@ mod conformance;
 
 use exflow_exec::{SandboxExecutor, sandbox_main};
 use exflow_store::Store;
+use exflow_testkit::{busybox, missing, ordinary_user};
+use libtest_mimic::{Arguments, Trial};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use {
-    exflow_content as _, exflow_diagnostics as _, exflow_plan as _, libcontainer as _,
-    oci_spec as _, serde as _, serde_json as _, signal_hook as _, thiserror as _,
-};
+use std::sync::Arc;
 
-/// The user that tests are run as beside root: nobody.
-const ORDINARY: u32 = 65534;
+/// Says where the busybox is to a copy of this program that runs as an ordinary user.
+const BUSYBOX: &str = "EXFLOW_TEST_BUSYBOX";
 
 fn main() -> ExitCode {
     if let Some(code) = sandbox_main() {
         return code;
     }
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // What `cargo test` and its like ask of every test program.
-    if arguments.iter().any(|argument| argument == "--list") {
-        return ExitCode::SUCCESS;
-    }
-    let filter = arguments.iter().find(|argument| !argument.starts_with('-')).cloned();
-    let Some(busybox) = conformance::busybox() else {
-        let required = std::env::var("EXFLOW_TEST_REQUIRE").unwrap_or_default();
-        eprintln!("left out: no static busybox on this host (package `busybox-static`)");
-        return if required.contains("sandbox") { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-    };
+    let mut arguments = Arguments::from_args();
+    // One sets the umask, which is the whole process's.
+    arguments.test_threads = Some(1);
+    let given = std::env::var_os(BUSYBOX).map(PathBuf::from);
+    let is_copy = given.is_some();
+    let busybox =
+        given.unwrap_or_else(|| busybox(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian")));
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(folder.path().join("store")).expect("a store");
-    let executor = SandboxExecutor::new(store.clone(), "/proc/self/exe".into());
-    let mut failed = conformance::run(&executor, &store, &busybox, filter.as_deref());
-    if rustix::process::geteuid().is_root() {
-        eprintln!("once more, as an ordinary user:");
-        failed += as_ordinary_user(filter.as_deref());
+    let executor = Arc::new(SandboxExecutor::new(store.clone(), "/proc/self/exe".into()));
+    let mut trials = conformance::trials(&executor, &store, &busybox);
+    if !is_copy {
+        trials.push(Trial::test("as_an_ordinary_user", move || {
+            match ordinary_user() {
+                Some(user) => as_ordinary_user(user, &busybox),
+                None => missing("root", "sandbox: as_an_ordinary_user"),
+            }
+            Ok(())
+        }));
     }
-    println!("test result: {}. sandbox", if failed == 0 { "ok" } else { "FAILED" });
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Runs this program again as a user without any rights, in a folder of theirs.
-fn as_ordinary_user(filter: Option<&str>) -> usize {
+fn as_ordinary_user(user: u32, busybox: &Path) {
     let folder = tempfile::tempdir().expect("a folder");
-    chown(folder.path(), Some(ORDINARY), Some(ORDINARY)).expect("a folder of theirs");
-    // A copy, because the folders above the original may be closed to them.
+    chown(folder.path(), Some(user), Some(user)).expect("a folder of theirs");
+    // Copies, because the folders above the originals may be closed to them.
     let program = folder.path().join("program");
-    std::fs::copy("/proc/self/exe", &program).expect("a copy of this program");
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    let shell = folder.path().join("busybox");
+    for (from, to) in [(Path::new("/proc/self/exe"), &program), (busybox, &shell)] {
+        std::fs::copy(from, to).expect("a copy");
+        std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
     let status = Command::new(&program)
-        .args(filter)
         .env("TMPDIR", folder.path())
-        .uid(ORDINARY)
-        .gid(ORDINARY)
+        .env(BUSYBOX, &shell)
+        .uid(user)
+        .gid(user)
         .current_dir(folder.path())
         .status()
         .expect("this program runs");
-    usize::from(!status.success())
+    assert!(status.success(), "as user {user}");
 }

@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let packages = arguments.collect();
     let client = Client::new(HttpOptions::default(), Cancel::new());
     let apt = apt_sources(Path::new("/etc/apt"));
-    let mirrors = find_mirrors(NamedMirrors::default(), NamedMirrors::default(), &apt, Some(SNAPSHOT));
+    let mirrors =
+        find_mirrors(NamedMirrors::default(), NamedMirrors::default(), &apt, Some(SNAPSHOT));
     let platform = Platform::LinuxAmd64;
     let begun = Instant::now();
     let catalog =
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("indexes: {:?}", begun.elapsed());
     let begun = Instant::now();
     let requested = RequestedDebian { suite, slim, packages };
-    let debian = exflow_packages::debian::resolve(&requested, &catalog)
+    let debian = exflow_packages::debian::resolve(&requested, &catalog, None)
         .map_err(|problem| format!("{problem:?}"))?;
     drop(catalog);
     println!("resolved {} packages: {:?}", debian.packages.len(), begun.elapsed());

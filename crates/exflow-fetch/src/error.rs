@@ -26,7 +26,7 @@ pub enum FetchError {
         /// What was asked for.
         url: String,
         /// What came.
-        found: String,
+        found: Sha256,
         /// What should have come.
         expected: Sha256,
     },
@@ -139,14 +139,6 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
             INDEX,
             "the mirror is out of date or broken: try another one: `EXFLOW_DEBIAN_MIRROR=URL`",
         ),
-        FetchError::Package { source: DebError::Read(source), .. }
-            if matches!(
-                source.kind(),
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-            ) =>
-        {
-            (DISK_FULL, DISK_FULL_HELP)
-        }
         FetchError::Package { .. } => (
             PACKAGE,
             "its content is what the lock pins, so every mirror has the same: remove the package \

@@ -3,9 +3,10 @@
 use crate::{Cancel, FetchError, Progress};
 use exflow_content::Sha256;
 use exflow_store::{Store, StoreError};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How patient a client is.
@@ -31,6 +32,9 @@ impl Default for HttpOptions {
         }
     }
 }
+
+/// How often it is looked whether someone else is done with a download.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The longest pause that a server can ask for with `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -73,9 +77,8 @@ impl Client {
             .user_agent(concat!("exflow/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(options.patience))
             .timeout_recv_response(Some(options.patience))
-            // A limit for a body as a whole. A download that has got on in the meantime is simply
-            // continued, so this is a limit for silence.
-            .timeout_recv_body(Some(options.patience))
+            // A limit for silence: a body as a whole may take as long as it takes.
+            .timeout_per_read(Some(options.patience))
             .http_status_as_error(false)
             .max_redirects(5)
             .build();
@@ -87,6 +90,12 @@ impl Client {
         &self.cancel
     }
 
+    /// The same client, with another wish to stop that it looks at.
+    #[must_use]
+    pub fn stopping_with(&self, cancel: Cancel) -> Self {
+        Self { agent: self.agent.clone(), options: self.options.clone(), cancel }
+    }
+
     /// Whether the network is not to be used.
     pub fn is_offline(&self) -> bool {
         self.options.offline
@@ -95,27 +104,37 @@ impl Client {
     /// A text of at most `limit` bytes, whose content isn't known beforehand; none where there is
     /// nothing.
     pub fn get(&self, url: &str, limit: u64) -> Result<Option<Vec<u8>>, FetchError> {
+        let too_large = || FetchError::TooLarge { url: shown(url), limit };
         if let Some(path) = url.strip_prefix("file://") {
-            return match std::fs::read(path) {
+            let mut bytes = Vec::new();
+            let read = File::open(path)
+                .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
+            return match read {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => {
-                    Err(FetchError::Unreachable { url: url.into(), reason: error.to_string() })
+                    Err(FetchError::Unreachable { url: shown(url), reason: error.to_string() })
                 }
-                Ok(bytes) => Ok(Some(bytes)),
+                Ok(_) if bytes.len() as u64 > limit => Err(too_large()),
+                Ok(_) => Ok(Some(bytes)),
             };
         }
         if self.options.offline {
-            return Err(FetchError::Offline { what: url.into() });
+            return Err(FetchError::Offline { what: shown(url) });
         }
         let body = self.patiently(url, |_| {
             let mut body = Vec::new();
             let mut response = self.request(url, 0)?;
-            let mut reader = response.body_mut().as_reader().take(limit + 1);
-            reader.read_to_end(&mut body).map_err(|error| passing(&error))?;
-            if body.len() as u64 > limit {
-                return Err(Trouble::Lasting(FetchError::TooLarge { url: url.into(), limit }));
+            let mut reader = response.body_mut().as_reader();
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                match self.read(&mut reader, &mut buffer)? {
+                    0 => return Ok(body),
+                    length => body.extend_from_slice(&buffer[..length]),
+                }
+                if body.len() as u64 > limit {
+                    return Err(Trouble::Lasting(too_large()));
+                }
             }
-            Ok(body)
         });
         match body {
             Err(FetchError::NotFound { .. }) => Ok(None),
@@ -126,7 +145,8 @@ impl Client {
     /// Downloads `wanted` into the store, unless it is there already.
     ///
     /// Each address is tried in turn. What an interrupted download left is continued. Nothing is
-    /// believed before its digest has been checked.
+    /// believed before its digest has been checked. Where someone else is downloading the same,
+    /// theirs is waited for.
     pub fn download(
         &self,
         store: &Store,
@@ -173,42 +193,88 @@ impl Client {
     ) -> Result<PathBuf, FetchError> {
         let path = store.partial_download(&wanted.sha256);
         let failed = |action, source| StoreError::Io { action, path: path.clone(), source };
-        let mut file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(|error| failed("open", error))?;
-        let length = file.metadata().map_err(|error| failed("read", error))?.len();
-        // Longer than it should be: nothing of it can be trusted to be the beginning.
-        let resumed = if length > wanted.size { 0 } else { length };
-        progress.advance(wanted.name, resumed);
-        let mut done = resumed;
-        self.patiently(url, |before| {
-            if done < wanted.size {
-                self.append(&mut file, &mut done, wanted, url, progress).map_err(|trouble| {
-                    match trouble {
-                        // It got on before it broke off: that was no failure.
-                        Trouble::Passing(reason, _) if done > *before => {
-                            *before = done;
-                            Trouble::Passing(reason, Some(Duration::ZERO))
-                        }
-                        other => other,
-                    }
-                })?;
+        let mut again = true;
+        loop {
+            let Some(mut file) = self.lock(store, wanted, &path)? else {
+                // Someone else has finished it in the meantime.
+                return store
+                    .download(&wanted.sha256, wanted.size)
+                    .ok_or_else(|| failed("open", io::ErrorKind::NotFound.into()).into());
+            };
+            let length = file.metadata().map_err(|error| failed("read", error))?.len();
+            // Longer than it should be: nothing of it can be trusted to be the beginning.
+            let resumed = if length > wanted.size { 0 } else { length };
+            progress.advance(wanted.name, resumed);
+            let mut done = resumed;
+            self.patiently(url, |before| {
+                if done < wanted.size {
+                    self.append(&mut file, &mut done, wanted, url, progress).map_err(
+                        |trouble| {
+                            match trouble {
+                                // It got on before it broke off: that was no failure.
+                                Trouble::Passing(reason, _) if done > *before => {
+                                    *before = done;
+                                    Trouble::Passing(reason, Some(Duration::ZERO))
+                                }
+                                other => other,
+                            }
+                        },
+                    )?;
+                }
+                Ok(())
+            })?;
+            file.set_len(done).map_err(|error| failed("write", error))?;
+            // The lock is held until the file has its name: nobody writes to what was checked.
+            match store.finish_download(&wanted.sha256) {
+                // What was there from before may be to blame, and it is gone now.
+                Err(StoreError::WrongDigest { .. }) if resumed > 0 && again => again = false,
+                Err(StoreError::WrongDigest { found, expected, .. }) => {
+                    return Err(FetchError::WrongDigest { url: shown(url), found, expected });
+                }
+                other => return Ok(other?),
             }
-            Ok(())
-        })?;
-        file.set_len(done).map_err(|error| failed("write", error))?;
-        drop(file);
-        match store.finish_download(&wanted.sha256) {
-            Err(StoreError::Corrupt { reason, .. }) => Err(FetchError::WrongDigest {
-                url: url.into(),
-                found: reason.split(' ').nth(3).unwrap_or_default().to_owned(),
-                expected: wanted.sha256,
-            }),
-            other => Ok(other?),
+        }
+    }
+
+    /// Opens the file that a download grows in, and locks it; none where the download has been
+    /// finished by someone else.
+    fn lock(
+        &self,
+        store: &Store,
+        wanted: &Wanted<'_>,
+        path: &Path,
+    ) -> Result<Option<File>, FetchError> {
+        let failed = |action, source| StoreError::Io { action, path: path.to_owned(), source };
+        loop {
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .read(true)
+                .write(true)
+                .open(path)
+                .map_err(|error| failed("open", error))?;
+            loop {
+                match file.try_lock() {
+                    Ok(()) => break,
+                    Err(TryLockError::WouldBlock) => {}
+                    Err(TryLockError::Error(error)) => return Err(failed("lock", error).into()),
+                }
+                if self.cancel.is_cancelled() {
+                    return Err(FetchError::Cancelled);
+                }
+                std::thread::sleep(PAUSE);
+            }
+            if store.download(&wanted.sha256, wanted.size).is_some() {
+                // Perhaps made just now, beside the finished one.
+                if is_same(&file, path) {
+                    let _ = std::fs::remove_file(path);
+                }
+                return Ok(None);
+            }
+            // Whoever had the lock has taken the file away: the next one is another.
+            if is_same(&file, path) {
+                return Ok(Some(file));
+            }
         }
     }
 
@@ -239,26 +305,29 @@ impl Client {
             &mut local
         } else {
             response = self.request(url, *done)?;
+            // Another part than the one that was asked for, or a file that ends before it begins.
+            if *done > 0 && response.status() != 200 && begins_at(&response) != Some(*done) {
+                *done = 0;
+                response = self.request(url, 0)?;
+            }
             // A server that knows no ranges sends all of it.
-            if *done > 0 && response.status() != 206 {
+            if response.status() == 200 {
                 *done = 0;
             }
             &mut response.body_mut().as_reader()
         };
-        file.seek(SeekFrom::Start(*done)).map_err(stored)?;
+        file.set_len(*done).and_then(|()| file.seek(SeekFrom::Start(*done))).map_err(stored)?;
         let mut buffer = vec![0; 64 << 10];
         loop {
-            if self.cancel.is_cancelled() {
-                return Err(Trouble::Lasting(FetchError::Cancelled));
+            let length = self.read(reader, &mut buffer)?;
+            if length == 0 {
+                break;
             }
-            let length = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(passing(&error)),
-            };
             if *done + length as u64 > wanted.size {
-                let error = FetchError::TooLarge { url: url.into(), limit: wanted.size };
+                // Nothing of such a file is worth being continued.
+                *done = 0;
+                file.set_len(0).map_err(stored)?;
+                let error = FetchError::TooLarge { url: shown(url), limit: wanted.size };
                 return Err(Trouble::Lasting(error));
             }
             file.write_all(&buffer[..length]).map_err(stored)?;
@@ -272,6 +341,21 @@ impl Client {
         Ok(())
     }
 
+    /// Reads what there is, unless someone wishes to stop.
+    fn read(&self, reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, Trouble> {
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(Trouble::Lasting(FetchError::Cancelled));
+            }
+            match reader.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other.map_err(|error| passing(&error)),
+            }
+        }
+    }
+
+    /// Asks for a file, or for the rest of it from a byte on. The answer has status 200, or where a
+    /// rest was asked for 206 or 416.
     fn request(&self, url: &str, from: u64) -> Result<ureq::http::Response<ureq::Body>, Trouble> {
         let mut request = self.agent.get(url);
         if from > 0 {
@@ -279,14 +363,15 @@ impl Client {
         }
         let response = request.call().map_err(|error| match error {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
-                let reason = error.to_string();
-                Trouble::Lasting(FetchError::Unreachable { url: url.into(), reason })
+                let reason = error.to_string().replace(url, &shown(url));
+                Trouble::Lasting(FetchError::Unreachable { url: shown(url), reason })
             }
-            error => Trouble::Passing(error.to_string(), None),
+            error => Trouble::Passing(error.to_string().replace(url, &shown(url)), None),
         })?;
         let status = response.status();
         match status.as_u16() {
-            200 | 206 => Ok(response),
+            200 => Ok(response),
+            206 | 416 if from > 0 => Ok(response),
             404 | 410 => Err(Trouble::Missing),
             429 | 500..=599 => {
                 let pause = response
@@ -298,7 +383,7 @@ impl Client {
             }
             _ => {
                 let reason = format!("the server answered {status}");
-                Err(Trouble::Lasting(FetchError::Unreachable { url: url.into(), reason }))
+                Err(Trouble::Lasting(FetchError::Unreachable { url: shown(url), reason }))
             }
         }
     }
@@ -319,12 +404,12 @@ impl Client {
             let before = reached;
             match attempt(&mut reached) {
                 Ok(value) => return Ok(value),
-                Err(Trouble::Missing) => return Err(FetchError::NotFound { url: url.into() }),
+                Err(Trouble::Missing) => return Err(FetchError::NotFound { url: shown(url) }),
                 Err(Trouble::Lasting(error)) => return Err(error),
                 Err(Trouble::Passing(reason, asked)) => {
                     failures = if reached > before { 1 } else { failures + 1 };
                     if failures > self.options.retries {
-                        return Err(FetchError::Unreachable { url: url.into(), reason });
+                        return Err(FetchError::Unreachable { url: shown(url), reason });
                     }
                     let doubled = self.options.pause * 2u32.saturating_pow(failures - 1);
                     self.sleep(asked.unwrap_or(doubled).min(LONGEST_PAUSE));
@@ -347,3 +432,33 @@ impl Client {
 fn passing(error: &io::Error) -> Trouble {
     Trouble::Passing(error.to_string(), None)
 }
+
+/// Where the part that was sent begins.
+fn begins_at(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
+    if response.status() != 206 {
+        return None;
+    }
+    let range = response.headers().get("content-range")?.to_str().ok()?;
+    range.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
+}
+
+/// Whether `path` still leads to this file.
+fn is_same(file: &File, path: &Path) -> bool {
+    let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(file), Ok(path)) => id(file) == id(path),
+        _ => false,
+    }
+}
+
+/// An address as it may be shown: without the name and the password that may be in it.
+pub(crate) fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests;

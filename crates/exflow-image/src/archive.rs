@@ -2,7 +2,9 @@ use crate::config::{canonical, descriptor};
 use exflow_content::Sha256;
 use exflow_plan::ImageSettings;
 use oci_spec::OciSpecError;
-use oci_spec::image::{Arch, ImageIndex, ImageIndexBuilder, MediaType, Os, PlatformBuilder};
+use oci_spec::image::{
+    Arch, Descriptor, ImageIndex, ImageIndexBuilder, MediaType, Os, PlatformBuilder,
+};
 use serde_json::json;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -10,6 +12,8 @@ use tar::{Builder, EntryType, Header};
 
 /// The annotation that names an image in a layout.
 const NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation that containerd takes an image's name from.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// What the file `oci-layout` of a layout says.
 pub const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
@@ -22,6 +26,11 @@ pub enum IndexError {
     /// It can't be made.
     #[error(transparent)]
     Spec(#[from] OciSpecError),
+}
+
+/// Whether these bytes are an `index.json` that [`index`] can add an image to.
+pub fn check_index(bytes: &[u8]) -> Result<(), IndexError> {
+    serde_json::from_slice::<ImageIndex>(bytes).map(drop).map_err(IndexError::Existing)
 }
 
 /// The `index.json` of a layout that holds the image `name` with this manifest, and the other images
@@ -39,18 +48,12 @@ pub fn index(
         }
         None => Vec::new(),
     };
-    let named = |descriptor: &oci_spec::image::Descriptor| {
+    let named = |descriptor: &Descriptor| {
         descriptor.annotations().as_ref().and_then(|all| all.get(NAME).cloned())
     };
     manifests.retain(|descriptor| named(descriptor).as_deref() != Some(name));
-    let mut descriptor = descriptor(MediaType::ImageManifest, manifest.0, manifest.1)?;
+    let mut descriptor = described(manifest.0, manifest.1, settings)?;
     descriptor.set_annotations(Some(HashMap::from([(NAME.to_owned(), name.to_owned())])));
-    descriptor.set_platform(Some(
-        PlatformBuilder::default()
-            .architecture(Arch::from(settings.platform.oci_architecture()))
-            .os(Os::Linux)
-            .build()?,
-    ));
     manifests.push(descriptor);
     manifests.sort_by_key(named);
     let index = ImageIndexBuilder::default()
@@ -66,7 +69,7 @@ pub fn index(
 /// gives their bytes.
 pub fn write_archive<R: Read>(
     name: &str,
-    index: &[u8],
+    settings: &ImageSettings,
     manifest: &[u8],
     blobs: &[(Sha256, u64)],
     open: impl Fn(&Sha256) -> io::Result<R>,
@@ -75,6 +78,15 @@ pub fn write_archive<R: Read>(
     let parsed: oci_spec::image::ImageManifest =
         serde_json::from_slice(manifest).map_err(io::Error::other)?;
     let at = |digest: &dyn std::fmt::Display| format!("blobs/sha256/{digest}");
+    let name = reference(name);
+    // Docker's containerd store takes the name from here, and wants it whole.
+    let index = index_of(manifest, settings, |descriptor| {
+        descriptor.set_annotations(Some(HashMap::from([
+            (CONTAINERD_NAME.to_owned(), format!("docker.io/library/{name}:latest")),
+            (NAME.to_owned(), "latest".to_owned()),
+        ])));
+    })
+    .map_err(io::Error::other)?;
     let listed = json!([{
         "Config": at(&parsed.config().digest().digest()),
         "Layers": parsed.layers().iter().map(|layer| at(&layer.digest().digest())).collect::<Vec<_>>(),
@@ -83,7 +95,7 @@ pub fn write_archive<R: Read>(
     let mut archive = Builder::new(out);
     for (path, bytes) in [
         ("oci-layout", LAYOUT.to_vec()),
-        ("index.json", index.to_vec()),
+        ("index.json", index),
         ("manifest.json", serde_json::to_vec(&listed).map_err(io::Error::other)?),
     ] {
         archive.append_data(&mut header(bytes.len() as u64), path, bytes.as_slice())?;
@@ -95,6 +107,52 @@ pub fn write_archive<R: Read>(
         archive.append_data(&mut header(*size), at(digest), open(digest)?)?;
     }
     archive.into_inner()?.flush()
+}
+
+/// The index of one image.
+fn index_of(
+    manifest: &[u8],
+    settings: &ImageSettings,
+    name: impl FnOnce(&mut Descriptor),
+) -> Result<Vec<u8>, OciSpecError> {
+    let digest = Sha256::of(manifest);
+    let mut descriptor = described(&digest, manifest.len() as u64, settings)?;
+    name(&mut descriptor);
+    let index = ImageIndexBuilder::default()
+        .schema_version(2u32)
+        .media_type(MediaType::ImageIndex)
+        .manifests(vec![descriptor])
+        .build()?;
+    Ok(canonical(&index)?.0)
+}
+
+/// A manifest as an index names it.
+fn described(
+    digest: &Sha256,
+    size: u64,
+    settings: &ImageSettings,
+) -> Result<Descriptor, OciSpecError> {
+    let mut descriptor = descriptor(MediaType::ImageManifest, digest, size)?;
+    let platform = PlatformBuilder::default()
+        .architecture(Arch::from(settings.platform.oci_architecture()))
+        .os(Os::Linux);
+    descriptor.set_platform(Some(platform.build()?));
+    Ok(descriptor)
+}
+
+/// A project's name as the name of an image: there, `_` and `-` stand only between other letters,
+/// and `_` at most twice in a row (the distribution specification, "Pulling manifests").
+fn reference(name: &str) -> String {
+    let words: Vec<&str> = name.split(['_', '-']).filter(|word| !word.is_empty()).collect();
+    let plain = words.join("-");
+    let is_one = |name: &str| {
+        !name.contains("___")
+            && !name.contains("_-")
+            && !name.contains("-_")
+            && !name.ends_with(['_', '-'])
+            && !name.starts_with(['_', '-'])
+    };
+    if is_one(name) { name.to_owned() } else { plain }
 }
 
 fn header(size: u64) -> Header {

@@ -43,10 +43,15 @@ pub fn split(base: &Tree, release: &Tree, settings: &ImageSettings) -> Vec<Layer
             if matches!(entry, Entry::Folder { .. }) { names.len() - 1 } else { place(path) };
         for folder in path.parents() {
             if let Some(Entry::Folder { mode }) = release.get(&folder) {
-                put(&mut trees[layer], settings.at.join(&folder), Entry::Folder { mode: *mode });
+                put(
+                    &mut trees[layer],
+                    base,
+                    settings.at.join(&folder),
+                    Entry::Folder { mode: *mode },
+                );
             }
         }
-        put(&mut trees[layer], settings.at.join(path), entry.clone());
+        put(&mut trees[layer], base, settings.at.join(path), entry.clone());
     }
     layers.extend(
         names
@@ -58,10 +63,15 @@ pub fn split(base: &Tree, release: &Tree, settings: &ImageSettings) -> Vec<Layer
     layers
 }
 
-fn put(tree: &mut Tree, path: RelPath, entry: Entry) {
+fn put(tree: &mut Tree, base: &Tree, path: RelPath, entry: Entry) {
     for folder in path.parents() {
         if tree.get(&folder).is_none() {
-            let _ = tree.insert(folder, Entry::Folder { mode: Mode::FOLDER });
+            // A folder of the base stays as it is.
+            let mode = match base.get(&folder) {
+                Some(Entry::Folder { mode }) => *mode,
+                _ => Mode::FOLDER,
+            };
+            let _ = tree.insert(folder, Entry::Folder { mode });
         }
     }
     // The paths come from a tree, where nothing is below a file.

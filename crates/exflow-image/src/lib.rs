@@ -22,7 +22,7 @@ mod config;
 mod layer;
 mod user;
 
-pub use archive::{IndexError, LAYOUT, index, write_archive};
+pub use archive::{IndexError, LAYOUT, check_index, index, write_archive};
 pub use config::{Described, LayerDigests, describe};
 pub use layer::{Layer, split, write_layer};
 pub use user::{UserError, resolve_user};

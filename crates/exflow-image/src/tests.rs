@@ -168,7 +168,7 @@ fn an_archive_for_docker_is_the_same_each_time() {
     let write = || {
         let mut out = Vec::new();
         let open = |_: &Sha256| Ok(io::Cursor::new(described.config.0.clone()));
-        write_archive("a", b"{}", &described.manifest.0, &blobs, open, &mut out).unwrap();
+        write_archive("a-_b", &settings(), &described.manifest.0, &blobs, open, &mut out).unwrap();
         out
     };
     assert_eq!(write(), write());
@@ -179,6 +179,22 @@ fn an_archive_for_docker_is_the_same_each_time() {
         .map(|entry| entry.unwrap().path().unwrap().to_string_lossy().into_owned())
         .collect();
     assert_eq!(names[..3], ["oci-layout", "index.json", "manifest.json"]);
+    // The name is one that Docker takes, in both of the places where it looks.
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("\"io.containerd.image.name\":\"docker.io/library/a-b:latest\""));
+    assert!(text.contains("\"RepoTags\":[\"a-b:latest\"]"));
+}
+
+#[test]
+fn folders_of_the_base_keep_their_modes() {
+    let mut base = Tree::new();
+    base.insert(path("tmp"), Entry::Folder { mode: Mode::new(0o1777) }).unwrap();
+    let settings = ImageSettings { at: path("tmp/app"), ..settings() };
+    for layer in split(&base, &tree(&["lib/a"]), &settings) {
+        if let Some(entry) = layer.tree.get(&path("tmp")) {
+            assert_eq!(*entry, Entry::Folder { mode: Mode::new(0o1777) }, "{}", layer.name);
+        }
+    }
 }
 
 #[test]

@@ -8,8 +8,11 @@ use crate::{
 };
 use exflow_content::RelPath;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::marker::PhantomData;
 
 /// The version of the format that is read and written.
 pub const VERSION: u32 = 1;
@@ -26,9 +29,9 @@ const NEWER: &str = "exflow::lock::newer-version";
 struct WireLock {
     version: u32,
     image_assembly: u32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique")]
     bases: BTreeMap<String, WireBase>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique")]
     plugins: BTreeMap<String, WirePlugin>,
 }
 
@@ -36,6 +39,7 @@ struct WireLock {
 #[serde(deny_unknown_fields)]
 struct WireBase {
     requested: WireRequested,
+    #[serde(deserialize_with = "unique")]
     locked: BTreeMap<String, WireDebian>,
 }
 
@@ -87,6 +91,38 @@ struct WireComponent {
     size: u64,
 }
 
+/// Reads a map, and refuses one that has a key twice, as a careless merge leaves it: JSON itself
+/// lets the last one win.
+fn unique<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    struct Unique<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(key) = access.next_key::<String>()? {
+                if map.contains_key(&key) {
+                    return Err(A::Error::custom(format!("`{key}` stands here twice")));
+                }
+                let value = access.next_value()?;
+                map.insert(key, value);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Unique(PhantomData))
+}
+
 /// Prints `lock` as the file that is committed.
 ///
 /// Everything is sorted and each package has a line of its own, so that a change touches the lines
@@ -98,21 +134,21 @@ pub fn print(lock: &Lock) -> String {
     );
     for (number, (name, base)) in lock.bases.iter().enumerate() {
         out += separator(number);
-        out += &format!("    {}: {{\n", json(name));
+        let _ = writeln!(out, "    {}: {{", json(name));
         let requested = WireRequested {
             debian: base.requested.suite.clone(),
             slim: base.requested.slim,
             packages: base.requested.packages.clone(),
         };
-        out += &format!("      \"requested\": {},\n      \"locked\": {{", json(&requested));
+        let _ = write!(out, "      \"requested\": {},\n      \"locked\": {{", json(&requested));
         for (number, (platform, debian)) in base.locked.iter().enumerate() {
             out += separator(number);
-            out += &format!("        {}: {{\n", json(&platform.to_string()));
-            out += &format!("          \"snapshot\": {},\n", json(&debian.snapshot));
+            let _ = writeln!(out, "        {}: {{", json(&platform.to_string()));
+            let _ = writeln!(out, "          \"snapshot\": {},", json(&debian.snapshot));
             out += "          \"packages\": [";
             for (number, package) in debian.packages.iter().enumerate() {
                 out += separator(number);
-                out += &format!("            {}", json(&wire_package(package)));
+                let _ = write!(out, "            {}", json(&wire_package(package)));
             }
             out += "\n          ]\n        }";
         }
@@ -126,7 +162,8 @@ pub fn print(lock: &Lock) -> String {
             RequestedPlugin::Path(path) => WireSource::Path(path.clone()),
         };
         let locked = WireComponent { blake3: plugin.blake3.to_string(), size: plugin.size };
-        out += &format!(
+        let _ = write!(
+            out,
             "    {}: {{\n      \"requested\": {},\n      \"locked\": {}\n    }}",
             json(name),
             json(&requested),
@@ -185,10 +222,6 @@ pub fn parse(source: &SourceName, text: &str) -> Result<Lock, Diagnostics> {
             .into());
     }
     // The version decides how to read the rest, so it is read first.
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
-    }
     let fail = |error: &serde_json::Error| {
         let at = offset(text, error.line(), error.column());
         let site = Site::new(source, at..at);
@@ -208,6 +241,12 @@ pub fn parse(source: &SourceName, text: &str) -> Result<Lock, Diagnostics> {
         let site = text.find(&value).map(|at| Site::new(source, at..at + value.len()));
         invalid(message, site, "here").into()
     })
+}
+
+/// What every version of the file has.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
 }
 
 fn conflict(text: &str) -> Option<usize> {
@@ -260,14 +299,40 @@ fn lower(wire: WireLock) -> Result<Lock, Wrong> {
 }
 
 fn lower_debian(debian: WireDebian) -> Result<LockedDebian, Wrong> {
+    let snapshot = debian.snapshot;
+    // It becomes part of an address.
+    if !is_stamp(&snapshot) {
+        let message = format!("`{snapshot}` is not a time such as `20261101T000000Z`");
+        return Err(Wrong { message, value: snapshot });
+    }
     let mut packages: Vec<LockedPackage> = Vec::with_capacity(debian.packages.len().min(4096));
     for package in debian.packages {
         let WirePackage { name, version, architecture, archive, path, size, sha256 } = package;
+        // It becomes part of file names.
+        if !is_debian_package(&name) {
+            return Err(Wrong {
+                message: format!("`{name}` is not the name of a package"),
+                value: name,
+            });
+        }
         let sha256 =
             sha256.parse().map_err(|error| Wrong { message: format!("{error}"), value: sha256 })?;
+        for (field, value) in [("version", &version), ("architecture", &architecture)] {
+            if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                let message = format!("package `{name}` has the {field} `{value}`, which is none");
+                return Err(Wrong { message, value: name });
+            }
+        }
         // The path becomes part of an address and a file name.
-        if let Err(error) = RelPath::new(&path) {
-            return Err(Wrong { message: error.to_string(), value: path });
+        match RelPath::new(&path) {
+            Ok(clean) if !clean.is_root() => {}
+            Ok(_) => {
+                return Err(Wrong {
+                    message: format!("package `{name}` has no path"),
+                    value: name,
+                });
+            }
+            Err(error) => return Err(Wrong { message: error.to_string(), value: path }),
         }
         if !matches!(&archive[..], "debian" | "debian-security") {
             let message = format!("`{archive}` is not an archive that exflow knows");
@@ -279,7 +344,26 @@ fn lower_debian(debian: WireDebian) -> Result<LockedDebian, Wrong> {
         }
         packages.push(LockedPackage { name, version, architecture, archive, path, size, sha256 });
     }
-    Ok(LockedDebian { snapshot: debian.snapshot, packages })
+    Ok(LockedDebian { snapshot, packages })
+}
+
+/// Whether `text` is a time as the snapshot archive writes it: `20261101T000000Z`.
+fn is_stamp(text: &str) -> bool {
+    text.len() == 16
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 => byte == b'T',
+            15 => byte == b'Z',
+            _ => byte.is_ascii_digit(),
+        })
+}
+
+/// Whether Debian allows `name` as that of a package (Debian Policy 5.6.1).
+pub fn is_debian_package(name: &str) -> bool {
+    name.len() >= 2
+        && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && name.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
+        })
 }
 
 #[cfg(test)]

@@ -101,14 +101,7 @@ pub fn assemble(
     };
     let bases = bases.into_iter().filter(|(name, _)| used(name)).collect();
     let units = units.into_values().collect();
-    problems.into_result(Workspace {
-        name,
-        bases,
-        plugins,
-        units,
-        debian_mirror,
-        security_mirror,
-    })
+    problems.into_result(Workspace { name, bases, plugins, units, debian_mirror, security_mirror })
 }
 
 fn twice(what: &str, name: &Spanned<String>, first: &Site) -> Diagnostic {
@@ -187,7 +180,7 @@ fn empty_stage(kind: StageKind, site: Site) -> Stage {
         base: None,
         env: BTreeMap::new(),
         needs: Vec::new(),
-        inputs: PatternSet::default(),
+        inputs: Vec::new(),
         run: None,
         outputs: Vec::new(),
         expose: Vec::new(),

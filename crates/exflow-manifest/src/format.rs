@@ -57,11 +57,12 @@ fn node(out: &mut String, node: &KdlNode, depth: usize, begun: usize) {
     typed(out, node.ty());
     out.push_str(&identifier(node.name()));
     for part in node.entries() {
-        entry(out, part);
+        entry(out, part, depth);
     }
     if let Some(children) = node.children() {
-        comment(out, format.map_or("", |format| &format.before_children));
-        out.push_str(" {\n");
+        comment(out, format.map_or("", |format| &format.before_children), depth);
+        space(out);
+        out.push_str("{\n");
         block(out, children, depth + 1);
         indent(out, depth);
         out.push('}');
@@ -69,8 +70,15 @@ fn node(out: &mut String, node: &KdlNode, depth: usize, begun: usize) {
     let after = format.map_or_else(String::new, |format| {
         format!("{}{}{}", format.before_terminator, format.terminator, format.trailing)
     });
-    let mut lines = after.split('\n').map(|line| line.trim().trim_start_matches(';').trim_start());
-    comment(out, lines.next().unwrap_or_default());
+    // Neither `;` nor a `\` that goes on to nothing has a place here: each node has its own line.
+    let is_mark = |letter: char| letter == ';' || letter == '\\';
+    let mut lines =
+        after.split('\n').map(|line| line.trim().trim_start_matches(is_mark).trim_start());
+    let first = lines.next().unwrap_or_default();
+    if first.contains('/') {
+        space(out);
+        out.push_str(first);
+    }
     out.push('\n');
     let rest: Vec<&str> = lines.collect();
     if rest.len() > 1 {
@@ -78,10 +86,10 @@ fn node(out: &mut String, node: &KdlNode, depth: usize, begun: usize) {
     }
 }
 
-fn entry(out: &mut String, entry: &KdlEntry) {
+fn entry(out: &mut String, entry: &KdlEntry, depth: usize) {
     let format = entry.format();
-    comment(out, format.map_or("", |format| &format.leading));
-    out.push(' ');
+    comment(out, format.map_or("", |format| &format.leading), depth);
+    space(out);
     if let Some(name) = entry.name() {
         out.push_str(&identifier(name));
         out.push('=');
@@ -91,15 +99,28 @@ fn entry(out: &mut String, entry: &KdlEntry) {
         Some(format) if !format.value_repr.is_empty() => out.push_str(&format.value_repr),
         _ => out.push_str(&entry.value().to_string()),
     }
-    comment(out, format.map_or("", |format| &format.trailing));
+    comment(out, format.map_or("", |format| &format.trailing), depth);
 }
 
-/// A comment between the parts of a node, if `text` holds one.
-fn comment(out: &mut String, text: &str) {
+/// A comment between the parts of a node, if `text` holds one. One that goes to the end of its
+/// line, behind a `\`, keeps it: what follows would else be part of it.
+fn comment(out: &mut String, text: &str, depth: usize) {
     let text = text.trim();
-    if text.contains('/') {
+    if !text.contains('/') {
+        return;
+    }
+    space(out);
+    out.push_str(text);
+    if text.lines().last().is_some_and(|line| line.contains("//")) {
+        out.push('\n');
+        indent(out, depth + 1);
+    }
+}
+
+/// One space between the parts of a node.
+fn space(out: &mut String) {
+    if !out.ends_with(' ') {
         out.push(' ');
-        out.push_str(text);
     }
 }
 

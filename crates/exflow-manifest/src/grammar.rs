@@ -109,8 +109,12 @@ static LABEL: Spec = Spec {
     children: &[],
 };
 static NEEDS: Spec = leaf("needs", "stages of your own whose outputs it sees", TEXTS, true);
-static INPUTS: Spec =
-    leaf("inputs", "patterns of the files that it reads, relative to the project", TEXTS, true);
+static INPUTS: Spec = leaf(
+    "inputs",
+    "patterns of the files that it reads, relative to the project; with a `/` before them, to the workspace",
+    TEXTS,
+    true,
+);
 static RUN: Spec = leaf("run", "a shell script, run in the project's folder", TEXT, false);
 static OUTPUT: Spec = leaf("output", "folders that it makes, relative to the project", TEXTS, true);
 static TIME_LIMIT: Spec =
@@ -233,6 +237,81 @@ pub fn reference() -> String {
         lines(&mut out, child, 0);
     }
     out.join("\n") + "\n"
+}
+
+/// The grammar in KDL's own schema language (KDL Schema Specification 1.0.0), for editors. What it
+/// can't say, as which nodes belong to which stage, only [`parse`](crate::parse) checks.
+pub fn schema() -> String {
+    fn kind(kind: Kind) -> Option<&'static str> {
+        match kind {
+            Kind::Text => Some("string"),
+            Kind::Flag => Some("boolean"),
+            // One of several types.
+            Kind::Port | Kind::Scalar => None,
+        }
+    }
+    fn value(out: &mut String, pad: &str, least: &str, most: &str, of: Kind) {
+        let kind = kind(of).map_or_else(String::new, |kind| format!(" type \"{kind}\";"));
+        *out += &format!("{pad}value {{{kind} min {least};{most} }}\n");
+    }
+    fn node(out: &mut String, spec: &Spec, children: &[&Spec], depth: usize) {
+        let pad = "    ".repeat(depth);
+        let about = spec.about.replace('"', "\\\"");
+        *out += &format!("{pad}node \"{}\" description=\"{about}\" {{\n", spec.name);
+        let inner = "    ".repeat(depth + 1);
+        if !spec.repeats {
+            *out += &format!("{inner}max 1\n");
+        }
+        match spec.arguments {
+            Arguments::None => {}
+            Arguments::One(of) => value(out, &inner, "1", " max 1;", of),
+            Arguments::Some(of) => value(out, &inner, "1", "", of),
+        }
+        match spec.properties {
+            Properties::Named(names) => {
+                for (name, of) in names {
+                    let kind =
+                        kind(*of).map_or_else(String::new, |kind| format!(" type \"{kind}\";"));
+                    *out += &format!("{inner}prop \"{name}\" {{{kind} }}\n");
+                }
+            }
+            Properties::Any { .. } => *out += &format!("{inner}other-props-allowed #true\n"),
+        }
+        if !children.is_empty() {
+            *out += &format!("{inner}children {{\n");
+            nodes(out, children, depth + 2);
+            *out += &format!("{inner}}}\n");
+        }
+        *out += &format!("{pad}}}\n");
+    }
+    fn nodes(out: &mut String, specs: &[&Spec], depth: usize) {
+        for spec in specs {
+            if spec.name != "stage" {
+                node(out, spec, spec.children, depth);
+                continue;
+            }
+            // One node for all kinds of stage, with what any of them may hold.
+            let mut children: Vec<&Spec> = Vec::new();
+            for child in
+                [&BUILD_STAGE, &RUNTIME_STAGE, &OWN_STAGE].iter().flat_map(|one| one.children)
+            {
+                if !children.iter().any(|known| known.name == child.name) {
+                    children.push(child);
+                }
+            }
+            let stage = Spec {
+                about: "a stage: `deps`, `release`, `runtime`, or one of your own",
+                ..stage("", &[])
+            };
+            node(out, &stage, &children, depth);
+        }
+    }
+    let mut out = String::from(
+        "// Made from the grammar in crates/exflow-manifest; a test compares.\ndocument {\n    info {\n        \
+         title \"The manifest of exflow: exflow.kdl\" lang=en\n        license Apache-2.0 spdx=Apache-2.0\n    }\n",
+    );
+    nodes(&mut out, FILE.children, 1);
+    out + "}\n"
 }
 
 /// Checks nodes against the grammar, and gives places.

@@ -14,7 +14,7 @@ mod problems;
 
 pub use assemble::{DEFAULT_BUILDER, DEFAULT_RUNNER, assemble, member_patterns};
 pub use format::format;
-pub use grammar::reference;
+pub use grammar::{reference, schema};
 pub use model::{
     Base, Manifest, Plugin, Project, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, Unit,
     Workspace, WorkspaceNode,

@@ -1,6 +1,6 @@
 //! What a manifest says, as values that remember where they were said.
 
-use exflow_content::{PatternSet, RelPath};
+use exflow_content::RelPath;
 use exflow_diagnostics::Site;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -140,8 +140,9 @@ pub struct Stage {
     pub env: BTreeMap<String, String>,
     /// Stages of the user's own whose outputs it sees.
     pub needs: Vec<Spanned<String>>,
-    /// Files that it reads, relative to the project.
-    pub inputs: PatternSet,
+    /// Patterns of the files that it reads: relative to the project, or with a `/` before them to
+    /// the workspace. Each is valid.
+    pub inputs: Vec<String>,
     /// A shell script.
     pub run: Option<Spanned<String>>,
     /// What it makes, relative to the project.

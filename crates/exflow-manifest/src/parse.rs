@@ -16,6 +16,8 @@ use std::time::Duration;
 pub const MAX_BYTES: usize = 1 << 20;
 /// How deep nodes or comments may be nested; the grammar needs three. The parser recurses.
 const MAX_DEPTH: usize = 32;
+/// How many `*` and `/` a comment may have. The parser recurses over them, too.
+const MAX_MARKS: usize = 1000;
 
 /// Reads a manifest. Reports everything that is wrong with this file alone.
 pub fn parse(source: &SourceName, text: &str) -> Result<Manifest, Diagnostics> {
@@ -35,6 +37,13 @@ pub(crate) fn read(source: &SourceName, text: &str) -> Result<KdlDocument, Diagn
             .map(|problem| {
                 let start = problem.span.offset().min(text.len());
                 let site = Site::new(source, start..(start + problem.span.len()).min(text.len()));
+                // What was right in KDL 1, and what everyone writes first.
+                let word = text.get(site.start..site.end).unwrap_or_default();
+                if matches!(word, "true" | "false" | "null") {
+                    return Diagnostic::error(SYNTAX, format!("`{word}` without a `#`"))
+                        .at(&site, "not a value")
+                        .help(format!("write `#{word}`"));
+                }
                 let message = problem.message.clone().unwrap_or_else(|| "not KDL".into());
                 let label = problem.label.clone().unwrap_or_else(|| "here".into());
                 Diagnostic::error(SYNTAX, lower(&message)).at(&site, label).help(
@@ -65,30 +74,83 @@ fn guard(source: &SourceName, text: &str) -> Result<(), Diagnostics> {
     if text.len() > MAX_BYTES {
         return too_large(0, format!("this manifest is longer than {MAX_BYTES} bytes"));
     }
-    // Braces in texts and comments count, too: that only makes the guard a little stricter.
-    let (mut depth, mut comments, mut slashdashes) = (0usize, 0usize, 0usize);
+    // As far as it takes to know what is a text and what a comment: those hold no nodes.
+    let (mut depth, mut slashdashes) = (0usize, 0usize);
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
         let begun = at;
-        match (bytes[at], bytes.get(at + 1)) {
+        at += 1;
+        let mut marks = 0;
+        match (bytes[begun], bytes.get(at)) {
+            (b'"' | b'#', _) => at = text_end(bytes, begun).unwrap_or(at),
+            (b'/', Some(b'/')) => at = line_end(bytes, at),
+            (b'/', Some(b'*')) => (at, marks) = comment_end(bytes, begun),
             (b'{' | b'(', _) => depth += 1,
             (b'}' | b')', _) => depth = depth.saturating_sub(1),
-            (b'/', Some(b'*')) => (comments, at) = (comments + 1, at + 1),
-            (b'*', Some(b'/')) => (comments, at) = (comments.saturating_sub(1), at + 1),
             (b'/', Some(b'-')) => slashdashes += 1,
             (b'\n', _) => slashdashes = 0,
             _ => {}
         }
-        at += 1;
-        if depth > MAX_DEPTH || comments > MAX_DEPTH || slashdashes > MAX_DEPTH {
-            return too_large(
-                begun,
-                format!("nodes or comments are nested deeper than {MAX_DEPTH}"),
-            );
+        if depth > MAX_DEPTH || slashdashes > MAX_DEPTH {
+            return too_large(begun, format!("nodes are nested deeper than {MAX_DEPTH}"));
+        }
+        if marks > MAX_MARKS {
+            return too_large(begun, format!("this comment has more than {MAX_MARKS} `*` and `/`"));
         }
     }
     Ok(())
+}
+
+/// The index after the text that begins at `at`, with a quote or with the `#` of a raw one; none
+/// where it doesn't end: what follows is then read as if there were no text.
+fn text_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let hashes = bytes[at..].iter().take_while(|byte| **byte == b'#').count();
+    let open = at + hashes;
+    if bytes.get(open) != Some(&b'"') {
+        return None;
+    }
+    let is_long = bytes[open..].starts_with(b"\"\"\"");
+    let quotes = if is_long { 3 } else { 1 };
+    let ends = |at: usize| {
+        bytes[at..].iter().take(quotes).all(|byte| *byte == b'"')
+            && bytes[at + quotes..].iter().take(hashes).filter(|byte| **byte == b'#').count()
+                == hashes
+    };
+    let mut at = open + quotes;
+    while at + quotes + hashes <= bytes.len() {
+        match bytes[at] {
+            b'\\' if hashes == 0 => at += 1,
+            b'"' if ends(at) => return Some(at + quotes + hashes),
+            b'\n' if !is_long => return None,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The index of the end of the line.
+fn line_end(bytes: &[u8], at: usize) -> usize {
+    bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |found| at + found)
+}
+
+/// The index after the comment that begins at `at`, which may hold others; and how many characters
+/// in it could begin or end one. The KDL parser goes one call deeper for each.
+fn comment_end(bytes: &[u8], mut at: usize) -> (usize, usize) {
+    let (mut depth, mut marks) = (0usize, 0);
+    while at < bytes.len() {
+        marks += usize::from(matches!(bytes[at], b'*' | b'/'));
+        match (bytes[at], bytes.get(at + 1)) {
+            (b'/', Some(b'*')) => (depth, at) = (depth + 1, at + 2),
+            (b'*', Some(b'/')) => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    (at, marks)
 }
 
 struct Parser<'a> {
@@ -363,7 +425,12 @@ impl Parser<'_> {
         }
         let input_texts = self.texts(node, "inputs");
         for input in &input_texts {
-            if let Err(error) = PatternSet::new([&input.value]) {
+            // From the root of the workspace, with a `/`: all else is as in any pattern.
+            let pattern = match input.value.strip_prefix("!/") {
+                Some(body) => format!("!{body}"),
+                None => input.value.strip_prefix('/').unwrap_or(&input.value).to_owned(),
+            };
+            if let Err(error) = PatternSet::new([pattern]) {
                 self.check.wrong_value(
                     &input.site,
                     "`inputs`",
@@ -372,8 +439,7 @@ impl Parser<'_> {
                 );
             }
         }
-        let inputs =
-            PatternSet::new(input_texts.iter().map(|input| &input.value)).unwrap_or_default();
+        let inputs = input_texts.into_iter().map(|input| input.value).collect();
         let outputs: Vec<Spanned<RelPath>> =
             self.texts(node, "output").iter().filter_map(|output| self.path(output)).collect();
         for output in &outputs {

@@ -1,4 +1,4 @@
-use crate::{assemble, format, parse, reference};
+use crate::{assemble, format, parse, reference, schema};
 use exflow_content::RelPath;
 use exflow_diagnostics::{Diagnostics, SourceName, Sources, Style, render};
 use insta::assert_snapshot;
@@ -124,9 +124,58 @@ fn formatting_keeps_comments_and_settles() {
 }
 
 #[test]
+fn the_schema_is_that_of_the_grammar() {
+    let schema = schema();
+    kdl::KdlDocument::parse_v2(&schema).unwrap();
+    let kept = include_str!("../../../schemas/manifest.kdl");
+    assert_eq!(kept, schema, "schemas/manifest.kdl must be:\n{schema}");
+}
+
+#[test]
 fn the_reference_lists_every_node() {
     let docs = include_str!("../../../docs/manifest.md");
     assert!(docs.contains(&reference()), "docs/manifest.md must contain:\n{}", reference());
+}
+
+const SPACES: &[&str] = &[" ", "  ", " \\\n ", " \\ // why\n  ", " /* here */ ", "\t"];
+const VALUES: &[&str] = &["\"x\"", "a=1", "#true", "\"\\\"}/*\"", "#\"raw // \"#", "b=\"y z\""];
+const ENDS: &[&str] = &["\n", " ; ", " // end\n", "\n\n\n", " /* c */\n", " \\ // on\n\n"];
+
+/// The nodes of a text without their looks.
+fn values(text: &str) -> String {
+    let mut document = kdl::KdlDocument::parse_v2(text).unwrap();
+    document.clear_format_recursive();
+    document.to_string()
+}
+
+#[test]
+fn what_would_overflow_the_parser_is_refused() {
+    for text in [
+        "a{".repeat(100_000),
+        "a \"}\"{".repeat(100_000),
+        "a #\"}\"#{".repeat(100_000),
+        format!("/*{}", "*".repeat(900_000)),
+        format!("/*{}*/", "/".repeat(900_000)),
+        "/* ".repeat(300_000),
+        "/-".repeat(300_000),
+        "(".repeat(300_000),
+        format!("a \"{}", "{".repeat(100_000)),
+        format!("a \"\"\"\n{}", "b{".repeat(100_000)),
+    ] {
+        let problems = parse(&source(), &text).unwrap_err();
+        let code = problems.iter().next().unwrap().code.as_str().to_owned();
+        assert!(code.starts_with("exflow::manifest::"), "{code}");
+    }
+    // None of these is deep.
+    for text in ["// {{{{{\n", "a \"{{{{\"\n", "/* {{{{ ** // */\n", "a #\"\"\"\n{{{{\n\"\"\"#\n"] {
+        assert!(exflow_parses(&text.repeat(200)), "{text}");
+    }
+}
+
+fn exflow_parses(text: &str) -> bool {
+    !parse(&source(), text).is_err_and(|problems| {
+        problems.iter().any(|problem| problem.code.as_str() == "exflow::manifest::too-large")
+    })
 }
 
 proptest! {
@@ -137,10 +186,23 @@ proptest! {
     }
 
     #[test]
-    fn formatting_twice_changes_nothing(names in prop::collection::vec("[a-z]{1,6}", 1..5)) {
-        let text = names.iter().map(|name| format!("{name}  \"x\"   {{ {name} a=1 ; }}")).collect::<Vec<_>>().join(" ;");
-        if let Ok(once) = format(&source(), &text) {
-            prop_assert_eq!(format(&source(), &once).unwrap(), once);
+    fn formatting_changes_no_value_and_settles(
+        nodes in prop::collection::vec(("[a-z]{1,6}", prop::collection::vec((0..SPACES.len(), 0..VALUES.len()), 0..4), 0..SPACES.len(), 0..ENDS.len()), 1..5)
+    ) {
+        let mut text = String::new();
+        for (name, entries, space, end) in &nodes {
+            text += name;
+            for (space, value) in entries {
+                text += SPACES[*space];
+                text += VALUES[*value];
+            }
+            let before = if ENDS[*end].contains(';') { " " } else { ENDS[*end] };
+            text += &format!("{}{{{before} inner 1 }}{}", SPACES[*space], ENDS[*end]);
         }
+        // Not every mixture is KDL; most are.
+        prop_assume!(kdl::KdlDocument::parse_v2(&text).is_ok());
+        let once = format(&source(), &text).unwrap();
+        prop_assert_eq!(values(&once), values(&text), "{}\n{}", text, once);
+        prop_assert_eq!(format(&source(), &once).unwrap(), once);
     }
 }

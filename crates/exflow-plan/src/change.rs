@@ -1,6 +1,7 @@
 //! Why a step is not cached: what has changed since it last ran, as a value.
 
 use crate::Command;
+use crate::plan::source_root;
 use exflow_content::{Digest, RelPath, Tree};
 use std::fmt;
 
@@ -24,17 +25,17 @@ pub enum Change {
     Inputs,
     /// A file of an input was added.
     FileAdded {
-        /// Relative to the root that the step sees.
+        /// Relative to the workspace, or to the root that the step sees where it is none of its files.
         path: RelPath,
     },
     /// A file of an input has other content or another mode.
     FileChanged {
-        /// Relative to the root that the step sees.
+        /// Relative to the workspace, or to the root that the step sees where it is none of its files.
         path: RelPath,
     },
     /// A file of an input was removed.
     FileRemoved {
-        /// Relative to the root that the step sees.
+        /// Relative to the workspace, or to the root that the step sees where it is none of its files.
         path: RelPath,
     },
 }
@@ -101,10 +102,15 @@ pub fn changes(
     changes
 }
 
+fn shown(at: &RelPath, path: &RelPath) -> RelPath {
+    let path = at.join(path);
+    path.strip(&source_root()).unwrap_or(path)
+}
+
 fn file_changes(at: &RelPath, before: &Tree, after: &Tree) -> Vec<Change> {
     let mut changes = Vec::new();
     for (path, entry) in after.entries() {
-        let shown = at.join(path);
+        let shown = shown(at, path);
         match before.get(path) {
             None => changes.push(Change::FileAdded { path: shown }),
             Some(old) if old != entry => changes.push(Change::FileChanged { path: shown }),
@@ -113,7 +119,7 @@ fn file_changes(at: &RelPath, before: &Tree, after: &Tree) -> Vec<Change> {
     }
     for (path, _) in before.entries() {
         if after.get(path).is_none() {
-            changes.push(Change::FileRemoved { path: at.join(path) });
+            changes.push(Change::FileRemoved { path: shown(at, path) });
         }
     }
     changes
@@ -172,7 +178,7 @@ mod tests {
         check(
             (&[("a", "1"), ("c", "1")], &[]),
             (&[("a", "2"), ("b", "1")], &[]),
-            &["`src/a` has changed", "`src/b` was added", "`src/c` was removed"],
+            &["`a` has changed", "`b` was added", "`c` was removed"],
         );
         check(
             (&[], &[("A", "1"), ("B", "1")]),

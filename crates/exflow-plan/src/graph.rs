@@ -25,6 +25,8 @@ pub type StepId = usize;
 pub struct Step {
     /// Its name in the workspace: `base:builder`, `shop:release`.
     pub name: String,
+    /// The project and the stage that it belongs to; none for a base, which belongs to all.
+    pub stage: Option<(String, String)>,
     /// What is done.
     pub action: Action,
     /// Where the manifest asks for it. Beside the step: never in its key.

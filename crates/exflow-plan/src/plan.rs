@@ -18,6 +18,7 @@ pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(3600);
 
 const NOT_LOCKED: &str = "exflow::plan::not-locked";
 const NO_OUTPUT: &str = "exflow::plan::no-such-output";
+const NAME_TAKEN: &str = "exflow::plan::name-taken";
 /// Builds the plan of `units`, each with what its plugin proposes, if it has one.
 ///
 /// `sources` are the files of the workspace. Steps see them at `/src`, wherever the workspace is.
@@ -47,7 +48,7 @@ pub fn plan(
 }
 
 /// Where steps see the workspace.
-fn source_root() -> RelPath {
+pub(crate) fn source_root() -> RelPath {
     RelPath::new("src").expect("a clean path")
 }
 
@@ -65,14 +66,16 @@ fn environment() -> BTreeMap<String, String> {
     .into()
 }
 
-/// The patterns of `set`, which are relative to `folder`, as patterns relative to the workspace.
-fn below(folder: &RelPath, set: &PatternSet) -> PatternSet {
-    let patterns = set.patterns().iter().map(|pattern| {
+/// Patterns that are relative to `folder`, or with a `/` before them to the workspace, as patterns
+/// relative to the workspace.
+fn below(folder: &RelPath, patterns: &[String]) -> PatternSet {
+    let patterns = patterns.iter().map(|pattern| {
         let (sign, body) =
             pattern.strip_prefix('!').map_or(("", pattern.as_str()), |body| ("!", body));
-        match folder.as_str() {
-            Some("") | None => pattern.clone(),
-            Some(folder) => format!("{sign}{folder}/{body}"),
+        match (body.strip_prefix('/'), folder.as_str()) {
+            (Some(body), _) => format!("{sign}{body}"),
+            (None, Some("") | None) => pattern.clone(),
+            (None, Some(folder)) => format!("{sign}{folder}/{body}"),
         }
     });
     // A folder's name is no pattern of its own only if it holds wildcards, which no one means.
@@ -124,6 +127,7 @@ impl Planner<'_> {
         });
         let step = self.push(Step {
             name: format!("base:{name}"),
+            stage: None,
             action,
             site: Some(base.site.clone()),
             time_limit: DEFAULT_TIME_LIMIT,
@@ -156,6 +160,7 @@ impl Planner<'_> {
                 stage.outputs.iter().map(|output| folder.join(&output.value)).collect();
             let step = self.push(Step {
                 name: format!("{}:{name}", unit.name.value),
+                stage: Some((unit.name.value.clone(), name.clone())),
                 action: Action::Run(PlannedRun {
                     base,
                     mounts,
@@ -186,6 +191,17 @@ impl Planner<'_> {
     ) {
         let mut steps: Vec<StepId> = Vec::new();
         for proposed in &proposal.steps {
+            if let Some(own) = unit.stages.get(&proposed.name).filter(|own| own.run.is_some()) {
+                self.problems.push(
+                    Diagnostic::error(
+                        NAME_TAKEN,
+                        format!("the plugin has a step named `{}`, too", proposed.name),
+                    )
+                    .at(&own.site, "this stage has the same name")
+                    .help("give your stage another name"),
+                );
+                return;
+            }
             let Some(stage) = unit.stages.get(&proposed.stage) else { return };
             let Some(base) = self.base(stage) else { return };
             let Some(run) = self.run(unit, proposal, proposed, stage, base, &steps, own) else {
@@ -193,6 +209,7 @@ impl Planner<'_> {
             };
             let step = Step {
                 name: format!("{}:{}", unit.name.value, proposed.name),
+                stage: Some((unit.name.value.clone(), proposed.stage.clone())),
                 action: Action::Run(run),
                 site: Some(stage.site.clone()),
                 time_limit: stage.time_limit.unwrap_or(DEFAULT_TIME_LIMIT),
@@ -458,6 +475,26 @@ mod tests {
     #[test]
     fn stages_become_steps() {
         assert_snapshot!(text(&planned(&sources())));
+    }
+
+    #[test]
+    fn patterns_start_from_the_project_or_the_workspace() {
+        let patterns = |folder: &str| {
+            let texts = ["a/*", "/b", "!c", "!/d"].map(str::to_owned);
+            below(&RelPath::new(folder).unwrap(), &texts).patterns().to_vec()
+        };
+        assert_eq!(patterns("x/y"), ["x/y/a/*", "b", "!x/y/c", "!d"]);
+        assert_eq!(patterns(""), ["a/*", "b", "!c", "!d"]);
+    }
+
+    #[test]
+    fn a_step_of_the_plugin_may_not_be_named_as_a_stage() {
+        let (workspace, mut proposal) = (workspace(), proposal());
+        proposal.steps[0].name = "icons".into();
+        let units = [(&workspace.units[0], Some(&proposal))];
+        let problems =
+            plan(&workspace, &lock(), &Platform::LinuxAmd64, &Tree::new(), &units).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.code.as_str() == NAME_TAKEN));
     }
 
     #[test]

@@ -116,7 +116,8 @@ impl Runtime {
             .memory_size(limits.memory)
             .table_elements(1 << 20)
             .instances(64)
-            .memories(8)
+            // The limit of memory is for each.
+            .memories(1)
             .tables(64)
             .trap_on_grow_failure(true)
             .build();

@@ -69,31 +69,33 @@ impl Store {
 
     /// Opens a blob to read it.
     pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
-        for path in self.readable_variants(digest) {
-            match File::open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => return other.doing("open", &path),
-            }
-        }
-        Err(StoreError::Missing { kind: "blob", digest: *digest })
+        self.open_variant(digest).map(|(_, file)| file)
+    }
+
+    /// Opens the longest variant of a blob: of one that is damaged, that is the best guess.
+    fn open_variant(&self, digest: &Digest) -> Result<(PathBuf, File), StoreError> {
+        let there = self.readable_variants(digest).into_iter().filter_map(|path| {
+            let length = fs::metadata(&path).ok()?.len();
+            Some((length, path))
+        });
+        let (_, path) = there
+            .max_by_key(|(length, _)| *length)
+            .ok_or(StoreError::Missing { kind: "blob", digest: *digest })?;
+        let file = File::open(&path).doing("open", &path)?;
+        Ok((path, file))
     }
 
     /// Reads a blob of at most `limit` bytes, and checks it against its digest.
     pub fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
-        let path = self.path("blobs", digest);
         let mut bytes = Vec::new();
-        self.open_blob(digest)?
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .doing("read", &path)?;
+        let (path, file) = self.open_variant(digest)?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).doing("read", &path)?;
         if bytes.len() as u64 > limit {
             let error = io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than expected");
             return Err(error).doing("read", &path);
         }
         if Digest::of(&bytes) != *digest {
-            for path in self.readable_variants(digest) {
-                let _ = fs::remove_file(path);
-            }
+            let _ = fs::remove_file(&path);
             let reason = "its content has another digest".to_owned();
             return Err(StoreError::Corrupt { path, reason });
         }
@@ -142,22 +144,43 @@ impl Store {
             }
             Err(_) => {}
         }
-        let mut source = self.open_blob(digest)?;
+        let (source_path, mut source) = self.open_variant(digest)?;
         let new = self.new_file()?;
         let mut copied = File::create_new(&new).doing("create", &new)?;
         let length = io::copy(&mut source, &mut copied).doing("copy", &new)?;
-        drop(copied);
         if length != size {
             let _ = fs::remove_file(&new);
-            for damaged in self.readable_variants(digest) {
-                let _ = fs::remove_file(damaged);
-            }
+            let _ = fs::remove_file(&source_path);
             let reason = format!("it has {length} bytes and should have {size}");
-            return Err(StoreError::Corrupt { path, reason });
+            return Err(StoreError::Corrupt { path: source_path, reason });
         }
+        // On the disk before it has its name: what links to it is believed.
+        copied.sync_all().doing("write", &new)?;
+        drop(copied);
         settle(&new, mode)?;
         fs::rename(&new, &path).doing("write", &path)?;
         Ok(path)
+    }
+
+    /// Writes a copy of the blob to `path`.
+    pub(crate) fn copy_blob(
+        &self,
+        digest: &Digest,
+        size: u64,
+        mode: Mode,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let (source_path, mut source) = self.open_variant(digest)?;
+        let mut copied = File::create_new(path).doing("create", path)?;
+        // In the kernel, and on some file systems without moving a byte.
+        let length = io::copy(&mut source, &mut copied).doing("copy", path)?;
+        drop(copied);
+        if length != size {
+            let _ = fs::remove_file(&source_path);
+            let reason = format!("it has {length} bytes and should have {size}");
+            return Err(StoreError::Corrupt { path: source_path, reason });
+        }
+        settle(path, mode)
     }
 
     fn variant(&self, digest: &Digest, mode: Mode) -> PathBuf {
@@ -176,7 +199,7 @@ impl Store {
 }
 
 /// Gives a finished file the mode and the time that steps see.
-fn settle(file: &Path, mode: Mode) -> Result<(), StoreError> {
+pub(crate) fn settle(file: &Path, mode: Mode) -> Result<(), StoreError> {
     fs::set_permissions(file, fs::Permissions::from_mode(mode.bits()))
         .doing("set the mode of", file)?;
     utimensat(CWD, file, &STEP_TIMES, AtFlags::SYMLINK_NOFOLLOW).doing("set the time of", file)

@@ -1,10 +1,11 @@
-use crate::blobs::STEP_TIMES;
+use crate::blobs::{STEP_TIMES, settle};
 use crate::error::Context;
 use crate::{Store, StoreError};
 use exflow_content::{Digest, Entry, Mode, RelPath, Tree};
 use rustix::fs::{AtFlags, CWD, utimensat};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -21,7 +22,7 @@ impl Store {
         let tree = self.tree(digest)?;
         let temp = self.temp_dir()?;
         let new = temp.path().join("tree");
-        self.lay_out(&tree, &new)?;
+        self.lay_out_by(&tree, &new, Some(BTreeSet::new()))?;
         match fs::rename(&new, &path) {
             // Another process was faster.
             Err(_) if path.exists() => Ok(path),
@@ -29,18 +30,36 @@ impl Store {
         }
     }
 
-    /// Lays `tree` out as the new folder `root`, as [`Store::checkout`] does for one of the store's
-    /// own. It must be on the store's file system.
+    /// Lays `tree` out as the new folder `root`, which shares no file with the store.
     pub fn lay_out(&self, tree: &Tree, root: &Path) -> Result<(), StoreError> {
+        self.lay_out_by(tree, root, None)
+    }
+
+    /// Files are links to blobs where `shared` is there: it says which have been used already.
+    /// Where two names led to one inode, a program that compares inodes would take them for one
+    /// file, and refuse to copy one over the other. So each blob is linked to once at most.
+    fn lay_out_by(
+        &self,
+        tree: &Tree,
+        root: &Path,
+        mut shared: Option<BTreeSet<(Digest, Mode)>>,
+    ) -> Result<(), StoreError> {
         fs::create_dir(root).doing("create", root)?;
         for (at, entry) in tree.entries() {
             let path = below(root, at);
             match entry {
                 Entry::Folder { .. } => fs::create_dir(&path).doing("create", &path)?,
-                Entry::File { mode, blob, size } => {
-                    let blob = self.blob_with_mode(blob, *size, *mode)?;
-                    link(&blob, &path)?;
-                }
+                Entry::File { mode, blob, size } => match &mut shared {
+                    Some(shared) => {
+                        if shared.insert((*blob, *mode)) {
+                            link(&self.blob_with_mode(blob, *size, *mode)?, &path, *mode)?;
+                        } else {
+                            self.copy_blob(blob, *size, *mode, &path)?;
+                            flush(&path)?;
+                        }
+                    }
+                    None => self.copy_blob(blob, *size, *mode, &path)?,
+                },
                 Entry::Symlink { target } => {
                     symlink(OsStr::from_bytes(target), &path).doing("create", &path)?;
                     set_time(&path)?;
@@ -74,13 +93,27 @@ fn set_time(path: &Path) -> Result<(), StoreError> {
     utimensat(CWD, path, &STEP_TIMES, AtFlags::SYMLINK_NOFOLLOW).doing("set the time of", path)
 }
 
-/// A hard link; a copy where the file has as many links as the file system allows.
-fn link(blob: &Path, path: &Path) -> Result<(), StoreError> {
+/// A hard link; a copy where the file system allows none: the file has as many as it can have, or
+/// it is another user's (proc(5), `protected_hardlinks`).
+fn link(blob: &Path, path: &Path, mode: Mode) -> Result<(), StoreError> {
     match fs::hard_link(blob, path) {
-        Err(error) if error.kind() == io::ErrorKind::TooManyLinks => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::TooManyLinks
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::Unsupported
+            ) =>
+        {
             fs::copy(blob, path).doing("copy", path)?;
-            set_time(path)
+            settle(path, mode)?;
+            flush(path)
         }
         other => other.doing("link", path),
     }
+}
+
+/// Flushes a file of a folder that is believed once it is there.
+fn flush(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|file| file.sync_all()).doing("write", path)
 }

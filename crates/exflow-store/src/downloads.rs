@@ -13,14 +13,18 @@ impl Store {
     }
 
     /// Where a download grows until it is whole. It may be there from an interrupted one.
+    ///
+    /// Other processes may want the same: whoever writes to it holds its lock (flock(2)) until it
+    /// is finished, and once they have the lock looks whether the path still leads to the file.
     pub fn partial_download(&self, digest: &Sha256) -> PathBuf {
         self.root().join("downloads").join(format!("{digest}.partial"))
     }
 
-    /// Checks a download that is whole, and makes it one that can be used.
+    /// Checks a download that is whole, and makes it one that can be used. Who calls this holds the
+    /// lock of the partial file.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] where it has another digest; it is then removed.
+    /// [`StoreError::WrongDigest`] where it has another digest; it is then removed.
     pub fn finish_download(&self, digest: &Sha256) -> Result<PathBuf, StoreError> {
         let partial = self.partial_download(digest);
         let mut file = File::open(&partial).doing("open", &partial)?;
@@ -29,8 +33,7 @@ impl Store {
         let found = hasher.finish();
         if found != *digest {
             fs::remove_file(&partial).doing("remove", &partial)?;
-            let reason = format!("its sha256 is {found} and should be {digest}");
-            return Err(StoreError::Corrupt { path: partial, reason });
+            return Err(StoreError::WrongDigest { path: partial, found, expected: *digest });
         }
         let path = self.root().join("downloads").join(digest.to_string());
         fs::rename(&partial, &path).doing("write", &path)?;

@@ -1,4 +1,4 @@
-use exflow_content::{Digest, TreeError};
+use exflow_content::{Digest, Sha256, TreeError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,16 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A download is not what it should be. It has been removed.
+    #[error("`{}` has the sha256 {found} and should have {expected}", path.display())]
+    WrongDigest {
+        /// Which file.
+        path: PathBuf,
+        /// What it is.
+        found: Sha256,
+        /// What it should be.
+        expected: Sha256,
+    },
     /// A file that has no place in a tree.
     #[error("`{}` is a {kind}, which an output can't hold", path.display())]
     Unsupported {
@@ -47,6 +57,14 @@ pub enum StoreError {
         /// Why not.
         source: TreeError,
     },
+    /// The store is another user's. What the two wrote could not be shared between them.
+    #[error("the store at `{}` belongs to user {owner}", path.display())]
+    Owner {
+        /// Which store.
+        path: PathBuf,
+        /// Their number.
+        owner: u32,
+    },
     /// The store was laid out by another version of exflow.
     #[error("the store at `{}` has the format `{found}`, and this exflow needs `{expected}`", path.display())]
     Format {
@@ -60,6 +78,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether something in the store is missing or damaged, so that it has to be made again.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Corrupt { .. })
+    }
+
     /// Whether the disk, or the user's share of it, is full.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Io { source, .. } if matches!(

@@ -56,12 +56,14 @@ impl Store {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |time| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX));
+        let own = fs::canonicalize(self.root()).unwrap_or_else(|_| self.root().to_owned());
         let walk = ignore::WalkBuilder::new(root)
             .standard_filters(false)
             .git_ignore(true)
             .require_git(false)
             .add_custom_ignore_filename(".exflowignore")
-            .filter_entry(|entry| entry.file_name() != ".git")
+            // The store may be in the workspace, and is none of its sources.
+            .filter_entry(move |entry| entry.file_name() != ".git" && entry.path() != own)
             .build();
         for entry in walk {
             let entry = match entry {

@@ -4,7 +4,7 @@ use crate::{StoreError, TempDir};
 use exflow_content::Digest;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ impl Store {
     /// Opens the store at `root`, which is made where it is missing.
     ///
     /// # Errors
-    /// [`StoreError::Format`] where another version of exflow has laid it out; [`StoreError::Io`].
+    /// [`StoreError::Owner`] where it is another user's; [`StoreError::Format`] where another version of exflow has laid it out; [`StoreError::Io`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
         let format = root.join("format");
@@ -39,6 +39,10 @@ impl Store {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::lay_out_store(&root)?,
             Err(error) => return Err(error).doing("read", &format),
+        }
+        let owner = fs::metadata(&root).doing("read", &root)?.uid();
+        if owner != rustix::process::geteuid().as_raw() {
+            return Err(StoreError::Owner { path: root, owner });
         }
         let session = Session::new(root.join("tmp"));
         Ok(Self(Arc::new(Inner { root, session, counter: AtomicU64::new(0) })))

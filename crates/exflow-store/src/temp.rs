@@ -8,6 +8,7 @@ use crate::error::Context;
 use crate::{StoreError, remove};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -49,7 +50,9 @@ impl Session {
             let path = folder.join("lock");
             let lock = File::create(&path).doing("create", &path)?;
             // Someone else's sweep may have come between: then the folder is theirs to remove.
-            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && folder.is_dir() {
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
+                && is_same(&lock, &path)
+            {
                 *open = Some(Open { folder: folder.clone(), _lock: lock });
                 return Ok(folder);
             }
@@ -62,15 +65,19 @@ impl Session {
         let Ok(entries) = fs::read_dir(&self.tmp) else { return };
         for entry in entries.flatten() {
             let folder = entry.path();
-            let free = match File::open(folder.join("lock")) {
-                Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok(),
+            // Held until the folder is gone: whoever is just making it must not get the lock.
+            let lock = File::open(folder.join("lock"));
+            let free = match &lock {
+                Ok(lock) => flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok(),
                 // Made a moment ago, or its maker died in that moment: decided by its age.
-                Err(_) => entry
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => entry
                     .metadata()
                     .and_then(|metadata| metadata.modified())
                     .ok()
                     .and_then(|modified| modified.elapsed().ok())
                     .is_some_and(|age| age.as_secs() > 60),
+                // Nothing can be told of it.
+                Err(_) => false,
             };
             if free {
                 let _ = remove::remove(&folder);
@@ -92,6 +99,15 @@ impl Drop for Session {
         if let Some(open) = open {
             let _ = remove::remove(&open.folder);
         }
+    }
+}
+
+/// Whether `path` still leads to this file.
+fn is_same(file: &File, path: &Path) -> bool {
+    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(file), Ok(path)) => id(file) == id(path),
+        _ => false,
     }
 }
 

@@ -25,6 +25,21 @@ impl Store {
         self.path("trees", digest).exists()
     }
 
+    /// Whether the tree and all of its blobs are there. Where they aren't, what is left of it is
+    /// taken out of the store, so that it is made again.
+    pub fn is_whole(&self, digest: &Digest) -> bool {
+        if self.tree(digest).is_ok_and(|tree| self.has_blobs(&tree)) {
+            return true;
+        }
+        let _ = fs::remove_file(self.path("trees", digest));
+        let checkout = self.root().join("checkouts").join(digest.to_string());
+        // Out of the way first: someone may be looking at it.
+        if let Ok(temp) = self.temp_dir() {
+            let _ = fs::rename(checkout, temp.path().join("damaged"));
+        }
+        false
+    }
+
     /// Reads a tree.
     pub fn tree(&self, digest: &Digest) -> Result<Tree, StoreError> {
         let path = self.path("trees", digest);
@@ -71,8 +86,7 @@ impl Store {
                     let target = fs::read_link(&path).doing("read", &path)?;
                     Entry::Symlink { target: target.into_os_string().into_vec().into() }
                 } else if kind.is_file() {
-                    readable(&path, mode)?;
-                    self.check_in_file(&path, mode)?
+                    self.check_in_readable(&path, mode)?
                 } else {
                     let kind = if kind.is_fifo() {
                         "pipe"
@@ -102,10 +116,20 @@ fn read_dir(folder: &Path) -> Result<fs::ReadDir, StoreError> {
     }
 }
 
-/// Lets the owner read the file. Its mode has been noted before.
-fn readable(path: &Path, mode: Mode) -> Result<(), StoreError> {
-    if mode.bits() & 0o400 == 0 {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).doing("open up", path)?;
+impl Store {
+    /// Keeps a file that its owner may have closed to themselves. It is closed again afterwards:
+    /// it may have other names, whose mode is yet to be looked at.
+    fn check_in_readable(&self, path: &Path, mode: Mode) -> Result<Entry, StoreError> {
+        match fs::File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let set = |mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+                set(0o600).doing("open up", path)?;
+                let entry = self.check_in_file(path, mode);
+                // Where it was moved, there is nothing left to close.
+                let _ = set(mode.bits());
+                entry
+            }
+            _ => self.check_in_file(path, mode),
+        }
     }
-    Ok(())
 }

@@ -161,7 +161,7 @@ fn a_wrong_download_is_removed() {
     let (_folder, store) = store();
     let digest = Sha256::of(b"right");
     fs::write(store.partial_download(&digest), "wrong").unwrap();
-    assert!(matches!(store.finish_download(&digest), Err(StoreError::Corrupt { .. })));
+    assert!(matches!(store.finish_download(&digest), Err(StoreError::WrongDigest { .. })));
     assert!(!store.partial_download(&digest).exists());
     fs::write(store.partial_download(&digest), "right").unwrap();
     store.finish_download(&digest).unwrap();

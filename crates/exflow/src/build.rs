@@ -1,13 +1,13 @@
 //! Plans and executes: what every command that builds has in common.
 
 use crate::cli::BuildOptions;
-use crate::lockfile::{self, Shown};
-use crate::pack::{self, Packed};
+use crate::lockfile::{self, OnStale, Shown};
+use crate::pack::{self, PackError, Packed};
 use crate::report::Failure;
-use crate::session::{self, NO_SETTINGS, Session, platform, store_failed, unreadable};
+use crate::session::{self, NO_SETTINGS, Session, platform, store_failed};
 use crate::ui::{Ui, seconds};
 use exflow_content::{Digest, Encoder, RelPath, Tree};
-use exflow_diagnostics::{Diagnostic, Diagnostics, did_you_mean};
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site, did_you_mean, printable};
 use exflow_exec::{Ended, ExecError, Executor, Exit, RunOptions, SandboxExecutor, schedule};
 use exflow_fetch::debian::fetch_base;
 use exflow_fetch::{Cancel, Client, FetchError, HttpOptions};
@@ -17,7 +17,7 @@ use exflow_plan::{
     Action, Command, MountSource, Output, Plan, PlannedBase, PlannedRun, Proposal, StepId, changes,
 };
 use exflow_plugin_host::{Host, Limits, Project, Proposed};
-use exflow_store::{Record, Store, StoreError};
+use exflow_store::{Claim, Record, Store, StoreError};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,13 +25,15 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const STEP_FAILED: &str = "exflow::exec::step-failed";
 /// How much of a failed step's log is shown.
 const SHOWN_LINES: usize = 20;
 /// How much of its end is looked at for that, in bytes.
 const SHOWN_BYTES: u64 = 16 << 10;
+/// How often it is looked whether someone else is done with a step.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How many reasons are named for a step that runs.
 const SHOWN_REASONS: usize = 3;
 
@@ -49,12 +51,11 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(
     session: &mut Session,
     targets: &[String],
-    options: &BuildOptions,
-    cancel: &Cancel,
+    on_stale: OnStale<'_>,
 ) -> Result<Prepared, Failure> {
     let workspace = session.workspace()?;
     let selected = select(&workspace, targets)?;
-    let lock = lockfile::complete(session, &workspace, options, cancel)?;
+    let lock = lockfile::complete(session, &workspace, on_stale)?;
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
     let names: BTreeSet<&str> = selected.iter().map(|(unit, _)| unit.name.value.as_str()).collect();
@@ -69,15 +70,24 @@ pub(crate) fn prepare(
     for (unit, stage) in &selected {
         let project = &unit.name.value;
         let image = plan.images.iter().position(|image| &image.project == project);
-        let named = |name: &str| {
-            let name = format!("{project}:{name}");
-            plan.steps.iter().position(|step| step.name == name)
+        let of_stage = |name: &str| {
+            let stage = Some((project.clone(), name.to_owned()));
+            let steps = plan.steps.iter().enumerate();
+            steps.filter(move |(_, step)| step.stage == stage).map(|(number, _)| number)
         };
         match stage {
-            Some(stage) if stage != "runtime" => steps.extend(named(stage)),
+            Some(stage) if stage != "runtime" => {
+                let before = steps.len();
+                steps.extend(of_stage(stage));
+                if steps.len() == before {
+                    let nothing = format!("stage `{stage}` of `{project}` has nothing to do");
+                    session.ui.tell("note", &nothing);
+                }
+            }
             _ => match image {
+                Some(image) if images.contains(&image) => {}
                 Some(image) => images.push(image),
-                None => steps.extend(unit.own_stages.iter().filter_map(|name| named(name))),
+                None => steps.extend(unit.own_stages.iter().flat_map(|name| of_stage(name))),
             },
         }
     }
@@ -137,8 +147,17 @@ pub(crate) fn propose(
     for unit in units {
         let Some(tool) = &unit.tool else { continue };
         let name = &tool.plugin.value;
-        let plugin = session::plugin(&root, name, &wanted.plugins[name], lock)
-            .map_err(|source| unreadable(&root.join(name), &source))?;
+        let requested = &wanted.plugins[name];
+        let plugin = match session::plugin(&root, name, requested, lock) {
+            Ok(plugin) => plugin,
+            Err(source) => {
+                let path = session::plugin_path(&root, name, requested);
+                let error = exflow_plugin_host::PluginError::Read { path, source };
+                let site = Some(&tool.plugin.site);
+                problems.push(exflow_plugin_host::diagnose(&error, name, site));
+                continue;
+            }
+        };
         let settings = if tool.settings.is_empty() { &NO_SETTINGS } else { &tool.settings };
         let project = Project {
             name: &unit.name.value,
@@ -148,16 +167,27 @@ pub(crate) fn propose(
             sources,
         };
         match host.propose(&plugin, &project, &read) {
-            Ok(asked) => match asked.proposed {
-                Proposed::Ready(proposal) => {
-                    // What is worth knowing is told when it is news, not in every build.
-                    if asked.calls > 0 {
-                        warnings.extend(proposal.warnings.iter().cloned());
-                    }
-                    proposals.insert(unit.name.value.clone(), proposal);
+            Ok(asked) => {
+                let is_news = asked.calls > 0;
+                if is_news {
+                    session.ui.event(&json!({
+                        "event": "plugin",
+                        "plugin": name,
+                        "project": unit.name.value,
+                        "calls": asked.calls,
+                    }));
                 }
-                Proposed::Refused(more) => problems.extend(more),
-            },
+                match asked.proposed {
+                    Proposed::Ready(proposal) => {
+                        // What is worth knowing is told when it is news, not in every build.
+                        if is_news {
+                            warnings.extend(proposal.warnings.iter().cloned());
+                        }
+                        proposals.insert(unit.name.value.clone(), proposal);
+                    }
+                    Proposed::Refused(more) => problems.extend(more),
+                }
+            }
             Err(error) => {
                 problems.push(exflow_plugin_host::diagnose(&error, name, Some(&tool.plugin.site)));
             }
@@ -179,6 +209,8 @@ pub(crate) enum State {
 /// Why a step was not done.
 enum Failed {
     Problems(Diagnostics),
+    /// Something in the store is missing or damaged.
+    Damaged(Diagnostics),
     /// It ended badly; its log tells more.
     Step {
         diagnostic: Diagnostic,
@@ -189,9 +221,18 @@ enum Failed {
 
 impl From<FetchError> for Failed {
     fn from(error: FetchError) -> Self {
+        Self::fetching(&error, None)
+    }
+}
+
+impl Failed {
+    fn fetching(error: &FetchError, site: Option<&Site>) -> Self {
         match error {
             FetchError::Cancelled => Self::Interrupted,
-            other => Self::Problems(exflow_fetch::diagnose(&other, None).into()),
+            FetchError::Store(store) if store.is_damage() => {
+                Self::Damaged(exflow_fetch::diagnose(error, site).into())
+            }
+            other => Self::Problems(exflow_fetch::diagnose(other, site).into()),
         }
     }
 }
@@ -202,14 +243,11 @@ impl From<StoreError> for Failed {
     }
 }
 
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Problems(problems) => Self::Problems(problems),
-            Failure::Usage(message) => {
-                Self::Problems(Diagnostic::error(STEP_FAILED, message).into())
-            }
-            Failure::Said(_) | Failure::Interrupted => Self::Interrupted,
+impl From<PackError> for Failed {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Store(error) => error.into(),
+            PackError::Problem(problem) => Self::Problems((*problem).into()),
         }
     }
 }
@@ -256,65 +294,32 @@ pub(crate) fn execute(
     let http = HttpOptions { offline: options.offline, ..HttpOptions::default() };
     let client = Client::new(http, cancel.clone());
     let executor = SandboxExecutor::new(prepared.store.clone(), "/proc/self/exe".into());
-    let engine = Engine {
-        prepared,
-        ui: &session.ui,
-        executor: &executor,
-        client: &client,
-        cancel,
-        done: Mutex::default(),
-    };
-    let plan = &prepared.plan;
-    let images = prepared.images.iter().map(|image| &plan.images[*image]);
-    let wanted: Vec<StepId> = images
-        .flat_map(|image| [image.base, image.release.step])
-        .chain(prepared.steps.iter().copied())
-        .collect();
-    let closure = plan.closure(wanted);
-    let steps = plan.steps.len();
-    // What is there already needs no thread. What comes out of a step that has to run may still
-    // turn out to be what it was, so the rest is looked up again when its turn comes.
-    let mut todo: Vec<usize> = Vec::new();
-    let nodes = closure.iter().copied().chain(prepared.images.iter().map(|image| steps + image));
-    for node in nodes {
-        let ready = engine.needs(node).iter().all(|need| !todo.contains(need));
-        if !ready || !engine.look_up(node).map_err(store_failed)? {
-            todo.push(node);
-        }
-    }
     let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok());
     let jobs = jobs.map_or(1, NonZeroUsize::get);
-    if !todo.is_empty() {
-        let ended = schedule(&todo, |node| engine.needs(node), jobs, |node| engine.run(node));
-        let failures: Vec<Failed> = ended
-            .into_values()
-            .filter_map(|ended| match ended {
-                Ended::Failed(failed) => Some(failed),
-                Ended::Done | Ended::Skipped => None,
-            })
-            .collect();
+    let mut has_healed = false;
+    loop {
+        let engine = Engine {
+            prepared,
+            ui: &session.ui,
+            executor: &executor,
+            client: &client,
+            cancel,
+            done: Mutex::default(),
+        };
+        let failures = engine.do_all(jobs)?;
+        let is_damaged = failures.iter().any(|failed| matches!(failed, Failed::Damaged(_)));
+        if is_damaged && !has_healed && !cancel.is_cancelled() {
+            // Once: what is known is known no more where its files are gone, and is made again.
+            session.ui.tell("mending", "the store was damaged: what is missing is made again");
+            engine.forget_damaged().map_err(store_failed)?;
+            has_healed = true;
+            continue;
+        }
         if !failures.is_empty() {
             return Err(report_failed(session, failures));
         }
+        return Ok(engine.built());
     }
-    let done = engine.done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let built = prepared.images.iter().map(|index| {
-        let image = &plan.images[*index];
-        let mut nodes = plan.closure([image.base, image.release.step]);
-        nodes.push(steps + index);
-        let count =
-            |state| nodes.iter().filter(|node| done.states.get(node) == Some(&state)).count();
-        Built {
-            project: image.project.clone(),
-            image: *index,
-            packed: done.images[index].clone(),
-            ran: count(State::Ran),
-            cached: count(State::Cached),
-            base: done.outputs[&image.base][0],
-            release: done.outputs[&image.release.step][image.release.index],
-        }
-    });
-    Ok(built.collect())
 }
 
 /// Says what failed, with the end of its log; gives what is left to say.
@@ -324,7 +329,7 @@ fn report_failed(session: &mut Session, failures: Vec<Failed>) -> Failure {
     let mut said = false;
     for failure in failures {
         match failure {
-            Failed::Problems(more) => problems.extend(more),
+            Failed::Problems(more) | Failed::Damaged(more) => problems.extend(more),
             Failed::Interrupted => interrupted = true,
             Failed::Step { diagnostic, log } => {
                 session.warn(&diagnostic.into());
@@ -334,6 +339,8 @@ fn report_failed(session: &mut Session, failures: Vec<Failed>) -> Failure {
         }
     }
     if interrupted {
+        // What had failed before is worth knowing all the same.
+        session.warn(&problems);
         return Failure::Interrupted;
     }
     if !problems.is_empty() || !said {
@@ -356,17 +363,98 @@ fn last_lines(log: &Path) -> String {
         return "it printed nothing\n".to_owned();
     }
     let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
-    // Nothing that a step prints may steer the terminal.
-    let clean = |line: &str| -> String {
-        line.chars().filter(|letter| !letter.is_control() || *letter == '\t').collect()
-    };
-    let shown: Vec<String> = shown.iter().map(|line| format!("  | {}", clean(line))).collect();
+    let shown: Vec<String> = shown.iter().map(|line| format!("  | {}", printable(line))).collect();
     format!("{}\n  the whole log: {}\n", shown.join("\n"), log.display())
 }
 
 impl Engine<'_> {
     fn done(&self) -> std::sync::MutexGuard<'_, Done> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The nodes that are wanted, and all that they need, in order.
+    fn nodes(&self) -> Vec<usize> {
+        let plan = &self.prepared.plan;
+        let images = self.prepared.images.iter();
+        let wanted = images
+            .clone()
+            .map(|image| &plan.images[*image])
+            .flat_map(|image| [image.base, image.release.step]);
+        let mut nodes = plan.closure(wanted.chain(self.prepared.steps.iter().copied()));
+        nodes.extend(images.map(|image| self.first_image() + image));
+        nodes
+    }
+
+    /// Does all that is not done yet; what failed.
+    fn do_all(&self, jobs: usize) -> Result<Vec<Failed>, Failure> {
+        // What is there already needs no thread. What comes out of a step that has to run may
+        // still turn out to be what it was, so the rest is looked up again when its turn comes.
+        let mut todo: Vec<usize> = Vec::new();
+        let mut is_todo = vec![false; self.first_image() + self.prepared.plan.images.len()];
+        for node in self.nodes() {
+            let ready = self.needs(node).iter().all(|need| !is_todo[*need]);
+            if !ready || !self.look_up(node).map_err(store_failed)? {
+                is_todo[node] = true;
+                todo.push(node);
+            }
+        }
+        if todo.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ended = schedule(&todo, |node| self.needs(node), jobs, |node| self.run(node));
+        let failures = ended.into_values().filter_map(|ended| match ended {
+            Ended::Failed(failed) => Some(failed),
+            Ended::Done | Ended::Skipped => None,
+        });
+        Ok(failures.collect())
+    }
+
+    /// Forgets every result that is known and whose files aren't there any more.
+    fn forget_damaged(&self) -> Result<(), StoreError> {
+        let store = &self.prepared.store;
+        // Keys follow from results, so what stands on something damaged is found when that has
+        // been made again.
+        let known: Vec<usize> = self.done().states.keys().copied().collect();
+        for node in known {
+            let key = match node.checked_sub(self.first_image()) {
+                Some(image) => self.image_key(image).0,
+                None => match &self.prepared.plan.steps[node].action {
+                    Action::Base(base) => base_key(base),
+                    Action::Run(run) => self.command(run).key(),
+                },
+            };
+            let Some(record) = store.record(&key)? else { continue };
+            // All of them, so that each that is damaged is taken out.
+            let whole = record.trees.iter().filter(|tree| store.is_whole(tree)).count();
+            if whole < record.trees.len() {
+                store.forget(&key);
+            }
+        }
+        Ok(())
+    }
+
+    /// The images, when everything is done.
+    fn built(self) -> Vec<Built> {
+        let plan = &self.prepared.plan;
+        let first_image = self.first_image();
+        let done = self.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let built = self.prepared.images.iter().map(|index| {
+            let image = &plan.images[*index];
+            let mut nodes = plan.closure([image.base, image.release.step]);
+            nodes.push(first_image + index);
+            let count =
+                |state| nodes.iter().filter(|node| done.states.get(node) == Some(&state)).count();
+            Built {
+                project: image.project.clone(),
+                image: *index,
+                packed: done.images[index].clone(),
+                ran: count(State::Ran),
+                cached: count(State::Cached),
+                base: done.outputs[&image.base][0],
+                release: done.outputs[&image.release.step][image.release.index],
+            }
+        });
+        built.collect()
     }
 
     /// The number of the first node that is an image.
@@ -417,7 +505,7 @@ impl Engine<'_> {
         let done = self.done();
         let base = done.outputs[&image.base][0];
         let release = done.outputs[&image.release.step][image.release.index];
-        (image.settings.key(&base, &release), base, release)
+        (pack::key(image, &base, &release), base, release)
     }
 
     fn run(&self, node: usize) -> Result<(), Failed> {
@@ -427,7 +515,19 @@ impl Engine<'_> {
         if self.look_up(node)? {
             return Ok(());
         }
+        // Someone else may be at the same step: then theirs is ours, too. The packages of a base
+        // are claimed one by one.
         let plan = &self.prepared.plan;
+        let _claim = match plan.steps.get(node).map(|step| &step.action) {
+            Some(Action::Run(run)) => {
+                let claim = self.claim(&self.command(run).key())?;
+                if self.look_up(node)? {
+                    return Ok(());
+                }
+                Some(claim)
+            }
+            Some(Action::Base(_)) | None => None,
+        };
         if let Some(index) = node.checked_sub(self.first_image()) {
             let (key, base, release) = self.image_key(index);
             let image = &plan.images[index];
@@ -446,6 +546,19 @@ impl Engine<'_> {
         }
         self.done().states.insert(node, State::Ran);
         Ok(())
+    }
+
+    /// Waits until nobody else works on what has this key.
+    fn claim(&self, key: &Digest) -> Result<Claim, Failed> {
+        loop {
+            if let Some(claim) = self.prepared.store.try_claim(key)? {
+                return Ok(claim);
+            }
+            if self.cancel.is_cancelled() {
+                return Err(Failed::Interrupted);
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// Does something that takes a while, and says so.
@@ -483,10 +596,7 @@ impl Engine<'_> {
             &mirrors,
             &Shown(self.ui),
         );
-        let tree = tree.map_err(|error| match error {
-            FetchError::Cancelled => Failed::Interrupted,
-            error => Failed::Problems(exflow_fetch::diagnose(&error, step.site.as_ref()).into()),
-        })?;
+        let tree = tree.map_err(|error| Failed::fetching(&error, step.site.as_ref()))?;
         store.sync()?;
         store.put_record(&base_key(base), &Record { trees: vec![tree], data: Vec::new() })?;
         Ok(vec![tree])
@@ -500,7 +610,7 @@ impl Engine<'_> {
         let store = &self.prepared.store;
         let command = self.command(run);
         let key = command.key();
-        self.say_why(&command, &step.name)?;
+        self.say_why(run, &command, &step.name)?;
         for mount in &run.mounts {
             if let MountSource::Sources(tree) = &mount.source {
                 store.keep_sources(&self.prepared.root, tree)?;
@@ -517,10 +627,14 @@ impl Engine<'_> {
             log: log.clone(),
         };
         let outputs = self.shown(&step.name, || {
-            let problem =
-                |error: &ExecError| exflow_exec::diagnose(error, &step.name, step.site.as_ref());
-            let outcome = self.executor.run(&command, &options);
-            let outcome = outcome.map_err(|error| Failed::Problems(problem(&error).into()))?;
+            let outcome = self.executor.run(&command, &options).map_err(|error| {
+                let problem = exflow_exec::diagnose(&error, &step.name, step.site.as_ref());
+                match error {
+                    _ if self.cancel.is_cancelled() => Failed::Interrupted,
+                    ExecError::Store(error) if error.is_damage() => Failed::Damaged(problem.into()),
+                    _ => Failed::Problems(problem.into()),
+                }
+            })?;
             let help = match outcome.exit {
                 Exit::Code(0) => return Ok(outcome.outputs),
                 Exit::Cancelled => return Err(Failed::Interrupted),
@@ -548,8 +662,8 @@ impl Engine<'_> {
     }
 
     /// Names what has changed since the step last ran.
-    fn say_why(&self, command: &Command, step: &str) -> Result<(), StoreError> {
-        if let Some(reason) = why(&self.prepared.store, &self.last_key(step), command)? {
+    fn say_why(&self, run: &PlannedRun, command: &Command, step: &str) -> Result<(), StoreError> {
+        if let Some(reason) = why(&self.prepared.store, &self.last_key(step), run, command)? {
             self.ui.tell("running", &format!("{step}: {reason}"));
         } else {
             self.ui.tell("running", step);
@@ -570,10 +684,24 @@ fn last_key(root: &Path, step: &str) -> Digest {
     encoder.digest_of()
 }
 
-fn why(store: &Store, last: &Digest, command: &Command) -> Result<Option<String>, StoreError> {
+fn why(
+    store: &Store,
+    last: &Digest,
+    run: &PlannedRun,
+    command: &Command,
+) -> Result<Option<String>, StoreError> {
     let Some(record) = store.record(last)? else { return Ok(None) };
     let Ok(old) = Command::decode(&record.data) else { return Ok(None) };
-    let changes = changes(&old, command, |tree| store.tree(tree).ok());
+    // Sources are put into the store only when the step runs.
+    let sources = run.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Sources(tree) => Some((tree.digest(), tree)),
+        MountSource::Output(_) => None,
+    });
+    let sources: BTreeMap<Digest, &std::sync::Arc<Tree>> = sources.collect();
+    let changes = changes(&old, command, |tree| match sources.get(tree) {
+        Some(tree) => Some(Tree::clone(tree)),
+        None => store.tree(tree).ok(),
+    });
     let mut reasons: Vec<String> =
         changes.iter().take(SHOWN_REASONS).map(ToString::to_string).collect();
     if changes.len() > SHOWN_REASONS {
@@ -614,13 +742,10 @@ pub(crate) fn forecast(
         done: Mutex::default(),
     };
     let plan = &prepared.plan;
-    let images = prepared.images.iter().map(|image| &plan.images[*image]);
-    let wanted = images.flat_map(|image| [image.base, image.release.step]);
-    let closure = plan.closure(wanted.chain(prepared.steps.iter().copied()));
     let mut open: BTreeSet<usize> = BTreeSet::new();
     let mut forecasts = Vec::new();
     let first_image = engine.first_image();
-    for node in closure.into_iter().chain(prepared.images.iter().map(|image| first_image + image)) {
+    for node in engine.nodes() {
         let name = match node.checked_sub(first_image) {
             Some(image) => format!("{}:image", plan.images[image].project),
             None => plan.steps[node].name.clone(),
@@ -634,7 +759,8 @@ pub(crate) fn forecast(
             let reason = match step.map(|step| &step.action) {
                 Some(Action::Run(run)) => {
                     let last = engine.last_key(&name);
-                    why(&prepared.store, &last, &engine.command(run)).map_err(store_failed)?
+                    let command = engine.command(run);
+                    why(&prepared.store, &last, run, &command).map_err(store_failed)?
                 }
                 _ => None,
             };

@@ -128,9 +128,6 @@ pub(crate) struct PlanArgs {
     #[arg(value_name = "PROJECT[:STAGE]")]
     pub(crate) targets: Vec<String>,
 
-    #[command(flatten)]
-    pub(crate) options: BuildOptions,
-
     /// Print the plan in JSON
     #[arg(long)]
     pub(crate) json: bool,

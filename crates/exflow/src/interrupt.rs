@@ -4,6 +4,7 @@ use crate::report::INTERRUPTED;
 use exflow_fetch::Cancel;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::io::{self, Write};
 
 /// Cancels `cancel` when the user wishes to stop.
 pub(crate) fn listen(cancel: &Cancel) {
@@ -15,6 +16,8 @@ pub(crate) fn listen(cancel: &Cancel) {
                 std::process::exit(INTERRUPTED.into());
             }
             cancel.cancel();
+            // Nobody listens any more: that is no reason to fail.
+            let _ = writeln!(io::stderr(), "stopping; Ctrl-C again stops at once");
         }
     });
 }

@@ -2,14 +2,18 @@
 
 use crate::cli::BuildOptions;
 use crate::report::Failure;
-use crate::session::{Session, base_site, plugin_bytes, unreadable, wanted};
+use crate::session::{BUILTIN, Session, base_site, plugin_bytes, plugin_path, unreadable, wanted};
 use crate::ui::Ui;
 use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Diagnostics, SourceName};
-use exflow_fetch::debian::{Keyring, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors, load_catalog};
+use exflow_fetch::debian::{
+    Keyring, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors, load_catalog,
+};
 use exflow_fetch::{Cancel, Client, HttpOptions, Progress};
 use exflow_image::ASSEMBLY_VERSION;
-use exflow_lock::{Lock, LockedBase, LockedPlugin, Stale, parse, print, stale};
+use exflow_lock::{
+    Lock, LockedBase, LockedDebian, LockedPlugin, RequestedPlugin, Stale, parse, print, stale,
+};
 use exflow_manifest::Workspace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,6 +27,7 @@ const MAX_LOCK: u64 = 64 << 20;
 
 const STALE: &str = "exflow::lock::stale";
 const ASSEMBLY: &str = "exflow::lock::other-assembly";
+const WOULD_MOVE: &str = "exflow::lock::would-move";
 const UNWRITABLE: &str = "exflow::lock::unwritable";
 const KEYRING: &str = "exflow::lock::bad-keyring";
 
@@ -56,27 +61,44 @@ pub(crate) fn read(session: &mut Session) -> Result<Lock, Failure> {
     Ok(lock)
 }
 
+/// What is to be done about a lock that lacks something.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OnStale<'a> {
+    /// Add it.
+    Complete(&'a Cancel),
+    /// Say so.
+    Refuse,
+}
+
+impl<'a> OnStale<'a> {
+    /// As the options of a build say.
+    pub(crate) fn of(options: &BuildOptions, cancel: &'a Cancel) -> Self {
+        if options.locked || options.offline { Self::Refuse } else { Self::Complete(cancel) }
+    }
+}
+
 /// The lock, with what it lacks added to it. What is locked never moves.
 pub(crate) fn complete(
     session: &mut Session,
     workspace: &Workspace,
-    options: &BuildOptions,
-    cancel: &Cancel,
+    on_stale: OnStale<'_>,
 ) -> Result<Lock, Failure> {
     let lock = read(session)?;
     let missing: Vec<Stale> =
         stale(&lock, &wanted(workspace)).into_iter().filter(Stale::is_needed).collect();
-    if missing.is_empty() {
-        return Ok(lock);
+    match on_stale {
+        _ if missing.is_empty() => Ok(lock),
+        OnStale::Refuse => {
+            let problems = missing.iter().map(|stale| stale_problem(workspace, stale));
+            Err(problems.collect::<Diagnostics>().into())
+        }
+        OnStale::Complete(cancel) => {
+            for stale in &missing {
+                session.ui.tell("locking", &stale.to_string());
+            }
+            Ok(update(session, workspace, false, cancel)?.0)
+        }
     }
-    if options.locked || options.offline {
-        let problems = missing.iter().map(|stale| stale_problem(workspace, stale));
-        return Err(problems.collect::<Diagnostics>().into());
-    }
-    for stale in &missing {
-        session.ui.tell("locking", &stale.to_string());
-    }
-    update(session, workspace, lock, false, cancel)
 }
 
 fn stale_problem(workspace: &Workspace, stale: &Stale) -> Diagnostic {
@@ -96,36 +118,85 @@ fn stale_problem(workspace: &Workspace, stale: &Stale) -> Diagnostic {
 
 /// Every way in which the lock doesn't fit, as problems.
 pub(crate) fn problems(workspace: &Workspace, lock: &Lock) -> Diagnostics {
-    stale(lock, &wanted(workspace)).iter().map(|stale| stale_problem(workspace, stale)).collect()
+    let mut problems: Diagnostics = stale(lock, &wanted(workspace))
+        .iter()
+        .map(|stale| stale_problem(workspace, stale))
+        .collect();
+    // One that ships inside exflow changes with it.
+    for (name, locked) in &lock.plugins {
+        if locked.requested != RequestedPlugin::Builtin {
+            continue;
+        }
+        let Some((_, bytes)) = BUILTIN.iter().find(|(builtin, _)| builtin == name) else {
+            continue;
+        };
+        let found = Digest::of(bytes);
+        if found != locked.blake3 {
+            let error = exflow_plugin_host::PluginError::Changed {
+                found: found.to_string(),
+                locked: locked.blake3.to_string(),
+            };
+            problems.push(exflow_plugin_host::diagnose(&error, name, None));
+        }
+    }
+    problems
 }
 
-/// Adds what `lock` lacks and takes out what nothing asks for, and writes it where that changes it.
+/// How often it is started over where someone else changes the lock meanwhile.
+const TRIES: usize = 3;
+
+/// Adds what the lock lacks, and writes it where that changes it, which is the second value. Only
+/// on purpose does it take out what nothing asks for, and move what stands in the way.
 pub(crate) fn update(
     session: &mut Session,
     workspace: &Workspace,
-    old: Lock,
-    drop_unused: bool,
+    on_purpose: bool,
+    cancel: &Cancel,
+) -> Result<(Lock, bool), Failure> {
+    for _ in 0..TRIES {
+        let old = read(session)?;
+        let text = session.texts.get(&SourceName::new(LOCK)).map(str::to_owned);
+        let lock = updated(session, workspace, &old, on_purpose, cancel)?;
+        let path = session.root.join(LOCK);
+        if lock == old && path.exists() {
+            return Ok((lock, false));
+        }
+        // Fetching indexes takes a while, in which it may have been edited, or pulled.
+        if fs::read_to_string(&path).ok() != text {
+            session.ui.tell("again", &format!("`{LOCK}` was changed meanwhile"));
+            continue;
+        }
+        write(&session.root, &lock)?;
+        session.ui.tell("locked", LOCK);
+        return Ok((lock, true));
+    }
+    Err(Diagnostic::error(UNWRITABLE, format!("`{LOCK}` is changed by someone else all the time"))
+        .help("wait until nobody else locks this workspace, and run it again")
+        .into())
+}
+
+fn updated(
+    session: &mut Session,
+    workspace: &Workspace,
+    old: &Lock,
+    on_purpose: bool,
     cancel: &Cancel,
 ) -> Result<Lock, Failure> {
     let wanted = wanted(workspace);
     let mut lock = old.clone();
     let mut bases: BTreeSet<String> = BTreeSet::new();
-    for stale in stale(&old, &wanted) {
+    for stale in stale(old, &wanted) {
         match stale {
             Stale::BaseMissing { name } | Stale::BaseChanged { name, .. } => {
                 bases.insert(name);
             }
-            Stale::BaseUnused { name } if drop_unused => {
+            Stale::BaseUnused { name } if on_purpose => {
                 lock.bases.remove(&name);
             }
             Stale::PluginMissing { name } | Stale::PluginChanged { name } => {
                 let requested = wanted.plugins[&name].clone();
                 let bytes = plugin_bytes(&session.root, &name, &requested).map_err(|source| {
-                    let path = match &requested {
-                        exflow_lock::RequestedPlugin::Path(path) => session.root.join(path),
-                        exflow_lock::RequestedPlugin::Builtin => name.clone().into(),
-                    };
-                    unreadable(&path, &source)
+                    unreadable(&plugin_path(&session.root, &name, &requested), &source)
                 })?;
                 let locked = LockedPlugin {
                     requested,
@@ -134,17 +205,13 @@ pub(crate) fn update(
                 };
                 lock.plugins.insert(name, locked);
             }
-            Stale::PluginUnused { name } if drop_unused => {
+            Stale::PluginUnused { name } if on_purpose => {
                 lock.plugins.remove(&name);
             }
             Stale::BaseUnused { .. } | Stale::PluginUnused { .. } => {}
         }
     }
-    resolve(session, workspace, &mut lock, &bases, cancel)?;
-    if lock != old || !session.root.join(LOCK).exists() {
-        write(&session.root, &lock)?;
-        session.ui.tell("locked", LOCK);
-    }
+    resolve(session, workspace, &mut lock, &bases, on_purpose, cancel)?;
     Ok(lock)
 }
 
@@ -154,6 +221,7 @@ fn resolve(
     workspace: &Workspace,
     lock: &mut Lock,
     names: &BTreeSet<String>,
+    may_move: bool,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     if names.is_empty() {
@@ -164,53 +232,81 @@ fn resolve(
     let client = Client::new(HttpOptions::default(), cancel.clone());
     let mirrors = mirrors(workspace.debian_mirror.as_deref(), workspace.security_mirror.as_deref());
     let keyring = keyring()?;
-    let mut catalogs = BTreeMap::new();
     let mut problems = Diagnostics::new();
+    // By suite, because the list of a suite's packages is large: one at a time.
+    let mut suites: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
     for name in names {
-        let requested = &wanted.bases[name];
-        let suite = &requested.suite;
-        if !catalogs.contains_key(suite) {
-            session.ui.tell("indexing", suite);
-            let progress = Shown(&session.ui);
-            let loaded = load_catalog(
-                &client,
-                &store,
-                &mirrors,
-                suite,
-                &wanted.platform,
-                &keyring,
-                &progress,
-            );
-            let catalog = match loaded {
-                Ok(catalog) => catalog,
-                Err(exflow_fetch::FetchError::Cancelled) => return Err(Failure::Interrupted),
-                Err(error) => {
-                    let site = workspace.bases.get(name).map(|base| &base.suite.site);
-                    return Err(exflow_fetch::diagnose(&error, site).into());
-                }
-            };
-            catalogs.insert(suite.clone(), catalog);
-        }
-        match exflow_packages::debian::resolve(requested, &catalogs[suite]) {
-            Ok(debian) => {
-                let packages = debian.packages.len();
-                session.ui.tell("resolved", &format!("base `{name}`: {packages} packages"));
-                let mut locked = match lock.bases.remove(name) {
-                    // Other platforms stay as they are while the request does.
-                    Some(old) if old.requested == *requested => old.locked,
-                    _ => BTreeMap::new(),
-                };
-                locked.insert(wanted.platform.clone(), debian);
-                let base = LockedBase { requested: requested.clone(), locked };
-                lock.bases.insert(name.clone(), base);
+        suites.entry(&wanted.bases[name].suite).or_default().push(name);
+    }
+    for (suite, names) in suites {
+        session.ui.tell("indexing", suite);
+        let progress = Shown(&session.ui);
+        let loaded =
+            load_catalog(&client, &store, &mirrors, suite, &wanted.platform, &keyring, &progress);
+        let catalog = match loaded {
+            Ok(catalog) => catalog,
+            Err(exflow_fetch::FetchError::Cancelled) => return Err(Failure::Interrupted),
+            Err(error) => {
+                let base = names.first().and_then(|name| workspace.bases.get(*name));
+                let site = base.map(|base| &base.suite.site);
+                problems.push(exflow_fetch::diagnose(&error, site));
+                continue;
             }
-            Err(unsolvable) => {
-                let site = |package: Option<&str>| base_site(workspace, name, package);
-                problems.extend(exflow_packages::debian::diagnose(&unsolvable, suite, site));
+        };
+        for name in names {
+            let requested = &wanted.bases[name];
+            // Another suite has other packages: nothing of the old one is left that could move.
+            let old = lock.bases.get(name).filter(|base| base.requested.suite == suite);
+            let old = old.and_then(|base| base.locked.get(&wanted.platform));
+            match exflow_packages::debian::resolve(requested, &catalog, old) {
+                Ok(debian) => {
+                    let moved = old.map(|old| moved(old, &debian)).unwrap_or_default();
+                    if !moved.is_empty() && !may_move {
+                        let message = format!(
+                            "base `{name}` can't be completed without moving what is locked: {}",
+                            moved.join(", ")
+                        );
+                        let problem = Diagnostic::error(WOULD_MOVE, message)
+                            .help("a build never does: move it on purpose, by `exflow lock`");
+                        problems.push(match base_site(workspace, name, None) {
+                            Some(site) => problem.at(&site, "its packages have changed"),
+                            None => problem,
+                        });
+                        continue;
+                    }
+                    let packages = debian.packages.len();
+                    session.ui.tell("resolved", &format!("base `{name}`: {packages} packages"));
+                    for package in moved {
+                        session.ui.tell("moved", &package);
+                    }
+                    let mut locked = match lock.bases.remove(name) {
+                        // Other platforms stay as they are while the request does.
+                        Some(old) if old.requested == *requested => old.locked,
+                        _ => BTreeMap::new(),
+                    };
+                    locked.insert(wanted.platform.clone(), debian);
+                    let base = LockedBase { requested: requested.clone(), locked };
+                    lock.bases.insert(name.clone(), base);
+                }
+                Err(unsolvable) => {
+                    let site = |package: Option<&str>| base_site(workspace, name, package);
+                    problems.extend(exflow_packages::debian::diagnose(&unsolvable, suite, site));
+                }
             }
         }
     }
     Ok(problems.into_result(())?)
+}
+
+/// The packages that are in both, and not in the same version.
+fn moved(old: &LockedDebian, new: &LockedDebian) -> Vec<String> {
+    let versions: BTreeMap<&str, &str> =
+        old.packages.iter().map(|package| (&*package.name, &*package.version)).collect();
+    let moved = new.packages.iter().filter_map(|package| {
+        let old = versions.get(&*package.name).filter(|old| **old != package.version)?;
+        Some(format!("{}: {old} to {}", package.name, package.version))
+    });
+    moved.collect()
 }
 
 /// Writes the lock at once: a reader sees the old one or the new one.
@@ -237,8 +333,7 @@ pub(crate) fn mirrors(debian: Option<&str>, security: Option<&str>) -> Mirrors {
     let manifest = NamedMirrors { debian, security };
     let debian = named("EXFLOW_DEBIAN_MIRROR");
     let security = named("EXFLOW_DEBIAN_SECURITY_MIRROR");
-    let environment =
-        NamedMirrors { debian: debian.as_deref(), security: security.as_deref() };
+    let environment = NamedMirrors { debian: debian.as_deref(), security: security.as_deref() };
     let snapshot = named("EXFLOW_DEBIAN_SNAPSHOT");
     let snapshot = snapshot.as_deref().unwrap_or(SNAPSHOT);
     let apt = apt_sources(Path::new("/etc/apt"));

@@ -14,7 +14,7 @@ mod ui;
 
 use clap::Parser;
 use cli::{Cli, ColorChoice, Command};
-use report::report;
+use report::{Failure, report};
 use session::Session;
 use std::process::ExitCode;
 use ui::Ui;
@@ -32,7 +32,14 @@ fn main() -> ExitCode {
     };
     let json = matches!(&cli.command, Command::Build(args) if args.json);
     let ui = Ui::new(color, json);
-    let mut session = Session::new(cli.directory.as_deref(), ui);
+    let mut session = Session::new(ui);
+    // Before anything is read or written, so that every path means what it would mean there.
+    if let Some(folder) = &cli.directory
+        && let Err(error) = std::env::set_current_dir(folder)
+    {
+        let message = format!("can't go to `{}`: {error}", folder.display());
+        return report(Failure::Usage(message), &session.texts, &session.ui);
+    }
     let result = match &cli.command {
         Command::Build(args) => commands::build::run(&mut session, args),
         Command::Lock(args) => commands::lock::run(&mut session, args),

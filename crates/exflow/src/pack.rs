@@ -1,14 +1,12 @@
 //! Assembles images in the store: each is an OCI layout, kept as a tree.
 
-use crate::report::Failure;
-use crate::session::store_failed;
 use exflow_content::{Digest, Encoder, Entry, Mode, RelPath, Sha256, Tree};
-use exflow_diagnostics::{Diagnostic, Diagnostics, did_you_mean};
+use exflow_diagnostics::{Diagnostic, did_you_mean};
 use exflow_image::{
     ASSEMBLY_VERSION, LAYOUT, Layer, LayerDigests, describe, index, resolve_user, split,
     write_layer,
 };
-use exflow_plan::PlannedImage;
+use exflow_plan::{ImageSettings, PlannedImage};
 use exflow_store::{Record, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -59,6 +57,37 @@ struct StoredLayer {
     blob: String,
 }
 
+/// Why an image wasn't assembled.
+#[derive(Debug)]
+pub(crate) enum PackError {
+    /// The store failed.
+    Store(StoreError),
+    /// It can't be.
+    Problem(Box<Diagnostic>),
+}
+
+impl From<StoreError> for PackError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Diagnostic> for PackError {
+    fn from(problem: Diagnostic) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+/// The key of what is kept of an image: of the image itself, and of its name, which is in its layout.
+///
+/// # Encoding
+/// Tag `exflow packed image 1`; the image's key; the project's name.
+pub(crate) fn key(image: &PlannedImage, base: &Digest, release: &Digest) -> Digest {
+    let mut encoder = Encoder::new("exflow packed image 1");
+    encoder.digest(&image.settings.key(base, release)).text(&image.project);
+    encoder.digest_of()
+}
+
 /// The image with `key`, if it has been assembled before.
 pub(crate) fn known(store: &Store, key: &Digest) -> Result<Option<Packed>, StoreError> {
     let Some(record) = store.record(key)? else { return Ok(None) };
@@ -76,24 +105,25 @@ pub(crate) fn pack(
     key: &Digest,
     base: &Digest,
     release: &Digest,
-) -> Result<Packed, Failure> {
+) -> Result<Packed, PackError> {
     let settings = &image.settings;
-    let base = store.tree(base).map_err(store_failed)?;
-    let release = store.tree(release).map_err(store_failed)?;
+    let base = store.tree(base)?;
+    let release = store.tree(release)?;
     let user = user(store, image, &base)?;
-    let mut whole = base.clone();
-    whole.merge(&settings.at, &release).map_err(|error| {
-        at(
-            image,
-            Diagnostic::error(OVERLAP, format!("the release does not fit onto the base: {error}")),
+    let whole = laid_over(&base, &release, settings).map_err(|reason| {
+        let message = format!("the release does not fit onto the base: {reason}");
+        at(image, Diagnostic::error(OVERLAP, message)).help(
+            "the plugin decides where the release goes: tell its author, or take another base",
         )
     })?;
     let layers = split(&base, &release, settings);
-    let stored = store_layers(store, &layers).map_err(store_failed)?;
+    let stored = store_layers(store, &layers)?;
     let described: Vec<(&Layer, LayerDigests)> =
         layers.iter().zip(&stored).map(|(layer, (digests, _))| (layer, digests.clone())).collect();
     let failed = |reason: &dyn std::fmt::Display| {
-        at(image, Diagnostic::error(FAILED, format!("the image can't be assembled: {reason}")))
+        let message = format!("the image can't be assembled: {reason}");
+        at(image, Diagnostic::error(FAILED, message))
+            .help("a name or value in stage `runtime` is not allowed in an image's configuration")
     };
     let documents =
         describe(settings, user.as_deref(), &described).map_err(|error| failed(&error))?;
@@ -113,12 +143,12 @@ pub(crate) fn pack(
         ("index.json".to_owned(), &index),
         ("oci-layout".to_owned(), LAYOUT),
     ] {
-        keep(digest, store.put_blob(bytes).map_err(store_failed)?, bytes.len() as u64);
+        keep(digest, store.put_blob(bytes)?, bytes.len() as u64);
     }
     for (digests, blob) in &stored {
         keep(format!("blobs/sha256/{}", digests.digest), *blob, digests.size);
     }
-    let layout = store.put_tree(&layout).map_err(store_failed)?;
+    let layout = store.put_tree(&layout)?;
     let packed = Packed {
         digest: format!("sha256:{}", documents.manifest.1),
         size_bytes: documents.size,
@@ -135,27 +165,45 @@ pub(crate) fn pack(
         layout,
     };
     let data = serde_json::to_vec(&packed).map_err(|error| failed(&error))?;
-    store.sync().map_err(store_failed)?;
-    store.put_record(key, &Record { trees: vec![layout], data }).map_err(store_failed)?;
+    store.sync()?;
+    store.put_record(key, &Record { trees: vec![layout], data })?;
     Ok(packed)
 }
 
-fn at(image: &PlannedImage, diagnostic: Diagnostic) -> Diagnostics {
+/// The files of an image: the release laid over the base.
+///
+/// # Errors
+/// Where the release would take the place of a link, or of anything else that is no folder: a base
+/// without its `/lib` starts nothing.
+pub(crate) fn laid_over(
+    base: &Tree,
+    release: &Tree,
+    settings: &ImageSettings,
+) -> Result<Tree, String> {
+    for folder in settings.at.parents().chain([settings.at.clone()]) {
+        if base.get(&folder).is_some_and(|entry| !matches!(entry, Entry::Folder { .. })) {
+            return Err(format!("`/{folder}` is no folder there"));
+        }
+    }
+    let mut whole = base.clone();
+    whole.merge(&settings.at, release).map_err(|error| error.to_string())?;
+    Ok(whole)
+}
+
+fn at(image: &PlannedImage, diagnostic: Diagnostic) -> Diagnostic {
     match &image.site {
         Some(site) => diagnostic.at(site, "asked for here"),
         None => diagnostic,
     }
-    .into()
 }
 
 /// The image's user, by number.
-fn user(store: &Store, image: &PlannedImage, base: &Tree) -> Result<Option<String>, Failure> {
+fn user(store: &Store, image: &PlannedImage, base: &Tree) -> Result<Option<String>, PackError> {
     let Some(user) = &image.settings.user else { return Ok(None) };
     let path = base.resolve(&RelPath::new("etc/passwd").expect("a clean path"));
     let passwd = match path.and_then(|path| base.get(&path).cloned()) {
         Some(Entry::File { blob, .. }) => {
-            let bytes = store.read_blob(&blob, MAX_PASSWD).map_err(store_failed)?;
-            String::from_utf8_lossy(&bytes).into_owned()
+            String::from_utf8_lossy(&store.read_blob(&blob, MAX_PASSWD)?).into_owned()
         }
         _ => String::new(),
     };

@@ -11,6 +11,7 @@ use exflow_store::Store;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The name of a manifest's file.
@@ -30,17 +31,14 @@ pub(crate) struct Session {
     pub(crate) ui: Ui,
     /// The texts that problems point into.
     pub(crate) texts: Sources,
-    /// The folder that the command was started in.
-    pub(crate) folder: PathBuf,
     /// The root of the workspace, once it has been found.
     pub(crate) root: PathBuf,
     store: Option<Store>,
 }
 
 impl Session {
-    pub(crate) fn new(folder: Option<&Path>, ui: Ui) -> Self {
-        let folder = folder.unwrap_or(Path::new(".")).to_owned();
-        Self { ui, texts: Sources::new(), folder, root: PathBuf::new(), store: None }
+    pub(crate) fn new(ui: Ui) -> Self {
+        Self { ui, texts: Sources::new(), root: PathBuf::new(), store: None }
     }
 
     /// The user's store.
@@ -92,9 +90,8 @@ impl Session {
     /// The manifest at the root of the workspace that the folder is in: the nearest one upwards
     /// that declares a workspace, or else the nearest.
     fn find_root(&mut self) -> Result<(PathBuf, Manifest), Failure> {
-        let folder =
-            fs::canonicalize(&self.folder).map_err(|source| unreadable(&self.folder, &source))?;
-        let mut nearest = None;
+        let folder = fs::canonicalize(".").map_err(|source| unreadable(Path::new("."), &source))?;
+        let mut nearest: Option<(PathBuf, Manifest, Sources)> = None;
         for root in folder.ancestors() {
             let path = root.join(MANIFEST);
             if !path.is_file() {
@@ -104,7 +101,14 @@ impl Session {
             let texts = self.texts.clone();
             match self.read_manifest(&path, MANIFEST) {
                 Ok(manifest) if manifest.workspace.is_some() => {
-                    return Ok((root.to_owned(), manifest));
+                    // A project that is no member of it stands alone, as one that was copied here.
+                    let is_its = match &nearest {
+                        Some((folder, ..)) => is_member(root, &manifest, folder),
+                        None => true,
+                    };
+                    if is_its {
+                        return Ok((root.to_owned(), manifest));
+                    }
                 }
                 Ok(manifest) => {
                     nearest.get_or_insert((root.to_owned(), manifest, self.texts.clone()));
@@ -181,9 +185,19 @@ impl Session {
         }
     }
 
-    /// Every manifest of the workspace, even of one that has mistakes.
+    /// Every manifest of the workspace; the nearest alone where it has mistakes, and so doesn't tell
+    /// which others there are.
     pub(crate) fn manifest_files(&mut self) -> Result<Vec<PathBuf>, Failure> {
-        let (root, manifest) = self.find_root()?;
+        let (root, manifest) = match self.find_root() {
+            Ok(found) => found,
+            Err(failure) => {
+                let folder = fs::canonicalize(".").unwrap_or_default();
+                let files = folder.ancestors().map(|folder| folder.join(MANIFEST));
+                let nearest = files.into_iter().find(|file| file.is_file()).ok_or(failure)?;
+                self.root = nearest.parent().unwrap_or(Path::new("/")).to_owned();
+                return Ok(vec![nearest]);
+            }
+        };
         self.root.clone_from(&root);
         let members = self.member_folders(&manifest);
         let members =
@@ -215,6 +229,15 @@ impl Session {
     }
 }
 
+/// Whether the workspace at `root` names the project in `folder` as a member.
+fn is_member(root: &Path, manifest: &Manifest, folder: &Path) -> bool {
+    let Ok(below) = folder.strip_prefix(root) else { return false };
+    let Ok(below) = RelPath::new(below.as_os_str().as_bytes()) else { return false };
+    let patterns = member_patterns(manifest);
+    PatternSet::new(patterns.iter().map(|pattern| &pattern.value))
+        .is_ok_and(|set| set.matches(&below))
+}
+
 /// The platform that is built for: this machine's.
 pub(crate) fn platform() -> Platform {
     if cfg!(target_arch = "aarch64") { Platform::LinuxArm64 } else { Platform::LinuxAmd64 }
@@ -240,6 +263,14 @@ pub(crate) fn wanted(workspace: &Workspace) -> Wanted {
         (name.clone(), requested)
     });
     Wanted { bases: bases.collect(), plugins: plugins.collect(), platform: platform() }
+}
+
+/// Where a plugin comes from, for a message.
+pub(crate) fn plugin_path(root: &Path, name: &str, requested: &RequestedPlugin) -> PathBuf {
+    match requested {
+        RequestedPlugin::Path(path) => root.join(path),
+        RequestedPlugin::Builtin => name.into(),
+    }
 }
 
 /// The bytes of a plugin as it is now.

@@ -1,7 +1,7 @@
 //! What the user sees while something is under way. Only this crate talks to the terminal:
 //! standard output is data, standard error is conversation.
 
-use exflow_diagnostics::Style;
+use exflow_diagnostics::{Style, printable};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -74,6 +74,7 @@ impl Ui {
 
     /// Says a line that begins with a verb, which is set off.
     pub(crate) fn tell(&self, verb: &str, rest: &str) {
+        let rest = printable(rest);
         if self.style.color {
             self.say(&format!("\x1b[1;32m{verb:>10}\x1b[0m {rest}"));
         } else {

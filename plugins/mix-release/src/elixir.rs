@@ -11,15 +11,25 @@ pub(crate) enum Value {
     Text(String),
     Atom(String),
     List(Vec<Value>),
-    Tuple(Vec<Value>),
+    /// Its values, and the bytes of the file that it takes.
+    Tuple(Vec<Value>, (usize, usize)),
     /// A pair of a keyword list.
     Pair(String, Box<Value>),
-    /// A call of a function of this module: `deps()`.
-    Call(String),
+    /// A call of a function of this module: `deps()`, `paths(Mix.env())`.
+    Call(String, Argument),
     /// `@version`
     Attribute(String),
     /// Anything else.
     Unknown,
+}
+
+/// What a function is called with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Argument {
+    Nothing,
+    /// `Mix.env()`
+    Environment,
+    Other,
 }
 
 /// A value and its place: bytes of the file.
@@ -85,40 +95,48 @@ fn ends_line(source: &str, tokens: &[Token<'_>], next: usize) -> bool {
 }
 
 impl Module {
-    /// The value of the function with no arguments, or with any: a clause whose arguments are
-    /// all `_`.
-    pub(crate) fn function(&self, name: &str) -> Option<(Value, usize, usize)> {
-        let clauses = self.functions.get(name)?;
-        let clause = match clauses.as_slice() {
-            [only] => only,
-            several => several.iter().find(|clause| clause.arguments.trim().starts_with('_'))?,
-        };
-        Some((self.resolve(&clause.value, 0), clause.start, clause.end))
+    /// The value of the function without arguments, where Mix's environment is `env`.
+    pub(crate) fn function(&self, name: &str, env: &str) -> Option<(Value, usize, usize)> {
+        let clause = self.clause(name, Argument::Nothing, env)?;
+        Some((self.resolve(&clause.value, env, 0), clause.start, clause.end))
     }
 
-    fn resolve(&self, value: &Value, depth: usize) -> Value {
+    /// The first clause that takes the argument, if that can be told.
+    fn clause(&self, name: &str, argument: Argument, env: &str) -> Option<&Clause> {
+        for clause in self.functions.get(name)? {
+            let pattern = clause.arguments.trim();
+            if let Some(atom) = pattern.strip_prefix(':').filter(|atom| is_name(atom)) {
+                match argument {
+                    Argument::Environment if atom == env => return Some(clause),
+                    Argument::Environment => continue,
+                    Argument::Nothing | Argument::Other => return None,
+                }
+            }
+            // A variable takes anything; of any other pattern it can't be told.
+            return (pattern.is_empty() || is_name(pattern)).then_some(clause);
+        }
+        None
+    }
+
+    fn resolve(&self, value: &Value, env: &str, depth: usize) -> Value {
         if depth > MAX_CALLS {
             return Value::Unknown;
         }
-        let all =
-            |values: &[Value]| values.iter().map(|value| self.resolve(value, depth + 1)).collect();
+        let all = |values: &[Value]| {
+            values.iter().map(|value| self.resolve(value, env, depth + 1)).collect()
+        };
         match value {
-            Value::Call(name) => match self.functions.get(name).map(Vec::as_slice) {
-                None | Some([]) => Value::Unknown,
-                Some([only]) => self.resolve(&only.value, depth + 1),
-                Some(several) => several
-                    .iter()
-                    .find(|clause| clause.arguments.trim().starts_with('_'))
-                    .map_or(Value::Unknown, |clause| self.resolve(&clause.value, depth + 1)),
-            },
+            Value::Call(name, argument) => self
+                .clause(name, *argument, env)
+                .map_or(Value::Unknown, |clause| self.resolve(&clause.value, env, depth + 1)),
             Value::Attribute(name) => self
                 .attributes
                 .get(name)
-                .map_or(Value::Unknown, |value| self.resolve(value, depth + 1)),
+                .map_or(Value::Unknown, |value| self.resolve(value, env, depth + 1)),
             Value::List(values) => Value::List(all(values)),
-            Value::Tuple(values) => Value::Tuple(all(values)),
+            Value::Tuple(values, place) => Value::Tuple(all(values), *place),
             Value::Pair(name, value) => {
-                Value::Pair(name.clone(), Box::new(self.resolve(value, depth + 1)))
+                Value::Pair(name.clone(), Box::new(self.resolve(value, env, depth + 1)))
             }
             other => other.clone(),
         }
@@ -212,23 +230,35 @@ fn value(tokens: &[Token<'_>], at: usize, depth: usize) -> (Value, usize) {
             .map_or((Value::Unknown, closing(tokens, at) + 1), |(values, end)| {
                 (Value::List(values), end)
             }),
-        "{" => list(tokens, at, "}", depth)
-            .map_or((Value::Unknown, closing(tokens, at) + 1), |(values, end)| {
-                (Value::Tuple(values), end)
-            }),
+        "{" => list(tokens, at, "}", depth).map_or(
+            (Value::Unknown, closing(tokens, at) + 1),
+            |(values, end)| {
+                let place = (token.start, tokens[end - 1].end);
+                (Value::Tuple(values, place), end)
+            },
+        ),
         "true" | "false" | "nil" => (Value::Atom(text.to_owned()), at + 1),
         "@" if is_name(next(at + 1)) => (Value::Attribute(next(at + 1).to_owned()), at + 2),
         _ if text.starts_with("\"\"\"") => (Value::Unknown, at + 1),
         _ if text.starts_with('"') => (string(text), at + 1),
+        _ if text.starts_with("~w") => (words(text), at + 1),
         _ if text.starts_with(':') && text.len() > 1 => {
             let name = text[1..].trim_matches('"');
             (Value::Atom(name.to_owned()), at + 1)
         }
         _ if is_name(text) && !["do", "end", "fn", "if", "case", "not"].contains(&text) => {
             if next(at + 1) == "(" {
-                (Value::Call(text.to_owned()), closing(tokens, at + 1) + 1)
+                let close = closing(tokens, at + 1);
+                let inner: Vec<&str> =
+                    tokens[at + 2..close.max(at + 2)].iter().map(|token| token.text).collect();
+                let argument = match inner.as_slice() {
+                    [] => Argument::Nothing,
+                    ["Mix", ".", "env"] | ["Mix", ".", "env", "(", ")"] => Argument::Environment,
+                    _ => Argument::Other,
+                };
+                (Value::Call(text.to_owned(), argument), close + 1)
             } else {
-                (Value::Call(text.to_owned()), at + 1)
+                (Value::Call(text.to_owned(), Argument::Nothing), at + 1)
             }
         }
         _ => (Value::Unknown, at + 1),
@@ -241,6 +271,24 @@ fn string(text: &str) -> Value {
         Value::Unknown
     } else {
         Value::Text(body.to_owned())
+    }
+}
+
+/// The words of `~w(a b)`, or of `~w(a b)a`, which are atoms.
+fn words(text: &str) -> Value {
+    let body = text[2..].trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let modifier = &text[2 + body.len()..];
+    let mut letters = body.chars();
+    let (Some(_), Some(_)) = (letters.next(), letters.next_back()) else { return Value::Unknown };
+    let body = letters.as_str();
+    if body.contains(['\\', '#']) {
+        return Value::Unknown;
+    }
+    let words = body.split_ascii_whitespace().map(str::to_owned);
+    match modifier {
+        "" | "s" => Value::List(words.map(Value::Text).collect()),
+        "a" => Value::List(words.map(Value::Atom).collect()),
+        _ => Value::Unknown,
     }
 }
 
@@ -309,10 +357,16 @@ fn tokens(source: &str) -> Vec<Token<'_>> {
                 at += 1;
                 continue;
             }
-            b'"' => at = quoted(bytes, at, b'"'),
-            b'\'' => at = quoted(bytes, at, b'\''),
+            b'"' => at = quoted(bytes, at, b'"', 0),
+            b'\'' => at = quoted(bytes, at, b'\'', 0),
+            // A character, whatever it is: `?"`, `?#`, `?\\s`.
+            b'?' => {
+                at += if bytes.get(at + 1) == Some(&b'\\') { 2 } else { 1 };
+                at +=
+                    source.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+            }
             b'~' => at = sigil(bytes, at),
-            b':' if bytes.get(at + 1) == Some(&b'"') => at = quoted(bytes, at + 1, b'"'),
+            b':' if bytes.get(at + 1) == Some(&b'"') => at = quoted(bytes, at + 1, b'"', 0),
             b':' if bytes.get(at + 1).is_some_and(|byte| is_word(*byte)) => {
                 at += 1;
                 while at < bytes.len() && (is_word(bytes[at]) || b"?!@.".contains(&bytes[at])) {
@@ -350,15 +404,12 @@ fn tokens(source: &str) -> Vec<Token<'_>> {
 /// Takes the colon of a keyword's key with it: `name:` before a space.
 fn key(bytes: &[u8], at: usize) -> usize {
     let colon = bytes.get(at) == Some(&b':');
-    if colon && bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace) {
-        at + 1
-    } else {
-        at
-    }
+    if colon && bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace) { at + 1 } else { at }
 }
 
 /// The index after the text that begins at `at`: `"…"`, or `"""…"""`.
-fn quoted(bytes: &[u8], at: usize, quote: u8) -> usize {
+/// What is interpolated may hold texts of its own.
+fn quoted(bytes: &[u8], at: usize, quote: u8, depth: usize) -> usize {
     let heredoc = [quote; 3];
     let end: &[u8] = if bytes[at..].starts_with(&heredoc) { &heredoc } else { &heredoc[..1] };
     let mut at = at + end.len();
@@ -367,8 +418,34 @@ fn quoted(bytes: &[u8], at: usize, quote: u8) -> usize {
             at += 2;
         } else if bytes[at..].starts_with(end) {
             return at + end.len();
+        } else if bytes[at..].starts_with(b"#{") {
+            at = interpolated(bytes, at + 2, depth + 1);
         } else {
             at += 1;
+        }
+    }
+    bytes.len()
+}
+
+/// The index after the `}` that closes an interpolation.
+fn interpolated(bytes: &[u8], mut at: usize, depth: usize) -> usize {
+    if depth > MAX_DEPTH {
+        return bytes.len();
+    }
+    let mut open = 1usize;
+    while at < bytes.len() {
+        match bytes[at] {
+            quote @ (b'"' | b'\'') => {
+                at = quoted(bytes, at, quote, depth);
+                continue;
+            }
+            b'{' => open += 1,
+            b'}' => open -= 1,
+            _ => {}
+        }
+        at += 1;
+        if open == 0 {
+            return at;
         }
     }
     bytes.len()
@@ -386,7 +463,13 @@ fn sigil(bytes: &[u8], at: usize) -> usize {
         b'[' => b']',
         b'{' => b'}',
         b'<' => b'>',
-        b'/' | b'|' | b'"' | b'\'' => return quoted(bytes, at, *open),
+        b'/' | b'|' | b'"' | b'\'' => {
+            at = quoted(bytes, at, *open, 0);
+            while at < bytes.len() && bytes[at].is_ascii_alphabetic() {
+                at += 1;
+            }
+            return at;
+        }
         _ => return at,
     };
     while at < bytes.len() && bytes[at] != close {
@@ -404,7 +487,7 @@ mod tests {
     use super::*;
 
     fn project(source: &str) -> Value {
-        read(source).function("project").expect("a project").0
+        read(source).function("project", "prod").expect("a project").0
     }
 
     #[test]
@@ -466,16 +549,45 @@ mod tests {
     }
 
     #[test]
+    fn the_clause_of_the_environment() {
+        let source = "def project, do: [paths: paths(Mix.env()), other: paths(:x)]\n\
+             defp paths(:prod), do: [\"lib\", \"prod\"]\ndefp paths(_), do: [\"lib\"]\n";
+        let paths = |env: &str| {
+            let (value, ..) = read(source).function("project", env).expect("a project");
+            assert_eq!(value.get("other"), Some(&Value::Unknown));
+            value.get("paths").cloned()
+        };
+        let lib = || Value::Text("lib".into());
+        assert_eq!(paths("prod"), Some(Value::List(vec![lib(), Value::Text("prod".into())])));
+        assert_eq!(paths("staging"), Some(Value::List(vec![lib()])));
+    }
+
+    #[test]
+    fn texts_within_texts_and_words() {
+        let value = project(
+            "def project do\n [v: \"#{String.replace(\"a#b\", \"x\", '}')}\", c: ?\", d: ?#,\n \
+             w: ~w(a b), x: ~w[c d]a, y: ~w(e)c, app: :last]\nend",
+        );
+        assert_eq!(value.get("v"), Some(&Value::Unknown));
+        let texts = vec![Value::Text("a".into()), Value::Text("b".into())];
+        assert_eq!(value.get("w"), Some(&Value::List(texts)));
+        let atoms = vec![Value::Atom("c".into()), Value::Atom("d".into())];
+        assert_eq!(value.get("x"), Some(&Value::List(atoms)));
+        assert_eq!(value.get("y"), Some(&Value::Unknown));
+        assert_eq!(value.get("app").unwrap().atom(), Some("last"));
+    }
+
+    #[test]
     fn nothing_makes_it_panic_or_loop() {
-        let all = "def project do [a: :b, \"c\": ~w(d e)a, x: @y, f: g(), <<1>> %{a: 1} \"\"\"\nx\n\"\"\" 'y' #{ end é";
+        let all = "def project do [a: :b, \"c\": ~w(d e)a, x: @y, f: g(), <<1>> %{a: 1} \"\"\"\nx\n\"\"\" 'y' #{ end é ?é \"#{\"a\"}\"";
         for start in (0..all.len()).filter(|at| all.is_char_boundary(*at)) {
             for end in (start..=all.len()).filter(|at| all.is_char_boundary(*at)) {
-                read(&all[start..end]).function("project");
+                read(&all[start..end]).function("project", "prod");
             }
         }
-        read(&"[".repeat(100_000)).function("project");
-        read(&format!("def project do {} end", "[a: ".repeat(50_000))).function("project");
+        read(&"[".repeat(100_000)).function("project", "prod");
+        read(&format!("def project do {} end", "[a: ".repeat(50_000))).function("project", "prod");
         let cycle = read("def project, do: a()\ndefp a, do: b()\ndefp b, do: a()\n");
-        assert_eq!(cycle.function("project").unwrap().0, Value::Unknown);
+        assert_eq!(cycle.function("project", "prod").unwrap().0, Value::Unknown);
     }
 }

@@ -1,28 +1,29 @@
 # Makes the release of the project in this folder. $1 is the release's name, or empty where Mix
-# decides; $2 is the folder that the release goes to, relative to this one.
+# decides; $2 is the folder that the release goes to, relative to this one; $3 is the name of a start
+# script to be made, or empty where the release's own is known.
 set -eu
 umask 022
 release=$PWD/$2
 rm -rf "$release"
 mkdir -p "$release/releases"
 # Mix writes a random cookie unless there is one already. A cookie in an image is no secret, and a
-# random one would make every image differ.
+# random one would make every image differ. One that mix.exs asks for takes its place: `--overwrite`
+# says so, and the answer `y` to those versions of Mix that ask all the same.
 printf 'set by exflow' > "$release/releases/COOKIE"
 # shellcheck disable=SC2086 # an empty name is no argument
-mix release ${1:+"$1"} --path "$release" --quiet
+printf 'y\n' | mix release ${1:+"$1"} --path "$release" --overwrite --quiet
 # An archive that a `:tar` step made, scripts for Windows, and the tool's own places.
 rm -f "$release"/*.tar.gz "$release"/bin/*.bat "$release"/releases/*/env.bat
 version=$(cut -d ' ' -f 2 "$release/releases/start_erl.data")
 if [ "$(cat "$release/releases/COOKIE")" = 'set by exflow' ]; then
-    # None was asked for in mix.exs: each start makes one, unless RELEASE_COOKIE is set. Commands
-    # such as `remote` find it in RELEASE_TMP.
+    # None was asked for in mix.exs: each start makes one, unless RELEASE_COOKIE is set, by the
+    # environment or by the project's own env.sh. Commands such as `remote` find it in RELEASE_TMP.
     rm "$release/releases/COOKIE"
-    script=$release/releases/$version/env.sh
-    mv "$script" "$script.own"
-    cat > "$script" <<'SCRIPT'
+    cat >> "$release/releases/$version/env.sh" <<'SCRIPT'
+
 if [ -z "${RELEASE_COOKIE:-}" ]; then
   exflow_cookie="${RELEASE_TMP:-$RELEASE_ROOT/tmp}/.exflow-cookie-$(id -u)"
-  if [ -f "$exflow_cookie" ] && [ -O "$exflow_cookie" ]; then
+  if [ -s "$exflow_cookie" ] && [ -O "$exflow_cookie" ]; then
     RELEASE_COOKIE="$(cat "$exflow_cookie")"
   else
     RELEASE_COOKIE="$(od -An -N 24 -t x1 /dev/urandom | tr -d ' \n')"
@@ -31,14 +32,14 @@ if [ -z "${RELEASE_COOKIE:-}" ]; then
   export RELEASE_COOKIE
 fi
 SCRIPT
-    cat "$script.own" >> "$script"
-    rm "$script.own"
 fi
-# The start script's name is the release's: here under a name that is always the same.
-if [ -z "$1" ]; then
-    for script in "$release"/bin/*; do
-        name=${script##*/}
+# The start script's name is the release's: here under a name that is always the same. Beside it in
+# bin there may be scripts of an overlay; NAME.rel stands alone.
+if [ -n "$3" ]; then
+    for rel in "$release/releases/$version"/*.rel; do
+        name=${rel##*/}
+        name=${name%.rel}
     done
-    printf '#!/bin/sh\nexec "$(dirname "$0")/%s" "$@"\n' "$name" > "$release/bin/exflow-start"
-    chmod 755 "$release/bin/exflow-start"
+    printf '#!/bin/sh\nexec "$(dirname "$0")/%s" "$@"\n' "$name" > "$release/bin/$3"
+    chmod 755 "$release/bin/$3"
 fi

@@ -8,6 +8,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
+use nix::sys::signal::SigSet;
 use rustix::fs::{CWD, FileType, Mode as FileMode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::mount::{
@@ -27,6 +28,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -46,14 +48,38 @@ pub fn sandbox_main() -> Option<ExitCode> {
         return None;
     }
     let folder = PathBuf::from(arguments.next()?);
+    // Whoever started exflow may have blocked some, and a step would inherit that.
+    let _ = SigSet::empty().thread_set_mask();
     let result = if outer { enter_namespaces(&folder) } else { run(&folder, arguments.next()) };
     let answer = match result {
-        Ok(None) => return Some(ExitCode::SUCCESS),
-        Ok(Some(answer)) => answer,
+        Ok(Outer::Answered) => return Some(ExitCode::SUCCESS),
+        Ok(Outer::DiskFull) => return Some(DISK_FULL.into()),
+        Ok(Outer::Answer(answer)) => answer,
         Err(answer) => *answer,
     };
-    let written = fs::write(folder.join(ANSWER_FILE), answer.encode());
-    Some(if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Some(match fs::write(folder.join(ANSWER_FILE), answer.encode()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // There is no room even for saying so.
+        Err(error) if is_full(&error) => DISK_FULL.into(),
+        Err(_) => ExitCode::FAILURE,
+    })
+}
+
+/// The exit code of a helper process that had no room for its answer.
+pub(super) const DISK_FULL: u8 = 28;
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// How a process of the helper ends.
+enum Outer {
+    /// With this answer, which is yet to be written.
+    Answer(Answer),
+    /// The inner process has written it.
+    Answered,
+    /// The inner process had no room for it.
+    DiskFull,
 }
 
 type Result<T> = std::result::Result<T, Box<Answer>>;
@@ -74,15 +100,18 @@ impl<T, E: Into<io::Error>> Tried<T> for std::result::Result<T, E> {
 
     fn or_failed(self, action: &str) -> Result<T> {
         self.map_err(|error| {
-            let reason = error.into().to_string();
-            Box::new(Answer::Failed { action: action.to_owned(), reason })
+            let error = error.into();
+            Box::new(match error.raw_os_error() {
+                Some(errno) if is_full(&error) => Answer::Store { path: PathBuf::new(), errno },
+                _ => Answer::Failed { action: action.to_owned(), reason: error.to_string() },
+            })
         })
     }
 }
 
 /// Enters a user, a mount and a pid namespace, and goes on in a child, since a process's own pid
 /// never changes.
-fn enter_namespaces(folder: &Path) -> Result<Option<Answer>> {
+fn enter_namespaces(folder: &Path) -> Result<Outer> {
     set_parent_process_death_signal(Some(Signal::KILL)).or_failed("watch the parent process")?;
     let (user, group) = (getuid().as_raw(), getgid().as_raw());
     let flags = UnshareFlags::NEWUSER | UnshareFlags::NEWNS | UnshareFlags::NEWPID;
@@ -102,7 +131,8 @@ fn enter_namespaces(folder: &Path) -> Result<Option<Answer>> {
     // A signal on the parent's death would not do: the first process of a pid namespace ignores it.
     let (lifeline, _held) = io::pipe().or_failed("make a pipe")?;
     fcntl_setfd(&lifeline, FdFlags::empty()).or_failed("keep a pipe open")?;
-    let signals = Signals::new(PASSED_ON).or_failed("listen to signals")?;
+    let job = read_job(folder)?;
+    let signals = Passed::new(&job)?;
     let child = Command::new("/proc/self/exe")
         .arg(INNER)
         .arg(folder)
@@ -110,11 +140,19 @@ fn enter_namespaces(folder: &Path) -> Result<Option<Answer>> {
         .spawn()
         .or_failed("start a process in a pid namespace")?;
     let status = wait_for(Pid::from_child(&child), signals)?;
-    if status.exit_status() == Some(0) {
-        return Ok(None);
+    match status.exit_status() {
+        Some(0) => Ok(Outer::Answered),
+        Some(code) if code == i32::from(DISK_FULL) => Ok(Outer::DiskFull),
+        _ => {
+            let reason = format!("its helper process ended with {status:?}");
+            Ok(Outer::Answer(Answer::Failed { action: "run the command".into(), reason }))
+        }
     }
-    let reason = format!("its helper process ended with {status:?}");
-    Ok(Some(Answer::Failed { action: "run the command".into(), reason }))
+}
+
+fn read_job(folder: &Path) -> Result<Job> {
+    let job = fs::read(folder.join(JOB_FILE)).or_failed("read the job")?;
+    Job::decode(&job).map_err(io::Error::other).or_failed("read the job")
 }
 
 /// Ends this process, the first of its pid namespace, and so all others in it, when its parent ends.
@@ -129,10 +167,9 @@ fn watch_parent(lifeline: Option<OsString>) -> Result<()> {
     Ok(())
 }
 
-fn run(folder: &Path, lifeline: Option<OsString>) -> Result<Option<Answer>> {
+fn run(folder: &Path, lifeline: Option<OsString>) -> Result<Outer> {
     watch_parent(lifeline)?;
-    let job = fs::read(folder.join(JOB_FILE)).or_failed("read the job")?;
-    let job = Job::decode(&job).map_err(io::Error::other).or_failed("read the job")?;
+    let job = read_job(folder)?;
     mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
         .or_unsupported("keep mounts to itself")?;
     leave_host(&job.store, folder)?;
@@ -141,8 +178,9 @@ fn run(folder: &Path, lifeline: Option<OsString>) -> Result<Option<Answer>> {
     let status = run_container(&job, folder, &root)?;
     let code = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => code,
-        (None, Some(signal)) => return Ok(Some(Answer::Killed { signal })),
-        (None, None) => return Ok(Some(Answer::Killed { signal: 0 })),
+        (None, signal) => {
+            return Ok(Outer::Answer(Answer::Killed { signal: signal.unwrap_or(0) }));
+        }
     };
     let mut outputs = Vec::new();
     if code == 0 && !job.outputs.is_empty() {
@@ -151,7 +189,7 @@ fn run(folder: &Path, lifeline: Option<OsString>) -> Result<Option<Answer>> {
             outputs.push(keep(&store, &root, output)?);
         }
     }
-    Ok(Some(Answer::Exited { code, outputs }))
+    Ok(Outer::Answer(Answer::Exited { code, outputs }))
 }
 
 /// Moves to a root of its own, which holds the store, the devices and `/proc`, and nothing else of
@@ -193,12 +231,19 @@ fn mount_root(job: &Job, folder: &Path) -> Result<PathBuf> {
     for folder in [&upper, &work, &root] {
         fs::create_dir(folder).or_failed("make a folder")?;
     }
+    // The command's `/` has the mode of this one, whatever the umask of whoever started us.
+    fs::set_permissions(&upper, fs::Permissions::from_mode(0o755)).or_failed("set a mode")?;
+    // An option takes 255 bytes at most, and the store may be anywhere: from within it, paths are
+    // short.
+    std::env::set_current_dir(&job.store).or_failed("go to a folder")?;
+    let short = |path: &Path| path.strip_prefix(&job.store).unwrap_or(path).to_owned();
+    let (upper, work) = (short(&upper), short(&work));
     let overlay = || -> std::result::Result<OwnedFd, Errno> {
         let filesystem = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
         let filesystem = filesystem.as_fd();
         // One at a time, because the options of mount(2) end at a page. The highest first.
         for layer in job.layers.iter().rev() {
-            fsconfig_set_string(filesystem, "lowerdir+", layer.as_path())?;
+            fsconfig_set_string(filesystem, "lowerdir+", short(layer).as_path())?;
         }
         fsconfig_set_string(filesystem, "upperdir", upper.as_path())?;
         fsconfig_set_string(filesystem, "workdir", work.as_path())?;
@@ -210,6 +255,7 @@ fn mount_root(job: &Job, folder: &Path) -> Result<PathBuf> {
     let mounted = overlay().or_unsupported("mount an overlay file system")?;
     move_mount(mounted.as_fd(), "", CWD, &root, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .or_unsupported("mount an overlay file system")?;
+    std::env::set_current_dir("/").or_failed("go to a folder")?;
     Ok(root)
 }
 
@@ -246,7 +292,7 @@ fn run_container(job: &Job, folder: &Path, root: &Path) -> Result<WaitStatus> {
         openat(CWD, "/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, FileMode::empty())
             .or_failed("open /dev/null")?
     };
-    let signals = Signals::new(PASSED_ON).or_failed("listen to signals")?;
+    let signals = Passed::new(job)?;
     let mut container_process = ContainerBuilder::new("step".into(), SyscallType::default())
         .with_executor(Program { path: program, env: job.env.clone() })
         .with_root_path(folder.join("state"))
@@ -294,6 +340,19 @@ impl Executor for Program {
     }
 }
 
+/// Opens `path` with `root` as the root, so that no link leads out of it.
+fn open_within(root: &impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    loop {
+        match openat2(root, path, flags, FileMode::empty(), ResolveFlags::IN_ROOT) {
+            // The kernel can't rule out that a `..` led outside when anything on the machine was
+            // renamed or mounted meanwhile (openat2(2)).
+            Err(Errno::AGAIN | Errno::INTR) => std::thread::yield_now(),
+            other => return other,
+        }
+    }
+}
+
 /// The path of the command's program, found as a shell would, in the root file system.
 fn find_program(job: &Job, root: &Path) -> Result<PathBuf> {
     let name = job.argv.first().map(String::as_str).unwrap_or_default();
@@ -301,12 +360,10 @@ fn find_program(job: &Job, root: &Path) -> Result<PathBuf> {
         .or_failed("open the root")?;
     let is_program = |path: &Path| {
         let path = Path::new("/").join(job.workdir.as_str().unwrap_or_default()).join(path);
-        openat2(&top, path, OFlags::PATH, FileMode::empty(), ResolveFlags::IN_ROOT)
-            .and_then(rustix::fs::fstat)
-            .is_ok_and(|stat| {
-                FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-                    && stat.st_mode & 0o111 != 0
-            })
+        open_within(&top, &path).and_then(rustix::fs::fstat).is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                && stat.st_mode & 0o111 != 0
+        })
     };
     let path = job.env.get("PATH").map_or("", String::as_str);
     let mut places: Vec<PathBuf> = if name.contains('/') {
@@ -329,17 +386,30 @@ const PASSED_ON: [i32; 7] = {
     [SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2]
 };
 
-/// Waits for a child, and passes signals on to it meanwhile. `signals` were listened to from before
-/// the child was started, so that none is missed. No thread does it: a process that has unshared
-/// its pid namespace can start none.
-fn wait_for(child: Pid, mut signals: Signals) -> Result<WaitStatus> {
+/// The signals that are passed on. A step has none passed on: who stops a build kills its helper
+/// process, and a step that is told of it could still end well, half done.
+struct Passed(Option<Signals>);
+
+impl Passed {
+    /// Listens from now on: before the child is started, so that none is missed.
+    fn new(job: &Job) -> Result<Self> {
+        let signals = job.interactive.then(|| Signals::new(PASSED_ON)).transpose();
+        signals.map(Self).or_failed("listen to signals")
+    }
+}
+
+/// Waits for a child, and passes signals on to it meanwhile. No thread does it: a process that has
+/// unshared its pid namespace can start none.
+fn wait_for(child: Pid, passed: Passed) -> Result<WaitStatus> {
+    let options = if passed.0.is_some() { WaitOptions::NOHANG } else { WaitOptions::empty() };
+    let mut signals = passed.0;
     loop {
-        match waitpid(Some(child), WaitOptions::NOHANG) {
+        match waitpid(Some(child), options) {
             Ok(Some((_, status))) => return Ok(status),
             Ok(None) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).or_failed("wait for a process"),
         }
-        for number in signals.wait() {
+        for number in signals.iter_mut().flat_map(Signals::wait) {
             if number == signal_hook::consts::SIGCHLD {
                 continue;
             }
@@ -376,10 +446,11 @@ fn keep(store: &Store, root: &Path, output: &RelPath) -> Result<Digest> {
     };
     let top = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY, FileMode::empty())
         .or_failed("open the root")?;
-    let path = OsString::from(std::ffi::OsStr::from_bytes(output.as_bytes()));
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let found = openat2(top, path, flags, FileMode::empty(), ResolveFlags::IN_ROOT)
-        .map_err(|_| missing())?;
+    let path = Path::new(std::ffi::OsStr::from_bytes(output.as_bytes()));
+    let found = match open_within(&top, path) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Err(missing()),
+        other => other.or_failed("open an output")?,
+    };
     // A path to exactly what was opened, whatever its name leads to by now.
     let path = PathBuf::from(format!("/proc/self/fd/{}", found.as_raw_fd()));
     let metadata = fs::metadata(&path).map_err(|_| missing())?;

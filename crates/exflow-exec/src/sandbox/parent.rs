@@ -1,6 +1,6 @@
 //! The side of the sandbox that is in exflow's own process.
 
-use super::helper::HELPER;
+use super::helper::{DISK_FULL, HELPER};
 use super::job::{ANSWER_FILE, Answer, JOB_FILE, Job};
 use crate::{ExecError, Executor, Exit, Outcome, RunOptions};
 use exflow_content::{Digest, RelPath, Tree};
@@ -10,8 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// The largest log that is kept of a command, in bytes.
@@ -73,8 +74,8 @@ impl SandboxExecutor {
         let mut child =
             self.launch(&job, &temp, Stdio::inherit(), Stdio::inherit(), Stdio::inherit())?;
         started(pid_of(&child));
-        child.wait().map_err(|error| failed("wait for the helper process", &error))?;
-        let answer = read_answer(temp.path())?;
+        let status = child.wait().map_err(|error| failed("wait for the helper process", &error))?;
+        let answer = read_answer(temp.path(), status)?;
         outcome(answer, &program.argv).map(|outcome| outcome.exit)
     }
 
@@ -89,15 +90,14 @@ impl SandboxExecutor {
         fs::write(temp.path().join(JOB_FILE), job.encode()).map_err(|source| {
             ExecError::Store(StoreError::Io { action: "write", path: temp.path().into(), source })
         })?;
-        std::process::Command::new(&self.launcher)
-            .arg(HELPER)
-            .arg(temp.path())
-            .env_clear()
-            .stdin(stdin)
-            .stdout(stdout)
-            .stderr(stderr)
-            .spawn()
-            .map_err(|error| failed("start the helper process", &error))
+        let mut command = std::process::Command::new(&self.launcher);
+        command.arg(HELPER).arg(temp.path()).env_clear().stdin(stdin).stdout(stdout).stderr(stderr);
+        if !job.interactive {
+            // A Ctrl-C at the terminal is for exflow, which then kills the helper. A step that were
+            // told of it, too, could end well with half of its output.
+            command.process_group(0);
+        }
+        command.spawn().map_err(|error| failed("start the helper process", &error))
     }
 
     /// The inputs of a command, laid out as one folder.
@@ -154,11 +154,11 @@ impl Executor for SandboxExecutor {
         let begun = Instant::now();
         // A short sleep at first, for commands that end at once.
         let mut pause = Duration::from_micros(500);
-        let stopped = loop {
-            let ended =
+        let ended = loop {
+            let done =
                 child.try_wait().map_err(|error| failed("wait for the helper process", &error))?;
-            if ended.is_some() {
-                break None;
+            if let Some(status) = done {
+                break Ok(status);
             }
             let exit = if options.cancel.is_cancelled() {
                 Some(Exit::Cancelled)
@@ -171,17 +171,19 @@ impl Executor for SandboxExecutor {
                 // It takes everything in its pid namespace with it.
                 let _ = kill_process(pid_of(&child), Signal::KILL);
                 let _ = child.wait();
-                break Some(exit);
+                break Err(exit);
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(LOOK);
         };
         // The pipe ends with the last process that has it.
         let _ = logger.join();
-        if let Some(exit) = stopped {
-            return Ok(Outcome { exit, outputs: Vec::new() });
+        // Of a build that is being stopped nothing is believed: its steps may have noticed, too.
+        let cancelled = options.cancel.is_cancelled().then_some(Exit::Cancelled);
+        match (cancelled, ended) {
+            (Some(exit), _) | (None, Err(exit)) => Ok(Outcome { exit, outputs: Vec::new() }),
+            (None, Ok(status)) => outcome(read_answer(temp.path(), status)?, &command.argv),
         }
-        outcome(read_answer(temp.path())?, &command.argv)
     }
 }
 
@@ -193,18 +195,37 @@ fn failed(action: &str, error: &io::Error) -> ExecError {
     ExecError::Sandbox { action: action.to_owned(), reason: error.to_string() }
 }
 
-/// Writes what a command prints to its log, as much as is kept; the rest is read and dropped, so
-/// that the command isn't held up.
-fn keep_log(reader: impl Read, mut log: File) {
-    let mut kept = reader.take(MAX_LOG);
-    let _ = io::copy(&mut kept, &mut log);
-    let mut reader = kept.into_inner();
-    if io::copy(&mut reader, &mut io::sink()).is_ok_and(|dropped| dropped > 0) {
-        let _ = log.write_all(b"\n[the rest of this log was dropped: it is longer than 64 MiB]\n");
+/// Writes what a command prints to its log as it comes, as much as is kept; the rest is read and
+/// dropped, so that the command isn't held up.
+fn keep_log(mut reader: impl Read, mut log: File) {
+    let mut left = MAX_LOG;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let length = match reader.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return,
+        };
+        let kept = usize::try_from(left).map_or(length, |left| length.min(left));
+        let _ = log.write_all(&buffer[..kept]);
+        if left > 0 && kept < length {
+            let note = b"\n[the rest of this log was dropped: it is longer than 64 MiB]\n";
+            let _ = log.write_all(note);
+        }
+        left -= kept as u64;
     }
 }
 
-fn read_answer(folder: &Path) -> Result<Answer, ExecError> {
+fn read_answer(folder: &Path, status: ExitStatus) -> Result<Answer, ExecError> {
+    if status.code() == Some(DISK_FULL.into()) {
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        return Err(ExecError::Store(StoreError::Io {
+            action: "write",
+            path: folder.into(),
+            source,
+        }));
+    }
     let bytes = fs::read(folder.join(ANSWER_FILE))
         .map_err(|_| failed("run the command", &io::Error::other("its helper process died")))?;
     Answer::decode(&bytes).map_err(|error| failed("read the answer", &io::Error::other(error)))

@@ -5,9 +5,11 @@ use exflow_exec::{ExecError, Executor, Exit, Outcome, RunOptions};
 use exflow_fetch::Cancel;
 use exflow_plan::{Command, Mount};
 use exflow_store::Store;
+use libtest_mimic::Trial;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The cases, by name.
@@ -17,6 +19,12 @@ const CASES: &[(&str, fn(&Bench<'_>))] = &[
     ("a_program_that_is_not_there", a_program_that_is_not_there),
     ("time_limit", time_limit),
     ("cancelled", cancelled),
+    (
+        "a_signal_for_the_terminal_is_not_for_the_step",
+        a_signal_for_the_terminal_is_not_for_the_step,
+    ),
+    ("the_callers_umask_does_not_show", the_callers_umask_does_not_show),
+    ("files_with_the_same_content_are_two_files", files_with_the_same_content_are_two_files),
     ("log", log),
     ("environment_is_all_given", environment_is_all_given),
     ("the_same_view_everywhere", the_same_view_everywhere),
@@ -36,32 +44,21 @@ const CASES: &[(&str, fn(&Bench<'_>))] = &[
     ("many_files_and_a_large_one", many_files_and_a_large_one),
 ];
 
-/// Runs the cases whose name contains `filter`; how many failed.
-pub(crate) fn run(
-    executor: &dyn Executor,
+/// The cases, as tests.
+pub(crate) fn trials(
+    executor: &Arc<impl Executor + Send + 'static>,
     store: &Store,
     busybox: &Path,
-    filter: Option<&str>,
-) -> usize {
+) -> Vec<Trial> {
     let base = base(store, busybox);
-    let mut failed = 0;
-    let mut passed = 0;
-    for (name, case) in CASES {
-        if filter.is_some_and(|filter| !name.contains(filter)) {
-            continue;
-        }
-        let bench = Bench { executor, store, base };
-        let ok = catch_unwind(AssertUnwindSafe(|| case(&bench))).is_ok();
-        println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
-        if ok { passed += 1 } else { failed += 1 }
-    }
-    println!("{passed} passed, {failed} failed");
-    failed
-}
-
-/// A busybox that needs no libraries.
-pub(crate) fn busybox() -> Option<PathBuf> {
-    ["/bin/busybox", "/usr/bin/busybox"].into_iter().map(PathBuf::from).find(|path| path.is_file())
+    let trial = |(name, case): &(&str, fn(&Bench<'_>))| {
+        let (executor, store, case) = (executor.clone(), store.clone(), *case);
+        Trial::test(*name, move || {
+            case(&Bench { executor: &*executor, store: &store, base });
+            Ok(())
+        })
+    };
+    CASES.iter().map(trial).collect()
 }
 
 fn base(store: &Store, busybox: &Path) -> Digest {
@@ -202,6 +199,90 @@ fn cancelled(bench: &Bench<'_>) {
     });
     assert_eq!(exit, Exit::Cancelled);
     assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+/// A step that ends well when it is told of a Ctrl-C, with half of its output, must not count as
+/// done.
+fn a_signal_for_the_terminal_is_not_for_the_step(bench: &Bench<'_>) {
+    let cancel = Cancel::new();
+    let temp = bench.store.temp_dir().unwrap();
+    let log = temp.path().join("log");
+    let options = RunOptions {
+        time_limit: Duration::from_secs(60),
+        cancel: cancel.clone(),
+        log: log.clone(),
+    };
+    let mut command = bench.command(
+        "trap 'exit 0' INT TERM; mkdir out; echo half > out/a; echo ready; sleep 20 & wait; echo whole > out/b",
+    );
+    command.outputs = vec![path("src/out")];
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let begun = Instant::now();
+            while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("ready")) {
+                assert!(begun.elapsed() < Duration::from_secs(20), "it never starts");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // As a terminal does: everything in our process group is told, and so are we.
+            for process in group() {
+                let _ = rustix::process::kill_process(process, rustix::process::Signal::INT);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            cancel.cancel();
+        });
+        bench.executor.run(&command, &options).unwrap()
+    });
+    assert_eq!(outcome, Outcome { exit: Exit::Cancelled, outputs: Vec::new() });
+}
+
+/// The processes below this one that are in its process group.
+fn group() -> Vec<rustix::process::Pid> {
+    let own = i32::try_from(std::process::id()).unwrap();
+    let is_below = |mut number: i32| {
+        while number > 1 && number != own {
+            number = status(number, 1);
+        }
+        number == own
+    };
+    let numbers = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let below = numbers.filter(|number| *number != own && is_below(*number));
+    let group = status(own, 2);
+    below
+        .filter(|number| status(*number, 2) == group)
+        .filter_map(rustix::process::Pid::from_raw)
+        .collect()
+}
+
+/// A number in `/proc/NUMBER/stat`, behind the name: the parent is the first, the group the second.
+fn status(number: i32, field: usize) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+    let rest = stat.rsplit(')').next().unwrap_or_default();
+    rest.split_whitespace().nth(field).and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+fn the_callers_umask_does_not_show(bench: &Bench<'_>) {
+    let old = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let printed = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        bench.print("stat -c %a / /src /bin; mkdir a; stat -c %a a")
+    }));
+    rustix::process::umask(old);
+    assert_eq!(printed.unwrap(), "755\n755\n755\n755\n");
+}
+
+/// Some tools take two names of one inode for one file, and refuse to copy one over the other.
+fn files_with_the_same_content_are_two_files(bench: &Bench<'_>) {
+    let same = || bench.file("same", 0o644);
+    let first = bench.tree(&[("a", same()), ("b", same())]);
+    let second = bench.tree(&[("c", same())]);
+    let mut command = bench.command("stat -c %i a b c | while read x; do echo $x; done");
+    command.mounts =
+        vec![Mount { at: path("src"), tree: first }, Mount { at: path("src"), tree: second }];
+    let printed = bench.print_of(&command);
+    let mut inodes: Vec<&str> = printed.lines().collect();
+    inodes.sort_unstable();
+    inodes.dedup();
+    assert_eq!(inodes.len(), 3, "{printed}");
 }
 
 fn log(bench: &Bench<'_>) {

@@ -8,11 +8,13 @@ use exflow_packages::debian::{Control, DebError, Limits, UnpackedPackage, assemb
 use exflow_store::{Record, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read, Write};
 use std::num::NonZeroUsize;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+/// How many packages are unpacked at a time, in the whole process: a decoder may take some 80 MiB.
+const UNPACKERS: usize = 4;
 /// How many downloads are under way at a time.
 const CONNECTIONS: usize = 8;
 /// How often it is looked whether someone else is done with a package.
@@ -57,19 +59,22 @@ fn fetch_packages(
     let todo = Mutex::new(todo);
     let unpacked = Mutex::new(Vec::with_capacity(debian.packages.len()));
     let failed = Mutex::new(None);
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let unpackers = Permits::new(cores);
+    // Where one fails, nothing that the others do is needed now.
+    let stop = client.cancel().part();
+    let client = &client.stopping_with(stop.clone());
     let work = || {
         loop {
             if lock(&failed).is_some() {
                 return;
             }
             let Some(package) = lock(&todo).pop() else { return };
-            let one = Fetch { client, store, mirrors, progress, unpackers: &unpackers };
+            let one = Fetch { client, store, mirrors, progress };
             match one.package(package, &debian.snapshot) {
                 Ok(package) => lock(&unpacked).push(package),
                 Err(error) => {
+                    // The first is the reason: the others only stopped.
                     lock(&failed).get_or_insert(error);
+                    stop.cancel();
                     return;
                 }
             }
@@ -95,7 +100,6 @@ struct Fetch<'a> {
     store: &'a Store,
     mirrors: &'a Mirrors,
     progress: &'a dyn Progress,
-    unpackers: &'a Permits,
 }
 
 impl Fetch<'_> {
@@ -125,12 +129,12 @@ impl Fetch<'_> {
         let wanted =
             Wanted { name: &package.name, urls: &urls, sha256: package.sha256, size: package.size };
         let path = self.client.download(self.store, wanted, self.progress)?;
-        let permit = self.unpackers.take();
+        let permit = Permits::of_process().take();
         let failed = |source| StoreError::Io { action: "open", path: path.clone(), source };
         let reader = BufReader::with_capacity(64 << 10, File::open(&path).map_err(failed)?);
         let deb = read_deb(reader, &Limits::default(), &mut |mode, content| {
             let mut writer = self.store.blob_writer().map_err(io::Error::other)?;
-            io::copy(content, &mut writer)?;
+            self.copy(content, &mut writer)?;
             writer.finish_as(mode).map_err(io::Error::other)
         })
         .map_err(|source| self.unpack_error(package, source))?;
@@ -164,25 +168,48 @@ impl Fetch<'_> {
         Ok(Some(UnpackedPackage { locked: package.clone(), control, tree }))
     }
 
+    /// Copies what a package holds into the store. An error in writing is the store's, and one in
+    /// reading is the package's.
+    fn copy(&self, from: &mut dyn Read, to: &mut impl Write) -> io::Result<()> {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            if self.client.cancel().is_cancelled() {
+                return Err(io::Error::other("stopped"));
+            }
+            let length = match from.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            to.write_all(&buffer[..length]).map_err(|source| {
+                let path = self.store.root().to_owned();
+                io::Error::other(StoreError::Io { action: "write to", path, source })
+            })?;
+        }
+    }
+
     /// Failures of the store reach us through an I/O error: they are not the package's fault.
     fn unpack_error(&self, package: &LockedPackage, source: DebError) -> FetchError {
         if self.client.cancel().is_cancelled() {
             return FetchError::Cancelled;
         }
-        let store = match source {
+        let source = match source {
             DebError::Read(error) => match error.downcast::<StoreError>() {
                 Ok(store) => return FetchError::Store(store),
                 Err(error) => DebError::Read(error),
             },
             other => other,
         };
-        FetchError::Package { package: package.name.clone(), source: store }
+        // Perhaps it was damaged on the disk: the next time it is fetched again.
+        self.store.drop_download(&package.sha256);
+        FetchError::Package { package: package.name.clone(), source }
     }
 }
 
 /// The key of an unpacked package.
 fn deb_key(sha256: &Sha256) -> Digest {
-    let mut encoder = Encoder::new("exflow deb 1");
+    let mut encoder = Encoder::new("exflow deb 2");
     encoder.sha256(sha256);
     encoder.digest_of()
 }
@@ -222,6 +249,15 @@ impl Permits {
         Self { free: Mutex::new(number), returned: Condvar::new() }
     }
 
+    /// Those of this process, which may fetch several bases at once.
+    fn of_process() -> &'static Self {
+        static PERMITS: LazyLock<Permits> = LazyLock::new(|| {
+            let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            Permits::new(cores.min(UNPACKERS))
+        });
+        &PERMITS
+    }
+
     fn take(&self) -> Permit<'_> {
         let mut free = lock(&self.free);
         while *free == 0 {
@@ -238,3 +274,6 @@ impl Drop for Permit<'_> {
         self.0.returned.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Where Debian's archives are served.
 
+use exflow_packages::debian::{parse_snapshot_stamp, snapshot_stamp};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -9,8 +11,19 @@ pub const SNAPSHOT: &str = "https://snapshot.debian.org";
 
 /// The suites that tell that a source in apt's configuration is Debian's own archive, rather than
 /// that of some vendor.
-const CODENAMES: &[&str] =
-    &["buster", "bullseye", "bookworm", "trixie", "forky", "sid", "stable", "testing", "unstable"];
+const CODENAMES: &[&str] = &[
+    "buster",
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "sid",
+    "oldoldstable",
+    "oldstable",
+    "stable",
+    "testing",
+    "unstable",
+];
 
 /// One source of apt's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,19 +46,48 @@ pub struct Mirrors {
 }
 
 impl Mirrors {
-    /// Where a file of `archive` is. `stamp` is a time at which the archive had it.
+    /// Where a file of `archive` is. `stamp` is when the index was published that names it.
+    ///
+    /// The snapshot archive looks at an archive some times a day, and for a time between answers
+    /// with what it saw before. An index is thus found there after it was published: a day later
+    /// surely, unless what it names was replaced within that day; some hours later most likely.
     pub fn urls(&self, archive: &str, path: &str, stamp: &str) -> Vec<String> {
         let mirrors = if archive == "debian" { &self.debian } else { &self.security };
-        let mut urls: Vec<String> = mirrors
-            .iter()
-            .map(|mirror| format!("{}/{path}", mirror.trim_end_matches('/')))
-            .collect();
-        if let Some(snapshot) = &self.snapshot {
+        let mut urls: Vec<String> =
+            mirrors.iter().map(|mirror| join(mirror.trim_end_matches('/'), path)).collect();
+        if let (Some(snapshot), Some(time)) = (&self.snapshot, parse_snapshot_stamp(stamp)) {
             let snapshot = snapshot.trim_end_matches('/');
-            urls.push(format!("{snapshot}/archive/{archive}/{stamp}/{path}"));
+            urls.extend([86_400, 6 * 3_600, 0].map(|later| {
+                let stamp = snapshot_stamp(time + later);
+                join(&format!("{snapshot}/archive/{archive}/{stamp}"), path)
+            }));
         }
         urls
     }
+}
+
+/// The address of the file at `path` below `root`.
+///
+/// Versions have a `+` now and then, which some servers (Amazon's S3 among them) take for a space
+/// unless it is encoded; and a path is a path, whatever else is in it.
+fn join(root: &str, path: &str) -> String {
+    if root.starts_with("file://") {
+        return format!("{root}/{path}");
+    }
+    let mut url = format!("{root}/");
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~:@!$&'()*,;=".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    url
+}
+
+/// Whether Debian itself has a suite of this name that gets security updates.
+pub(super) fn has_security_updates(suite: &str) -> bool {
+    CODENAMES.contains(&suite) && !matches!(suite, "sid" | "unstable")
 }
 
 /// Mirrors that someone has named.
@@ -210,7 +252,42 @@ mod tests {
         let none = find_mirrors(nothing, nothing, &[], Some(SNAPSHOT));
         assert_eq!(
             none.urls("debian", "pool/a.deb", "20260101T000000Z"),
-            [format!("{SNAPSHOT}/archive/debian/20260101T000000Z/pool/a.deb")]
+            [
+                format!("{SNAPSHOT}/archive/debian/20260102T000000Z/pool/a.deb"),
+                format!("{SNAPSHOT}/archive/debian/20260101T060000Z/pool/a.deb"),
+                format!("{SNAPSHOT}/archive/debian/20260101T000000Z/pool/a.deb"),
+            ]
         );
+        assert_eq!(none.urls("debian", "pool/a.deb", "../x"), [""; 0]);
+    }
+
+    #[test]
+    fn paths_are_encoded_in_addresses() {
+        let mirrors = Mirrors {
+            debian: vec!["http://m/d+e/".into(), "file:///m".into()],
+            ..Mirrors::default()
+        };
+        assert_eq!(
+            mirrors.urls("debian", "pool/c++_1.0~1+b1%3a?#.deb", ""),
+            [
+                "http://m/d+e/pool/c%2B%2B_1.0~1%2Bb1%253a%3F%23.deb",
+                "file:///m/pool/c++_1.0~1+b1%3a?#.deb"
+            ]
+        );
+    }
+
+    #[test]
+    fn suites_with_security_updates() {
+        for (suite, expected) in [
+            ("bookworm", true),
+            ("testing", true),
+            ("sid", false),
+            ("unstable", false),
+            ("experimental", false),
+            ("made-up", false),
+            ("bookworm-backports", false),
+        ] {
+            assert_eq!(has_security_updates(suite), expected, "{suite}");
+        }
     }
 }

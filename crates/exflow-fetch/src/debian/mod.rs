@@ -6,6 +6,8 @@ mod signature;
 mod suite;
 
 pub use base::fetch_base;
-pub use mirrors::{AptSource, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors, parse_apt_sources};
+pub use mirrors::{
+    AptSource, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors, parse_apt_sources,
+};
 pub use signature::Keyring;
 pub use suite::load_catalog;

@@ -14,10 +14,10 @@ fn sample() -> Lock {
         sha256: Sha256::of(name.as_bytes()),
     };
     let requested =
-        RequestedDebian { suite: "bookworm".into(), slim: true, packages: vec!["b".into()] };
+        RequestedDebian { suite: "bookworm".into(), slim: true, packages: vec!["bb".into()] };
     let debian = LockedDebian {
         snapshot: "20261101T000000Z".into(),
-        packages: vec![package("a"), package("b")],
+        packages: vec![package("aa"), package("bb")],
     };
     let locked = BTreeMap::from([(Platform::LinuxAmd64, debian)]);
     Lock {
@@ -63,13 +63,13 @@ fn the_file_is_pinned() {
       "image-assembly": 1,
       "bases": {
         "runner": {
-          "requested": {"debian":"bookworm","slim":true,"packages":["b"]},
+          "requested": {"debian":"bookworm","slim":true,"packages":["bb"]},
           "locked": {
             "linux/amd64": {
               "snapshot": "20261101T000000Z",
               "packages": [
-                {"name":"a","version":"1:2.0-1","architecture":"amd64","archive":"debian","path":"pool/main/a.deb","size":42,"sha256":"ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"},
-                {"name":"b","version":"1:2.0-1","architecture":"amd64","archive":"debian","path":"pool/main/b.deb","size":42,"sha256":"3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"}
+                {"name":"aa","version":"1:2.0-1","architecture":"amd64","archive":"debian","path":"pool/main/aa.deb","size":42,"sha256":"961b6dd3ede3cb8ecbaacbd68de040cd78eb2ed5889130cceb4c49268ea4d506"},
+                {"name":"bb","version":"1:2.0-1","architecture":"amd64","archive":"debian","path":"pool/main/bb.deb","size":42,"sha256":"3b64db95cb55c763391c707108489ae18b4112d783300de38e033b4c98c3deaf"}
               ]
             }
           }
@@ -117,18 +117,54 @@ fn refuses_a_newer_version() {
 fn refuses_what_is_no_digest_path_or_platform() {
     let good = print(&sample());
     for (from, to) in [
-        ("ca978112", "CA978112"),
-        ("ca978112", ""),
-        ("pool/main/a.deb", "../a.deb"),
-        ("pool/main/a.deb", "/a.deb"),
+        ("961b6dd3", "961B6DD3"),
+        ("961b6dd3", ""),
+        ("pool/main/aa.deb", "../a.deb"),
+        ("pool/main/aa.deb", "/a.deb"),
         ("linux/amd64", "plan9/mips"),
         ("\"archive\":\"debian\"", "\"archive\":\"evil\""),
-        ("\"name\":\"b\"", "\"name\":\"a\""),
+        ("pool/main/aa.deb", ""),
+        ("\"name\":\"bb\"", "\"name\":\"aa\""),
+        ("\"name\":\"aa\"", "\"name\":\"cc\""),
+        ("\"name\":\"aa\"", "\"name\":\"../aa\""),
+        ("\"name\":\"aa\"", "\"name\":\"\""),
+        ("\"name\":\"aa\"", "\"name\":\"a\""),
+        ("\"name\":\"aa\"", "\"name\":\"..\""),
+        ("\"name\":\"aa\"", "\"name\":\"Aa\""),
+        ("1:2.0-1", ""),
+        ("1:2.0-1", "1 2"),
+        ("\"amd64\"", "\"\""),
+        ("20261101T000000Z", ""),
+        ("20261101T000000Z", "20261101"),
+        ("20261101T000000Z", "../../evil/../../"),
+        ("20261101T000000Z", "2026110aT000000Z"),
     ] {
         let text = good.replacen(from, to, 1);
         assert_ne!(text, good, "{from}");
         let shown = check(&text);
         assert!(shown.contains(INVALID) && shown.contains("here"), "{from} to {to}: {shown}");
+    }
+}
+
+/// Both sides of a merge have added the same base, or plugin.
+#[test]
+fn refuses_what_stands_twice() {
+    let good = print(&sample());
+    for (from, to) in [
+        (
+            "\"runner\": {",
+            "\"runner\": {\"requested\":{\"debian\":\"x\",\"slim\":true,\"packages\":[]},\"locked\":{}},\n\"runner\": {",
+        ),
+        (
+            "\"linux/amd64\": {",
+            "\"linux/amd64\": {\"snapshot\":\"20261101T000000Z\",\"packages\":[]},\n\"linux/amd64\": {",
+        ),
+        ("\"mix-release\"", "\"mine\""),
+    ] {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good, "{from}");
+        let shown = check(&text);
+        assert!(shown.contains(INVALID) && shown.contains("twice"), "{from}: {shown}");
     }
 }
 

@@ -8,7 +8,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Link {
     /// Where the link stands: `/usr/bin/awk`.
-    pub(super) link: String,
+    pub(super) at: String,
     /// Its name in `/etc/alternatives`: `awk`.
     pub(super) name: String,
     /// What it leads to: `/usr/bin/mawk`.
@@ -47,7 +47,7 @@ fn in_line(line: &str) -> Option<Alternative> {
     let install = words.iter().position(|word| word == "--install")?;
     let link = |words: &[String]| match words {
         [link, name, path, ..] if link.starts_with('/') && path.starts_with('/') => {
-            Some(Link { link: link.clone(), name: name.clone(), path: path.clone() })
+            Some(Link { at: link.clone(), name: name.clone(), path: path.clone() })
         }
         _ => None,
     };

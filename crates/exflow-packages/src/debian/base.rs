@@ -23,6 +23,7 @@ use super::relation::parse_relations;
 use exflow_content::{Digest, Encoder, Entry, Mode, RelPath, Tree};
 use exflow_lock::{LockedDebian, LockedPackage, Platform};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// A package that has been unpacked into a store.
 #[derive(Debug, Clone)]
@@ -57,8 +58,10 @@ pub enum BaseError {
         /// Which file.
         path: RelPath,
     },
-    /// A path of a package can't be laid out.
-    #[error("`/{path}` of package `{package}` goes through something that is not a folder")]
+    /// Something is a folder for one package, or for the base, and not for another.
+    #[error(
+        "`/{path}` of package `{package}` is a folder where others have none, or none where they have one"
+    )]
     Path {
         /// Which package.
         package: String,
@@ -87,23 +90,15 @@ pub const SLIM_DROPS: &[&str] = &[
 /// The locale that a slim base keeps: UTF-8 without a language.
 const KEPT_LOCALE: &str = "usr/lib/locale/C.utf8";
 
-/// The folders that are links into /usr, and whether they exist on every architecture.
-const MERGED: &[(&str, bool)] = &[
-    ("bin", true),
-    ("lib", true),
-    ("sbin", true),
-    ("lib64", false),
-    ("lib32", false),
-    ("libx32", false),
-    ("libo32", false),
-];
+/// The folders that are links into /usr. All but the first three are there where they are needed.
+const MERGED: &[&str] = &["bin", "lib", "sbin", "lib64", "lib32", "libx32", "libo32"];
 
 /// The key of a base: the digest of everything that can affect its tree.
 ///
 /// # Encoding
-/// Tag `exflow debian base 1`; slim; platform; the list of packages by name: name, sha256.
+/// Tag `exflow debian base 2`; slim; platform; the list of packages by name: name, sha256.
 pub fn base_key(locked: &LockedDebian, slim: bool, platform: &Platform) -> Digest {
-    let mut encoder = Encoder::new("exflow debian base 1");
+    let mut encoder = Encoder::new("exflow debian base 2");
     encoder.flag(slim).text(&platform.to_string());
     encoder.list(locked.packages.iter(), |encoder, package| {
         encoder.text(&package.name).sha256(&package.sha256);
@@ -122,23 +117,30 @@ pub fn assemble(
     read: &dyn Fn(&Digest) -> Option<Vec<u8>>,
 ) -> Result<Assembled, BaseError> {
     packages.sort_by(|a, b| a.locked.name.cmp(&b.locked.name));
-    let mut base = Base { tree: Tree::new(), owners: BTreeMap::new(), new_blobs: Vec::new(), read };
-    base.lay_out_root(platform);
+    let mut base = Base {
+        tree: Tree::new(),
+        packages: &packages,
+        owners: BTreeMap::new(),
+        new_blobs: Vec::new(),
+        read,
+    };
+    base.lay_out_root(platform)?;
     for number in 0..packages.len() {
-        base.lay_out(number, &packages, slim)?;
+        base.lay_out(number, slim)?;
     }
-    base.install_alternatives(&packages);
-    base.copy_configuration();
-    base.bundle_certificates();
-    base.say_what_is_installed(&packages, platform, slim);
-    let mut new_blobs = base.new_blobs;
+    base.install_alternatives()?;
+    base.copy_configuration()?;
+    base.bundle_certificates()?;
+    base.say_what_is_installed(platform, slim)?;
+    let Base { tree, mut new_blobs, .. } = base;
     new_blobs.sort();
     new_blobs.dedup();
-    Ok(Assembled { tree: base.tree, new_blobs })
+    Ok(Assembled { tree, new_blobs })
 }
 
 struct Base<'a> {
     tree: Tree,
+    packages: &'a [UnpackedPackage],
     /// Which package each file came from, by number.
     owners: BTreeMap<RelPath, usize>,
     new_blobs: Vec<Vec<u8>>,
@@ -150,22 +152,47 @@ fn path(text: &str) -> RelPath {
 }
 
 impl Base<'_> {
-    fn put(&mut self, at: &RelPath, entry: Entry) {
-        self.tree.insert(at.clone(), entry).expect("folders of the base are folders");
+    /// Puts what belongs to no package. A package may be in the way.
+    fn put(&mut self, at: &RelPath, entry: Entry) -> Result<(), BaseError> {
+        let place = self.place(at);
+        let is_folder = |entry: &Entry| matches!(entry, Entry::Folder { .. });
+        if !is_folder(&entry) && self.tree.get(&place).is_some_and(is_folder) {
+            return Err(self.in_the_way(place));
+        }
+        self.tree.insert(place.clone(), entry).map_err(|_| self.in_the_way(place))
     }
 
-    fn put_file(&mut self, at: &str, content: Vec<u8>) {
+    /// Which package is to blame where nothing can be put at `at`.
+    fn in_the_way(&self, at: RelPath) -> BaseError {
+        let owner = at
+            .parents()
+            .find_map(|path| self.owners.get(&path).copied())
+            .or_else(|| self.owners.get(&at).copied())
+            // Folders are nobody's: then it is who has something below it, or has the folder.
+            .or_else(|| self.tree.within(&at).find_map(|(path, _)| self.owners.get(path).copied()))
+            .or_else(|| {
+                let has_it = |package: &UnpackedPackage| {
+                    package.tree.entries().any(|(path, _)| merged(path) == at)
+                };
+                self.packages.iter().position(has_it)
+            });
+        let package =
+            owner.map_or_else(String::new, |owner| self.packages[owner].locked.name.clone());
+        BaseError::Path { package, path: at }
+    }
+
+    fn put_file(&mut self, at: &RelPath, content: Vec<u8>) -> Result<(), BaseError> {
         let entry = Entry::File {
             mode: Mode::FILE,
             blob: Digest::of(&content),
             size: content.len() as u64,
         };
         self.new_blobs.push(content);
-        self.put(&path(at), entry);
+        self.put(at, entry)
     }
 
-    fn put_link(&mut self, at: &str, target: &str) {
-        self.put(&path(at), Entry::Symlink { target: target.as_bytes().into() });
+    fn put_link(&mut self, at: &str, target: &str) -> Result<(), BaseError> {
+        self.put(&path(at), Entry::Symlink { target: target.as_bytes().into() })
     }
 
     /// The content of a file, its links followed.
@@ -178,13 +205,10 @@ impl Base<'_> {
 
     /// What is there before any package: the folders that everything counts on, and the links of
     /// the merged /usr.
-    fn lay_out_root(&mut self, platform: &Platform) {
-        for (name, everywhere) in MERGED {
-            let has_it = *everywhere || (*name == "lib64" && *platform == Platform::LinuxAmd64);
-            if has_it {
-                self.put(&path(&format!("usr/{name}")), Entry::Folder { mode: Mode::FOLDER });
-                self.put_link(name, &format!("usr/{name}"));
-            }
+    fn lay_out_root(&mut self, platform: &Platform) -> Result<(), BaseError> {
+        let lib64 = (*platform == Platform::LinuxAmd64).then_some("lib64");
+        for name in ["bin", "lib", "sbin"].into_iter().chain(lib64) {
+            self.merge_folder(name)?;
         }
         for (name, mode) in [
             ("dev", 0o755),
@@ -200,32 +224,52 @@ impl Base<'_> {
             ("var/log", 0o755),
             ("var/tmp", 0o1777),
         ] {
-            self.put(&path(name), Entry::Folder { mode: Mode::new(mode) });
+            self.put(&path(name), Entry::Folder { mode: Mode::new(mode) })?;
         }
+        Ok(())
     }
 
-    fn lay_out(
-        &mut self,
-        number: usize,
-        packages: &[UnpackedPackage],
-        slim: bool,
-    ) -> Result<(), BaseError> {
-        let package = &packages[number];
+    /// Makes `/NAME` a link to `/usr/NAME`, unless it is one.
+    fn merge_folder(&mut self, name: &str) -> Result<(), BaseError> {
+        if self.tree.get(&path(name)).is_some() {
+            return Ok(());
+        }
+        self.put(&path(&format!("usr/{name}")), Entry::Folder { mode: Mode::FOLDER })?;
+        self.put_link(name, &format!("usr/{name}"))
+    }
+
+    fn lay_out(&mut self, number: usize, slim: bool) -> Result<(), BaseError> {
+        let package = &self.packages[number];
         for (at, entry) in package.tree.entries() {
-            let at = self.merged(at);
+            let wrong = |path| BaseError::Path { package: package.locked.name.clone(), path };
+            if let Some(name) = merged_folder(at) {
+                self.merge_folder(name)?;
+                // base-files ships the links themselves. They are there, and what they lead to
+                // is a folder that other packages fill.
+                if at.parent().is_some_and(|parent| parent.is_root())
+                    && matches!(entry, Entry::Symlink { .. })
+                {
+                    continue;
+                }
+            }
+            let at = merged(at);
             if slim && is_dropped(&at) {
                 continue;
             }
+            // A package may ship a file in a folder that another package has as a link.
+            let at = self.place(&at);
             let there = self.tree.get(&at);
-            if matches!(entry, Entry::Folder { .. }) {
+            match (entry, there) {
                 // A folder that is already there, or a link to one, stays as it is.
-                if there.is_none() {
-                    self.insert(package, at, entry.clone())?;
-                }
-                continue;
+                (Entry::Folder { .. }, Some(Entry::Folder { .. } | Entry::Symlink { .. }))
+                // So does a folder where this package has a link: dpkg keeps it, too.
+                | (Entry::Symlink { .. }, Some(Entry::Folder { .. })) => continue,
+                (Entry::Folder { .. }, Some(Entry::File { .. }))
+                | (Entry::File { .. }, Some(Entry::Folder { .. })) => return Err(wrong(at)),
+                _ => {}
             }
             if let (Some(there), Some(&owner)) = (there, self.owners.get(&at)) {
-                let other = &packages[owner];
+                let other = &self.packages[owner];
                 if there == entry || replaces(other, package) {
                     continue;
                 }
@@ -237,43 +281,27 @@ impl Base<'_> {
                     });
                 }
             }
-            self.insert(package, at.clone(), entry.clone())?;
-            self.owners.insert(at, number);
+            self.tree.insert(at.clone(), entry.clone()).map_err(|_| wrong(at.clone()))?;
+            if !matches!(entry, Entry::Folder { .. }) {
+                self.owners.insert(at, number);
+            }
         }
         Ok(())
     }
 
-    fn insert(
-        &mut self,
-        package: &UnpackedPackage,
-        at: RelPath,
-        entry: Entry,
-    ) -> Result<(), BaseError> {
-        // A package may ship a file in a folder that another package has as a link.
-        let at = match at.parent() {
-            Some(parent) if !parent.is_root() => {
-                let name = RelPath::new(at.name().unwrap_or_default()).unwrap_or_default();
-                self.tree.resolve(&parent).map_or(at, |parent| parent.join(&name))
+    /// Where a path is once the links above it are followed. What leads nowhere stays as it is.
+    fn place(&self, at: &RelPath) -> RelPath {
+        match (at.parent(), at.name().map(RelPath::new)) {
+            (Some(parent), Some(Ok(name))) if !parent.is_root() => {
+                self.tree.resolve(&parent).map_or_else(|| at.clone(), |parent| parent.join(&name))
             }
-            _ => at,
-        };
-        self.tree
-            .insert(at.clone(), entry)
-            .map_err(|_| BaseError::Path { package: package.locked.name.clone(), path: at })
-    }
-
-    /// Where a path of a package is in a system with a merged /usr.
-    fn merged(&self, at: &RelPath) -> RelPath {
-        let first = at.names().next().unwrap_or_default();
-        if MERGED.iter().any(|(name, _)| name.as_bytes() == first) {
-            return path("usr").join(at);
+            _ => at.clone(),
         }
-        at.clone()
     }
 
-    fn install_alternatives(&mut self, packages: &[UnpackedPackage]) {
+    fn install_alternatives(&mut self) -> Result<(), BaseError> {
         let mut best: BTreeMap<String, Alternative> = BTreeMap::new();
-        for package in packages {
+        for package in self.packages {
             let Some(script) = package.control.files.get("postinst") else { continue };
             for found in alternatives::in_script(&String::from_utf8_lossy(script)) {
                 let better = best.get(&found.main.name).is_none_or(|other| {
@@ -286,36 +314,36 @@ impl Base<'_> {
         }
         for alternative in best.values() {
             for link in std::iter::once(&alternative.main).chain(&alternative.followers) {
-                self.install_link(link);
+                self.install_link(link)?;
             }
         }
+        Ok(())
     }
 
-    fn install_link(&mut self, link: &Link) {
-        let Link { link, name, path: target } = link;
+    fn install_link(&mut self, link: &Link) -> Result<(), BaseError> {
+        let Link { at: link, name, path: target } = link;
         let (Ok(at), Ok(target_path)) = (RelPath::new(&link[1..]), RelPath::new(&target[1..]))
         else {
-            return;
+            return Ok(());
         };
-        let Ok(registered) = RelPath::new(format!("etc/alternatives/{name}")) else { return };
+        let Ok(registered) = RelPath::new(format!("etc/alternatives/{name}")) else {
+            return Ok(());
+        };
         // What a slim base is left without needs no link.
         if self.tree.resolve(&target_path).is_none() {
-            return;
+            return Ok(());
         }
-        let at = self.merged(&at);
-        if self.tree.get(&at).is_some() {
-            return;
+        let at = merged(&at);
+        if at.is_root() || self.tree.get(&self.place(&at)).is_some() {
+            return Ok(());
         }
         let entry = |target: &str| Entry::Symlink { target: target.as_bytes().into() };
-        let installed = self
-            .tree
-            .insert(registered.clone(), entry(target))
-            .and_then(|()| self.tree.insert(at, entry(&format!("/{registered}"))));
-        debug_assert!(installed.is_ok(), "folders of the base are folders");
+        self.put(&registered, entry(target))?;
+        self.put(&at, entry(&format!("/{registered}")))
     }
 
     /// What the scripts of base-files, base-passwd, debianutils and libc-bin copy into /etc.
-    fn copy_configuration(&mut self) {
+    fn copy_configuration(&mut self) -> Result<(), BaseError> {
         for (from, to) in [
             ("usr/share/base-passwd/passwd.master", "etc/passwd"),
             ("usr/share/base-passwd/group.master", "etc/group"),
@@ -327,26 +355,27 @@ impl Base<'_> {
             if self.tree.get(&path(to)).is_none()
                 && let Some(content) = self.content(from)
             {
-                self.put_file(to, content);
+                self.put_file(&path(to), content)?;
             }
         }
         if self.tree.get(&path("etc/passwd")).is_none() {
             let passwd = "root:x:0:0:root:/root:/bin/sh\n\
                           nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
-            self.put_file("etc/passwd", passwd.into());
+            self.put_file(&path("etc/passwd"), passwd.into())?;
         }
         if self.tree.get(&path("etc/group")).is_none() {
-            self.put_file("etc/group", "root:x:0:\nnogroup:x:65534:\n".into());
+            self.put_file(&path("etc/group"), "root:x:0:\nnogroup:x:65534:\n".into())?;
         }
         if self.tree.get(&path("etc/nsswitch.conf")).is_none() {
             let switch = "passwd: files\ngroup: files\nhosts: files dns\n";
-            self.put_file("etc/nsswitch.conf", switch.into());
+            self.put_file(&path("etc/nsswitch.conf"), switch.into())?;
         }
+        Ok(())
     }
 
     /// What `update-ca-certificates` does: all certificates that ca-certificates ships, in one
     /// file. The links by hash are left out: whatever reads them reads the bundle too.
-    fn bundle_certificates(&mut self) {
+    fn bundle_certificates(&mut self) -> Result<(), BaseError> {
         let certificates: Vec<(RelPath, Entry)> = self
             .tree
             .within(&path("usr/share/ca-certificates"))
@@ -361,33 +390,31 @@ impl Base<'_> {
             let Some(certificate) = (self.read)(&blob) else { continue };
             bundle.extend_from_slice(certificate.trim_ascii_end());
             bundle.push(b'\n');
-            names += &format!("{}\n", at.strip(&folder).unwrap_or_default());
+            let _ = writeln!(names, "{}", at.strip(&folder).unwrap_or_default());
         }
         if !bundle.is_empty() {
-            self.put_file("etc/ssl/certs/ca-certificates.crt", bundle);
-            self.put_file("etc/ca-certificates.conf", names.into());
+            self.put_file(&path("etc/ssl/certs/ca-certificates.crt"), bundle)?;
+            self.put_file(&path("etc/ca-certificates.conf"), names.into())?;
         }
+        Ok(())
     }
 
     /// dpkg's own database. `dpkg-query` and scanners read it.
-    fn say_what_is_installed(
-        &mut self,
-        packages: &[UnpackedPackage],
-        platform: &Platform,
-        slim: bool,
-    ) {
+    fn say_what_is_installed(&mut self, platform: &Platform, slim: bool) -> Result<(), BaseError> {
         let mut status = String::new();
-        for package in packages {
+        for package in self.packages {
             let fields = package.control.fields.trim();
             let (first, rest) = fields.split_once('\n').unwrap_or((fields, ""));
-            status += &format!("{first}\nStatus: install ok installed\n{rest}\n\n");
+            let _ = write!(status, "{first}\nStatus: install ok installed\n{rest}\n\n");
         }
-        self.put_file("var/lib/dpkg/status", status.into());
-        self.put_file("var/lib/dpkg/available", Vec::new());
+        self.put_file(&path("var/lib/dpkg/status"), status.into())?;
+        self.put_file(&path("var/lib/dpkg/available"), Vec::new())?;
+        // Without it, dpkg takes the folder for one of before multiarch, and finds no `x:amd64.list`.
+        self.put_file(&path("var/lib/dpkg/info/format"), "1\n".into())?;
         if slim {
-            self.say_which_system(packages);
+            self.say_which_system()?;
         }
-        for package in packages {
+        for package in self.packages {
             let multiarch =
                 package.control.field("Multi-Arch").is_some_and(|value| value == "same");
             let name = &package.locked.name;
@@ -398,27 +425,34 @@ impl Base<'_> {
             };
             let mut list = String::from("/.\n");
             for (at, _) in package.tree.entries() {
-                list += &format!("/{at}\n");
+                let _ = writeln!(list, "/{at}");
             }
-            self.put_file(&format!("{stem}.list"), list.into());
+            let info = |kind: &str| {
+                RelPath::new(format!("{stem}.{kind}")).map_err(|_| BaseError::Path {
+                    package: name.clone(),
+                    path: path("var/lib/dpkg/info"),
+                })
+            };
+            self.put_file(&info("list")?, list.into())?;
             for (file, content) in &package.control.files {
                 // In a slim base, only what a scanner compares files with.
                 let wanted = matches!(&file[..], "md5sums") || !slim && file == "conffiles";
-                if wanted && RelPath::new(file).is_ok() {
-                    self.put_file(&format!("{stem}.{file}"), content.clone());
+                if wanted {
+                    self.put_file(&info(file)?, content.clone())?;
                 }
             }
         }
+        Ok(())
     }
 
     /// os-release, where base-files is not among the packages: scanners tell by it which
     /// distribution, and so which vulnerabilities, they are looking at.
-    fn say_which_system(&mut self, packages: &[UnpackedPackage]) {
+    fn say_which_system(&mut self) -> Result<(), BaseError> {
         if self.tree.get(&path("usr/lib/os-release")).is_some() {
-            return;
+            return Ok(());
         }
         // libc6 has the version of the suite that it was built for: 2.36 is bookworm's.
-        let libc = packages.iter().find(|package| package.locked.name == "libc6");
+        let libc = self.packages.iter().find(|package| package.locked.name == "libc6");
         let release = libc.and_then(|package| match package.locked.version.get(..4)? {
             "2.28" => Some(("10", "buster")),
             "2.31" => Some(("11", "bullseye")),
@@ -429,12 +463,23 @@ impl Base<'_> {
         let mut text =
             String::from("PRETTY_NAME=\"Debian GNU/Linux\"\nNAME=\"Debian GNU/Linux\"\n");
         if let Some((number, codename)) = release {
-            text += &format!("VERSION_ID=\"{number}\"\nVERSION_CODENAME={codename}\n");
+            let _ = writeln!(text, "VERSION_ID=\"{number}\"\nVERSION_CODENAME={codename}");
         }
         text += "ID=debian\n";
-        self.put_file("usr/lib/os-release", text.into());
-        self.put_link("etc/os-release", "../usr/lib/os-release");
+        self.put_file(&path("usr/lib/os-release"), text.into())?;
+        self.put_link("etc/os-release", "../usr/lib/os-release")
     }
+}
+
+/// Which of the folders that are links into /usr a path is, or is below.
+fn merged_folder(at: &RelPath) -> Option<&'static str> {
+    let first = at.names().next()?;
+    MERGED.iter().copied().find(|name| name.as_bytes() == first)
+}
+
+/// Where a path of a package is in a system with a merged /usr.
+fn merged(at: &RelPath) -> RelPath {
+    if merged_folder(at).is_some() { path("usr").join(at) } else { at.clone() }
 }
 
 fn is_dropped(at: &RelPath) -> bool {

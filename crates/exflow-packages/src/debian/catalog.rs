@@ -68,7 +68,8 @@ impl Catalog {
         Self::default()
     }
 
-    /// Adds the packages of an index (`Packages`) of `archive`, published at `snapshot`.
+    /// Adds the packages of an index (`Packages`) of `archive`. `snapshot` is when it was published,
+    /// or, where it came from the snapshot archive, the stamp that it was found under.
     pub fn add(
         &mut self,
         archive: &'static str,
@@ -167,11 +168,7 @@ impl Raw<'_> {
     fn check(&self, archive: &'static str) -> Result<Package, CatalogError> {
         let fail =
             |field| CatalogError::Field { package: self.name.chars().take(100).collect(), field };
-        let name_is_valid = self.name.len() >= 2
-            && self.name.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
-            });
-        if !name_is_valid {
+        if !exflow_lock::is_debian_package(self.name) {
             return Err(fail("Package"));
         }
         if self.version.is_empty() || self.version.contains(char::is_whitespace) {

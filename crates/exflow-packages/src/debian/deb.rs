@@ -1,5 +1,6 @@
 //! Binary packages: deb(5), an ar archive of two tar archives.
 
+use super::ar::Members;
 use super::control::{ControlError, Paragraphs};
 use exflow_content::{Digest, Entry, Mode, PathError, RelPath, Tree, TreeError};
 use std::cell::Cell;
@@ -27,6 +28,15 @@ impl Default for Limits {
 /// How much the description of one file may take in a tar archive, extensions for long names
 /// included, in bytes.
 const MAX_HEADERS: u64 = 1 << 20;
+
+/// The longest path, and the longest target of a link, in bytes: Linux's `PATH_MAX`.
+const MAX_PATH: usize = 4096;
+
+/// How much all paths and targets of a package may take, in bytes. They are kept in memory.
+const MAX_NAMES: usize = 64 << 20;
+
+/// How much memory the decoder of xz may take, in bytes. The largest preset (`xz -9`) needs 65 MiB.
+pub const XZ_MEMORY: u64 = 80 << 20;
 
 /// A package, unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,23 +94,22 @@ pub enum DebError {
     Control(#[from] ControlError),
 }
 
+/// What takes the content of a file, which will have this mode: the name of its blob, and its length.
+pub type Keep<'a> = dyn FnMut(Mode, &mut dyn Read) -> io::Result<(Digest, u64)> + 'a;
+
 /// Reads a package without writing a file. Each file's content goes to `keep`, with the mode that
 /// it will have; it says what the blob is called and how long it was.
 ///
-/// Times and owners are dropped. What the archive claims is not believed: nothing is reserved by a
+/// Times and owners are dropped, and with an owner other than root the set-user-ID bit, which would
+/// otherwise be root's; likewise for groups. What the archive claims is not believed: nothing is reserved by a
 /// size that it names, and paths are those of a [`Tree`], which nothing can leave.
-pub fn read_deb(
-    reader: impl Read,
-    limits: &Limits,
-    keep: &mut dyn FnMut(Mode, &mut dyn Read) -> io::Result<(Digest, u64)>,
-) -> Result<Deb, DebError> {
-    let mut archive = ar::Archive::new(reader);
+pub fn read_deb(reader: impl Read, limits: &Limits, keep: &mut Keep<'_>) -> Result<Deb, DebError> {
+    let mut archive = Members::new(reader);
     let mut control = None;
     let mut tree = None;
     let mut position = 0;
-    while let Some(member) = archive.next_entry() {
-        let member = member?;
-        let name = String::from_utf8_lossy(member.header().identifier()).into_owned();
+    while let Some(name) = archive.next_member()? {
+        let member = &mut archive;
         match position {
             0 if name == "debian-binary" => {
                 let mut version = String::new();
@@ -139,12 +148,18 @@ fn decompress<'a>(
     match name.strip_prefix(expected) {
         Some("") => Ok(Box::new(member)),
         Some(".gz") => Ok(Box::new(flate2::read::GzDecoder::new(member))),
-        Some(".xz") => Ok(Box::new(liblzma::read::XzDecoder::new(member))),
+        Some(".xz") => Ok(Box::new(unxz(member)?)),
         Some(other) => Err(DebError::Format(format!(
             "its member `{name}` is compressed in a way that Debian doesn't use (`{other}`)"
         ))),
         None => Err(DebError::Format(format!("`{name}` stands where `{expected}` should"))),
     }
+}
+
+/// A decoder of xz, whose memory is bounded: what it needs is decided by the archive.
+pub fn unxz<R: Read>(reader: R) -> io::Result<liblzma::read::XzDecoder<R>> {
+    let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0)?;
+    Ok(liblzma::read::XzDecoder::new_stream(reader, stream))
 }
 
 /// Counts what is read, and ends in an error where the allowance is used up.
@@ -186,6 +201,7 @@ fn each<R: Read>(
     mut item: impl FnMut(Item<'_, Metered<R>>) -> Result<u64, DebError>,
 ) -> Result<(), DebError> {
     let (mut bytes_left, mut entries_left) = limits;
+    let mut names_left = MAX_NAMES;
     let allowance = Rc::new(Cell::new(MAX_HEADERS));
     let metered = Metered { inner: reader, allowance: Rc::clone(&allowance) };
     let mut archive = tar::Archive::new(metered);
@@ -195,6 +211,14 @@ fn each<R: Read>(
             .checked_sub(1)
             .ok_or_else(|| DebError::TooLarge(format!("{} files", limits.1)))?;
         let raw = entry.path_bytes();
+        let link = entry.link_name_bytes().map(std::borrow::Cow::into_owned);
+        let link_length = link.as_ref().map_or(0, Vec::len);
+        if raw.len() > MAX_PATH || link_length > MAX_PATH {
+            return Err(DebError::TooLarge(format!("{MAX_PATH} bytes in one path")));
+        }
+        names_left = names_left
+            .checked_sub(raw.len() + link_length)
+            .ok_or_else(|| DebError::TooLarge(format!("{MAX_NAMES} bytes of paths")))?;
         let raw = raw.strip_prefix(b"./").unwrap_or(&raw);
         if raw.split(|byte| *byte == b'/').any(|name| name == b"..") {
             let shown = String::from_utf8_lossy(raw).chars().take(200).collect();
@@ -206,9 +230,16 @@ fn each<R: Read>(
         if size > bytes_left {
             return Err(DebError::TooLarge(format!("{} bytes", limits.0)));
         }
-        let mode = Mode::new(header.mode()?);
+        let mut mode = header.mode()?;
+        // Owners are dropped. A program that runs as its owner must not become root's by that.
+        if !header.uid().is_ok_and(|user| user == 0) {
+            mode &= !0o4000;
+        }
+        if !header.gid().is_ok_and(|group| group == 0) {
+            mode &= !0o2000;
+        }
+        let mode = Mode::new(mode);
         let kind = header.entry_type();
-        let link = entry.link_name_bytes().map(|link| link.into_owned());
         // The content and its padding; what is left over is for the next header.
         allowance.set(size.saturating_add(512 + MAX_HEADERS));
         bytes_left -= item(Item { path, kind, mode, link, content: entry })?.min(bytes_left);
@@ -247,11 +278,7 @@ fn read_control(reader: impl Read, limits: &Limits) -> Result<Control, DebError>
     Ok(control)
 }
 
-fn read_data(
-    reader: impl Read,
-    limits: &Limits,
-    keep: &mut dyn FnMut(Mode, &mut dyn Read) -> io::Result<(Digest, u64)>,
-) -> Result<Tree, DebError> {
+fn read_data(reader: impl Read, limits: &Limits, keep: &mut Keep<'_>) -> Result<Tree, DebError> {
     let mut tree = Tree::new();
     each(reader, (limits.unpacked, limits.entries), |mut item| {
         if item.kind.is_file() {

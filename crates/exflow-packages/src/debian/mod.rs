@@ -1,6 +1,7 @@
 //! Debian's formats, as its Policy Manual and the manual pages of dpkg and apt describe them.
 
 mod alternatives;
+mod ar;
 mod base;
 mod catalog;
 mod control;
@@ -13,8 +14,8 @@ mod version;
 pub use base::{Assembled, BaseError, SLIM_DROPS, UnpackedPackage, assemble, base_key};
 pub use catalog::{Catalog, CatalogError, Package};
 pub use control::{ControlError, Paragraph, Paragraphs};
-pub use deb::{Control, Deb, DebError, Limits, read_deb};
+pub use deb::{Control, Deb, DebError, Keep, Limits, XZ_MEMORY, read_deb, unxz};
 pub use relation::{Alternative, Constraint, Relation, parse_relations};
-pub use release::{IndexFile, Release, ReleaseError, snapshot_stamp};
+pub use release::{IndexFile, Release, ReleaseError, parse_snapshot_stamp, snapshot_stamp};
 pub use resolve::{SLIM_SKIPS, Unsolvable, diagnose, resolve};
 pub use version::compare_versions;

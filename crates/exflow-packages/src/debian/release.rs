@@ -99,27 +99,48 @@ pub fn snapshot_stamp(time: u64) -> String {
     format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
 }
 
+/// The time, in seconds of Unix time, that a stamp of the snapshot archive names.
+pub fn parse_snapshot_stamp(stamp: &str) -> Option<u64> {
+    let (date, clock) = stamp.strip_suffix('Z')?.split_once('T')?;
+    if date.len() != 8 || clock.len() != 6 || !stamp.is_ascii() {
+        return None;
+    }
+    let number = |digits: &str| {
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok())?
+    };
+    let days = days(number(&date[..4])?, number(&date[4..6])?, number(&date[6..])?)?;
+    let (hour, minute, second) =
+        (number(&clock[..2])?, number(&clock[2..4])?, number(&clock[4..])?);
+    (hour < 24 && minute < 60 && second <= 60)
+        .then_some(days * 86_400 + hour * 3_600 + minute * 60 + second)
+}
+
+/// The days from 1 January 1970 to a date: `days_from_civil`, from the same source as above.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let shifted = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (shifted / 400, shifted % 400);
+    let month_from_march = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).checked_sub(719_468)
+}
+
 /// `Sat, 11 Jan 2026 09:30:00 UTC`, as apt-ftparchive writes it: always UTC.
 fn parse_date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let words: Vec<&str> = text.split_once(',')?.1.split_ascii_whitespace().collect();
     let [day, month, year, time, "UTC" | "GMT" | "+0000"] = words[..] else { return None };
-    let day: u64 = day.parse().ok().filter(|day| (1..=31).contains(day))?;
     let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
-    let year: u64 = year.parse().ok().filter(|year| (1970..=9999).contains(year))?;
+    let days = days(year.parse().ok()?, month, day.parse().ok()?)?;
     let mut clock = time.split(':').map(|part| part.parse::<u64>().ok());
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
     if clock.next().is_some() || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    // `days_from_civil`, from the same source as above.
-    let shifted = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (shifted / 400, shifted % 400);
-    let month_from_march = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
     Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
@@ -136,6 +157,20 @@ mod tests {
         ] {
             assert_eq!(parse_date(text), Some(time), "{text}");
             assert_eq!(snapshot_stamp(time), stamp);
+            assert_eq!(parse_snapshot_stamp(stamp), Some(time));
+        }
+        for stamp in [
+            "",
+            "20260901",
+            "20260901T080509",
+            "20261301T080509Z",
+            "20260901T240509Z",
+            "2026090aT080509Z",
+            "+0260901T080509Z",
+            "20260901T0805 9Z",
+            "../../../../../Z",
+        ] {
+            assert_eq!(parse_snapshot_stamp(stamp), None, "{stamp}");
         }
         for text in
             ["", "x, 1 Sep 2026", "Tue, 1 Sep 2026 25:00:00 UTC", "Tue, 1 Foo 2026 1:1:1 UTC"]

@@ -4,9 +4,10 @@
 //! version at most; a relation is met by any of its alternatives, each a real package or one that
 //! provides it; a conflict rules versions out.
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Package};
 use super::relation::{Alternative, Relation, parse_relations};
 use super::version::compare_versions;
+use exflow_content::Sha256;
 use exflow_diagnostics::{Diagnostic, Site, did_you_mean};
 use exflow_lock::{LockedDebian, LockedPackage, RequestedDebian};
 use resolvo::utils::{Pool, VersionSet};
@@ -82,8 +83,13 @@ pub fn diagnose(
 ///
 /// A full base also has the essential packages, as every Debian system has; a slim one is only
 /// the closure of what is named, without [`SLIM_SKIPS`]. Recommended packages are never added.
-/// The newest version that fits is taken. The answer depends on nothing but the arguments.
-pub fn resolve(requested: &RequestedDebian, catalog: &Catalog) -> Result<LockedDebian, Unsolvable> {
+/// A package that is `locked` keeps its version where that is still in the catalog and fits; of all
+/// others the newest that fits is taken. The answer depends on nothing but the arguments.
+pub fn resolve(
+    requested: &RequestedDebian,
+    catalog: &Catalog,
+    locked: Option<&LockedDebian>,
+) -> Result<LockedDebian, Unsolvable> {
     let mut roots: BTreeSet<&str> = requested.packages.iter().map(String::as_str).collect();
     let unknown: Vec<_> = roots
         .iter()
@@ -104,8 +110,10 @@ pub fn resolve(requested: &RequestedDebian, catalog: &Catalog) -> Result<LockedD
     } else {
         BTreeSet::new()
     };
+    let locked = locked.iter().flat_map(|locked| &locked.packages);
+    let locked = locked.map(|package| (&*package.name, package.sha256)).collect();
     let provider =
-        Provider { catalog, pool: Pool::default(), solvables: RefCell::default(), skips };
+        Provider { catalog, pool: Pool::default(), solvables: RefCell::default(), skips, locked };
     let requirements = roots
         .iter()
         .map(|name| provider.requirement(&[Alternative { name, constraint: None }]))
@@ -169,6 +177,8 @@ struct Provider<'a> {
     /// The solver's numbers of the catalog's packages that it has come across.
     solvables: RefCell<BTreeMap<usize, SolvableId>>,
     skips: BTreeSet<&'static str>,
+    /// What each package was, by content.
+    locked: BTreeMap<&'a str, Sha256>,
 }
 
 impl Provider<'_> {
@@ -367,7 +377,13 @@ impl DependencyProvider for Provider<'_> {
         };
         solvables.sort_by(|a, b| {
             let ((a, a_id), (b, b_id)) = (package(a), package(b));
-            compare_versions(&b.version, &a.version).then(a_id.cmp(&b_id))
+            let is_locked = |package: &Package| {
+                self.locked.get(&*package.name).is_some_and(|locked| *locked == package.sha256)
+            };
+            is_locked(b)
+                .cmp(&is_locked(a))
+                .then_with(|| compare_versions(&b.version, &a.version))
+                .then(a_id.cmp(&b_id))
         });
     }
 

@@ -1,5 +1,6 @@
 use crate::build::{Built, execute, prepare};
 use crate::cli::BuildArgs;
+use crate::lockfile::OnStale;
 use crate::report::Failure;
 use crate::session::Session;
 use crate::ui::size;
@@ -12,9 +13,11 @@ use std::process::ExitCode;
 pub(crate) fn run(session: &mut Session, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
-    let prepared = prepare(session, &args.targets, &args.options, &cancel)?;
+    let on_stale = OnStale::of(&args.options, &cancel);
+    let prepared = prepare(session, &args.targets, on_stale)?;
+    outputs::check(&prepared, &args.outputs)?;
     let images = execute(session, &prepared, &args.options, &cancel)?;
-    outputs::write(&prepared, &images, &args.outputs)?;
+    outputs::write(&prepared, &images, &args.outputs, &cancel)?;
     for built in &images {
         let place = outputs::place(&prepared, built)?;
         if args.json {
@@ -24,7 +27,7 @@ pub(crate) fn run(session: &mut Session, args: &BuildArgs) -> Result<ExitCode, F
         }
     }
     if images.is_empty() {
-        session.ui.tell("done", "no image was asked for");
+        session.ui.tell("done", "everything that was asked for; no image was");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -40,7 +43,7 @@ fn event(built: &Built, place: &Path) -> serde_json::Value {
         "layers": packed.layers,
         "steps_run": built.ran,
         "steps_cached": built.cached,
-        "place": place,
+        "place": place.to_string_lossy(),
     })
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
     let stale = stale.collect();
     session.warn(&stale);
     let projects = workspace.units.len();
-    session.ui.tell("done", &format!("{projects} projects, no mistakes"));
+    let projects = if projects == 1 { "1 project".into() } else { format!("{projects} projects") };
+    session.ui.tell("done", &format!("{projects}, no mistakes"));
     Ok(ExitCode::SUCCESS)
 }

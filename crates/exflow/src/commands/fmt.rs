@@ -1,17 +1,16 @@
 use crate::build::io_failed;
 use crate::cli::FmtArgs;
+use crate::outputs::write_whole;
 use crate::report::{Failure, PROBLEM};
 use crate::session::{Session, read_text};
 use exflow_diagnostics::{Diagnostics, SourceName};
 use std::fs;
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session, args: &FmtArgs) -> Result<ExitCode, Failure> {
-    let files = if args.files.is_empty() {
-        session.manifest_files()?
-    } else {
-        args.files.iter().map(|file| session.folder.join(file)).collect()
-    };
+    let files = if args.files.is_empty() { session.manifest_files()? } else { args.files.clone() };
     let mut problems = Diagnostics::new();
     let mut changed = 0;
     for file in &files {
@@ -27,7 +26,7 @@ pub(crate) fn run(session: &mut Session, args: &FmtArgs) -> Result<ExitCode, Fai
                 if args.check {
                     session.ui.tell("differs", &name);
                 } else {
-                    fs::write(file, new).map_err(|error| io_failed("write", file, &error))?;
+                    rewrite(file, &new).map_err(|error| io_failed("write", file, &error))?;
                     session.ui.tell("formatted", &name);
                 }
             }
@@ -35,4 +34,13 @@ pub(crate) fn run(session: &mut Session, args: &FmtArgs) -> Result<ExitCode, Fai
     }
     let code = if args.check && changed > 0 { ExitCode::from(PROBLEM) } else { ExitCode::SUCCESS };
     Ok(problems.into_result(code)?)
+}
+
+/// Gives a file another content, at once: whatever happens, it has the old one or the new one.
+fn rewrite(file: &Path, text: &str) -> io::Result<()> {
+    // Where it is a link, what it leads to is written.
+    let file = fs::canonicalize(file)?;
+    let mode = fs::metadata(&file)?.permissions();
+    write_whole(&file, |out| out.write_all(text.as_bytes()))?;
+    fs::set_permissions(&file, mode)
 }

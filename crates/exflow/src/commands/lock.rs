@@ -9,13 +9,13 @@ pub(crate) fn run(session: &mut Session, args: &LockArgs) -> Result<ExitCode, Fa
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
     let workspace = session.workspace()?;
-    let lock = lockfile::read(session)?;
     if args.check {
+        let lock = lockfile::read(session)?;
         let problems = lockfile::problems(&workspace, &lock);
         return Ok(problems.into_result(ExitCode::SUCCESS)?);
     }
-    let new = lockfile::update(session, &workspace, lock.clone(), true, &cancel)?;
-    if new == lock {
+    let (_, has_changed) = lockfile::update(session, &workspace, true, &cancel)?;
+    if !has_changed {
         session.ui.tell("done", "the lock has all that the manifest asks for");
     }
     Ok(ExitCode::SUCCESS)

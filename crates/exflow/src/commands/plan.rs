@@ -1,17 +1,16 @@
 use crate::build::{Forecast, forecast, prepare};
 use crate::cli::PlanArgs;
-use crate::interrupt;
+use crate::lockfile::OnStale;
 use crate::report::Failure;
 use crate::session::Session;
-use exflow_fetch::Cancel;
+use exflow_diagnostics::printable;
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Result<ExitCode, Failure> {
-    let cancel = Cancel::new();
-    interrupt::listen(&cancel);
-    let prepared = prepare(session, &args.targets, &args.options, &cancel)?;
+    // It only looks: what isn't locked can't be planned.
+    let prepared = prepare(session, &args.targets, OnStale::Refuse)?;
     let steps = forecast(session, &prepared)?;
     let mut text = String::new();
     let width = steps.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -25,7 +24,7 @@ pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Result<ExitCode, Fa
             text += &format!("{}\n", json!({ "step": name, "state": state, "reason": reason }));
         } else {
             let line = format!("{name:width$}  {state:7}  {}", reason.unwrap_or_default());
-            text += &format!("{}\n", line.trim_end());
+            text += &format!("{}\n", printable(line.trim_end()).replace('\n', "?"));
         }
     }
     session.ui.print(&text).map_err(|error| {

@@ -1,6 +1,8 @@
 use crate::build::{execute, prepare};
 use crate::cli::RunArgs;
-use crate::report::Failure;
+use crate::lockfile::OnStale;
+use crate::pack::laid_over;
+use crate::report::{Failure, INTERRUPTED};
 use crate::session::{Session, store_failed};
 use exflow_content::Tree;
 use exflow_diagnostics::Diagnostics;
@@ -20,18 +22,40 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     if let Some(signals) = signals {
         pass_on(signals, cancel.clone(), child.clone());
     }
-    let prepared = prepare(session, &targets, &args.options, &cancel)?;
+    let prepared = prepare(session, &targets, OnStale::of(&args.options, &cancel))?;
+    // Before anything is built that isn't run.
+    let images = &prepared.plan.images;
+    match prepared.images.as_slice() {
+        [_] => {}
+        [] if images.is_empty() => {
+            return Err(Failure::Usage(
+                "nothing here has an image: no release tool is named".into(),
+            ));
+        }
+        _ => {
+            let names: Vec<&str> = images.iter().map(|image| image.project.as_str()).collect();
+            let message = format!("say which project to run, one of: {}", names.join(", "));
+            return Err(Failure::Usage(message));
+        }
+    }
     let images = execute(session, &prepared, &args.options, &cancel)?;
-    let [built] = images.as_slice() else {
-        let names: Vec<&str> = images.iter().map(|built| built.project.as_str()).collect();
-        return Err(Failure::Usage(format!("say which project to run: {}", names.join(", "))));
-    };
+    let [built] = images.as_slice() else { unreachable!("one image was asked for") };
     let settings = &prepared.plan.images[built.image].settings;
+    let base = prepared.store.tree(&built.base).map_err(store_failed)?;
     let release = prepared.store.tree(&built.release).map_err(store_failed)?;
+    let whole = laid_over(&base, &release, settings).map_err(Failure::Usage)?;
+    // What the release adds to the base, with the modes that folders have in the image.
     let mut top = Tree::new();
-    top.merge(&settings.at, &release).map_err(|error| {
-        Failure::Usage(format!("the release does not fit onto the base: {error}"))
-    })?;
+    for (path, entry) in whole.within(&settings.at) {
+        top.insert(path.clone(), entry.clone())
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+    }
+    for folder in settings.at.parents() {
+        if let Some(entry) = whole.get(&folder) {
+            let inserted = top.insert(folder, entry.clone());
+            inserted.map_err(|error| Failure::Usage(error.to_string()))?;
+        }
+    }
     let top = prepared.store.put_tree(&top).map_err(store_failed)?;
     let mut argv = settings.entrypoint.clone();
     if args.args.is_empty() {
@@ -57,8 +81,15 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     let program =
         Interactive { layers: vec![built.base, top], argv, env, workdir: settings.workdir.clone() };
     let executor = SandboxExecutor::new(prepared.store.clone(), "/proc/self/exe".into());
+    if cancel.is_cancelled() {
+        return Err(Failure::Interrupted);
+    }
     let exit = executor.run_interactive(&program, |pid| {
         let _ = child.set(pid);
+        // It came between.
+        if cancel.is_cancelled() {
+            let _ = kill_process(pid, Signal::TERM);
+        }
     });
     let name = format!("{}:run", built.project);
     let exit =
@@ -78,6 +109,7 @@ fn pass_on(mut signals: Signals, cancel: Cancel, child: std::sync::Arc<std::sync
                 (Some(pid), Some(signal)) => {
                     let _ = kill_process(*pid, signal);
                 }
+                _ if cancel.is_cancelled() => std::process::exit(INTERRUPTED.into()),
                 _ => cancel.cancel(),
             }
         }

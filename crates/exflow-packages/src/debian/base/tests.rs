@@ -14,13 +14,12 @@ fn package(
 ) -> UnpackedPackage {
     let mut tree = Tree::new();
     for (at, content) in files {
-        let entry = match content.strip_prefix("->") {
-            Some(target) => Entry::Symlink { target: target.as_bytes().into() },
-            None => {
-                let blob = Digest::of(content.as_bytes());
-                blobs.borrow_mut().insert(blob, content.as_bytes().to_vec());
-                Entry::File { mode: Mode::FILE, blob, size: content.len() as u64 }
-            }
+        let entry = if let Some(target) = content.strip_prefix("->") {
+            Entry::Symlink { target: target.as_bytes().into() }
+        } else {
+            let blob = Digest::of(content.as_bytes());
+            blobs.borrow_mut().insert(blob, content.as_bytes().to_vec());
+            Entry::File { mode: Mode::FILE, blob, size: content.len() as u64 }
         };
         tree.insert(path(at), entry).unwrap();
     }
@@ -28,7 +27,7 @@ fn package(
     let mut scripts = BTreeMap::new();
     for (field, value) in control {
         if field.starts_with(char::is_uppercase) {
-            fields += &format!("{field}: {value}\n");
+            let _ = writeln!(fields, "{field}: {value}");
         } else {
             scripts.insert((*field).to_owned(), value.as_bytes().to_vec());
         }
@@ -76,6 +75,90 @@ fn bin_and_lib_are_links_into_usr() {
     assert_eq!(text(&blobs, &base, "usr/bin/sh").as_deref(), Some("d"));
     assert_eq!(text(&blobs, &base, "lib64/ld.so").as_deref(), Some("l"));
     assert!(matches!(base.tree.get(&path("bin")), Some(Entry::Symlink { .. })));
+}
+
+/// Since trixie, base-files ships the links of the merged /usr itself.
+#[test]
+fn links_that_a_package_ships_empty_no_folder() {
+    let blobs = Blobs::default();
+    let links = [
+        ("bin", "->usr/bin"),
+        ("lib", "->usr/lib"),
+        ("lib32", "->usr/lib32"),
+        ("lib64", "->usr/lib64"),
+        ("sbin", "->usr/sbin"),
+    ];
+    let awk = package(&blobs, "awk", &[("usr/bin/awk", "a"), ("bin/mawk", "m")], &[]);
+    let base_files = package(&blobs, "base-files", &links, &[]);
+    let dash = package(&blobs, "dash", &[("usr/bin/dash", "d"), ("usr/lib64/ld", "l")], &[]);
+    let base = lay_out(&blobs, vec![awk, base_files, dash], false).unwrap();
+    for (at, content) in
+        [("bin/awk", "a"), ("usr/bin/mawk", "m"), ("usr/bin/dash", "d"), ("lib64/ld", "l")]
+    {
+        assert_eq!(text(&blobs, &base, at).as_deref(), Some(content), "{at}");
+    }
+    for (at, target) in links {
+        let target = target.trim_start_matches("->").as_bytes().into();
+        assert_eq!(base.tree.get(&path(at)), Some(&Entry::Symlink { target }), "{at}");
+        let folder = base.tree.get(&path("usr").join(&path(at)));
+        assert!(matches!(folder, Some(Entry::Folder { .. })), "{at}");
+    }
+    // Where no package has it, an architecture has no such folder.
+    assert!(base.tree.get(&path("libx32")).is_none());
+}
+
+#[test]
+fn a_folder_stays_where_a_package_has_a_link() {
+    let blobs = Blobs::default();
+    let folder = package(&blobs, "aa", &[("usr/share/x/a", "1"), ("usr/share/y/a", "2")], &[]);
+    let link = package(&blobs, "bb", &[("usr/share/x", "->y"), ("etc", "->usr/share")], &[]);
+    let base = lay_out(&blobs, vec![folder, link], false).unwrap();
+    assert_eq!(text(&blobs, &base, "usr/share/x/a").as_deref(), Some("1"));
+    assert!(matches!(base.tree.get(&path("etc")), Some(Entry::Folder { .. })));
+    // A file can't be what a folder is.
+    let folder = package(&blobs, "aa", &[("usr/share/x/a", "1")], &[]);
+    let file = package(&blobs, "bb", &[("usr/share/x", "f")], &[]);
+    let error = lay_out(&blobs, vec![folder, file], false).unwrap_err();
+    assert_eq!(error, BaseError::Path { package: "bb".into(), path: path("usr/share/x") });
+}
+
+#[test]
+fn one_file_by_two_ways_is_one_file() {
+    let blobs = Blobs::default();
+    let aa = package(&blobs, "aa", &[("usr/y/f", "1"), ("usr/x", "->y")], &[]);
+    let bb = package(&blobs, "bb", &[("usr/x/f", "2")], &[]);
+    let error = lay_out(&blobs, vec![aa, bb], false).unwrap_err();
+    assert_eq!(error.to_string(), "packages `aa` and `bb` both have `/usr/y/f`");
+}
+
+/// Nothing that a package holds, or is called, is a reason to panic.
+#[test]
+fn what_is_in_the_way_of_the_base_is_an_error() {
+    let blobs = Blobs::default();
+    let postinst = "update-alternatives --install /usr/file/cc cc /usr/bin/gcc 20\n";
+    for (files, wrong) in [
+        (&[("etc", "file")][..], "etc"),
+        (&[("var/lib/dpkg/info", "file")], "var/lib/dpkg/info/format"),
+        (&[("var/lib/dpkg/info", "->../nowhere")], "var/lib/dpkg/info/format"),
+        (&[("var/lib/dpkg/status/x", "file")], "var/lib/dpkg/status"),
+        (&[("var/lib", "file")], "var/lib"),
+        (&[("usr/lib", "file")], "usr/lib"),
+        (&[("bin", "file")], "usr/bin"),
+        (&[("etc/os-release/x", "file")], "etc/os-release"),
+        (&[("etc/alternatives", "file"), ("usr/bin/gcc", "g")], "etc/alternatives/cc"),
+        (&[("usr/file", "file"), ("usr/bin/gcc", "g")], "usr/file/cc"),
+        (
+            &[("etc/ssl", "file"), ("usr/share/ca-certificates/a.crt", "A")],
+            "etc/ssl/certs/ca-certificates.crt",
+        ),
+    ] {
+        let evil = package(&blobs, "evil", files, &[("postinst", postinst)]);
+        let error = lay_out(&blobs, vec![evil], true).unwrap_err();
+        assert_eq!(error, BaseError::Path { package: "evil".into(), path: path(wrong) });
+    }
+    let mut nameless = package(&blobs, "aa", &[], &[]);
+    nameless.locked.name = "../../aa".into();
+    assert!(matches!(lay_out(&blobs, vec![nameless], true), Err(BaseError::Path { .. })));
 }
 
 #[test]
@@ -164,6 +247,7 @@ fn dpkg_knows_what_is_installed() {
         "Package: aa\nStatus: install ok installed\nVersion: 1\nMulti-Arch: same\n\n"
     );
     assert!(text(&blobs, &base, "var/lib/dpkg/info/aa:amd64.md5sums").is_some());
+    assert_eq!(text(&blobs, &base, "var/lib/dpkg/info/format").as_deref(), Some("1\n"));
     assert!(text(&blobs, &base, "usr/lib/os-release").unwrap().contains("ID=debian"));
 }
 
@@ -192,12 +276,34 @@ fn the_key_is_pinned() {
         packages: vec![package(&blobs, "aa", &[], &[]).locked],
     };
     let key = base_key(&debian, true, &Platform::LinuxAmd64);
-    assert_eq!(key.to_string(), "002e3c0f56257a86d8b36c40de84a0e12482400d13b17089690315ca4202c7f1");
+    assert_eq!(key.to_string(), "62244b6029bf604b2883421cd69a7cabc4ae1f69a90872656ee15de20ca5d135");
     assert_ne!(key, base_key(&debian, false, &Platform::LinuxAmd64));
     assert_ne!(key, base_key(&debian, true, &Platform::LinuxArm64));
 }
 
 proptest! {
+    /// Any few paths of a few names, as files, links and folders in two packages.
+    #[test]
+    fn never_panics(
+        files in prop::collection::vec(
+            ("(bin|etc|usr|var|lib|dpkg|info)(/(bin|etc|usr|lib|dpkg|info)){0,3}", "(x|->[.]{2}|->/usr|->bin|->[.]{2}/lib)"),
+            0..8,
+        ),
+        slim: bool,
+    ) {
+        let blobs = Blobs::default();
+        let mut packages = vec![package(&blobs, "aa", &[], &[]), package(&blobs, "bb", &[], &[])];
+        for (number, (at, content)) in files.iter().enumerate() {
+            let one = package(&blobs, "cc", &[(at, content)], &[]);
+            // What a tree of a package can't hold together comes in two.
+            let tree = &mut packages[number % 2].tree;
+            for (at, entry) in one.tree.entries() {
+                let _ = tree.insert(at.clone(), entry.clone());
+            }
+        }
+        let _ = lay_out(&blobs, packages, slim);
+    }
+
     #[test]
     fn the_order_of_packages_does_not_matter(order in Just([0usize, 1, 2, 3]).prop_shuffle()) {
         let blobs = Blobs::default();

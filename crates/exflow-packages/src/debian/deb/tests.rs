@@ -83,6 +83,35 @@ fn files_links_and_control() {
     assert_eq!(found.tree.len(), 4);
 }
 
+/// Without its owner, a program that runs as its owner would run as root.
+#[test]
+fn bits_that_mean_an_owner_go_with_it() {
+    let with = |path: &str, mode: u32, uid: u64, gid: u64| {
+        let mut bytes = entry(path.as_bytes(), tar::EntryType::Regular, b"", b"");
+        let header = tar::Header::from_byte_slice(&bytes[..512]);
+        let mut header = header.clone();
+        header.set_mode(mode);
+        header.set_uid(uid);
+        header.set_gid(gid);
+        header.set_cksum();
+        bytes[..512].copy_from_slice(header.as_bytes());
+        bytes
+    };
+    let found = read(&deb(&[
+        with("./su", 0o4755, 0, 0),
+        with("./at", 0o6755, 1, 0),
+        with("./wall", 0o6755, 0, 5),
+        with("./mail", 0o7777, 8, 8),
+    ]))
+    .unwrap();
+    for (at, expected) in [("su", 0o4755), ("at", 0o2755), ("wall", 0o4755), ("mail", 0o1777)] {
+        let Some(Entry::File { mode, .. }) = found.tree.get(&RelPath::new(at).unwrap()) else {
+            panic!("{at} is missing");
+        };
+        assert_eq!(*mode, Mode::new(expected), "{at}");
+    }
+}
+
 #[test]
 fn hostile_paths_are_refused() {
     let symlink =
@@ -183,6 +212,50 @@ fn a_name_without_end_is_refused() {
     let name = [b"./".as_slice(), &vec![b'x'; 300], b"\0"].concat();
     let long = entry(b"././@LongLink", tar::EntryType::GNULongName, b"", &name);
     assert!(read(&deb(&[long, file("./a", "")])).is_ok());
+}
+
+#[test]
+fn long_paths_are_refused() {
+    let name = |length: usize| [b"./".as_slice(), &vec![b'x'; length], b"\0"].concat();
+    let long = |kind, length| entry(b"././@LongLink", kind, b"", &name(length));
+    let link = || entry(b"./a", tar::EntryType::Symlink, b"x", b"");
+    let (path, target) = (tar::EntryType::GNULongName, tar::EntryType::GNULongLink);
+    assert!(read(&deb(&[long(path, 4094), file("./a", "")])).is_ok());
+    assert!(read(&deb(&[long(target, 4094), link()])).is_ok());
+    for data in [[long(path, 4095), file("./a", "")], [long(target, 4095), link()]] {
+        assert!(matches!(read(&deb(&data)), Err(DebError::TooLarge(_))));
+    }
+    // Together they are bounded, too.
+    let many: Vec<_> = std::iter::repeat_with(|| [long(path, 4090), file("./a", "")])
+        .take(16_500)
+        .flatten()
+        .collect();
+    let error = read(&deb(&many)).expect_err("hostile");
+    assert!(matches!(error, DebError::TooLarge(_)), "{error:?}");
+}
+
+/// How much memory the decoder needs is written in what it decodes.
+#[test]
+fn xz_gets_only_so_much_memory() {
+    let xz = |dictionary: u32| {
+        let mut options = liblzma::stream::LzmaOptions::new_preset(0).unwrap();
+        options.dict_size(dictionary);
+        let mut filters = liblzma::stream::Filters::new();
+        filters.lzma2(&options);
+        let stream =
+            liblzma::stream::Stream::new_stream_encoder(&filters, liblzma::stream::Check::Crc32)
+                .unwrap();
+        let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+        encoder.write_all(&tar_of(&[file("./a", "x")])).unwrap();
+        let data = encoder.finish().unwrap();
+        deb_of(&[
+            ("debian-binary", b"2.0\n".to_vec()),
+            ("control.tar.gz", gz(&tar_of(&[file("./control", "Package: aa\n")]))),
+            ("data.tar.xz", data),
+        ])
+    };
+    assert!(read(&xz(64 << 20)).is_ok());
+    assert!(matches!(read(&xz(128 << 20)), Err(DebError::Read(_))));
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 use super::*;
 use exflow_content::Sha256;
+use std::fmt::Write as _;
 
 /// `index` has a line for each package: `name version; Field: value; …`.
 fn catalog(index: &str) -> Catalog {
@@ -8,13 +9,14 @@ fn catalog(index: &str) -> Catalog {
         let mut parts = line.split(';').map(str::trim);
         let (name, version) =
             parts.next().and_then(|head| head.split_once(' ')).expect("name and version");
-        text += &format!(
+        let _ = write!(
+            text,
             "Package: {name}\nVersion: {version}\nArchitecture: amd64\n\
              Filename: pool/{name}_{version}.deb\nSize: 1\nSHA256: {}\n",
             Sha256::of(line.as_bytes())
         );
         for field in parts {
-            text += &format!("{field}\n");
+            let _ = writeln!(text, "{field}");
         }
         text += "\n";
     }
@@ -32,7 +34,7 @@ fn request(packages: &str, slim: bool) -> RequestedDebian {
 }
 
 fn check_with(index: &str, packages: &str, slim: bool, expected: &str) {
-    let found = resolve(&request(packages, slim), &catalog(index)).expect("solvable");
+    let found = resolve(&request(packages, slim), &catalog(index), None).expect("solvable");
     let found: Vec<_> =
         found.packages.iter().map(|p| format!("{} {}", p.name, p.version)).collect();
     assert_eq!(found.join(", "), expected, "{packages} of {index}");
@@ -43,13 +45,31 @@ fn check(index: &str, packages: &str, expected: &str) {
 }
 
 fn problem(index: &str, packages: &str) -> String {
-    let problem = resolve(&request(packages, true), &catalog(index)).expect_err("unsolvable");
+    let problem = resolve(&request(packages, true), &catalog(index), None).expect_err("unsolvable");
     let shown = diagnose(&problem, "bookworm", |_| None);
     let shown: Vec<_> = shown
         .iter()
         .map(|d| format!("{}: {}\nhelp: {}", d.code, d.message, d.help.as_deref().unwrap_or("")))
         .collect();
     shown.join("\n")
+}
+
+#[test]
+fn what_is_locked_stays_as_long_as_it_can() {
+    let versions = |index: &str, old: &str, packages: &str| {
+        let old = resolve(&request("bb", true), &catalog(old), None).expect("solvable");
+        let new = resolve(&request(packages, true), &catalog(index), Some(&old)).expect("solvable");
+        let shown: Vec<_> =
+            new.packages.iter().map(|p| format!("{} {}", p.name, p.version)).collect();
+        shown.join(", ")
+    };
+    let old = "aa 1\nbb 1; Depends: aa";
+    // A newer one is there, too, and another package is asked for.
+    assert_eq!(versions("aa 1\naa 2\nbb 1; Depends: aa\ncc 1", old, "bb cc"), "aa 1, bb 1, cc 1");
+    // It doesn't fit any more, or is gone.
+    let needs = "aa 1\naa 2\nbb 1; Depends: aa\ncc 1; Depends: aa (>= 2)";
+    assert_eq!(versions(needs, old, "bb cc"), "aa 2, bb 1, cc 1");
+    assert_eq!(versions("aa 3\nbb 1; Depends: aa", old, "bb"), "aa 3, bb 1");
 }
 
 #[test]

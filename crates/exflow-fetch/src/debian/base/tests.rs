@@ -1,0 +1,147 @@
+use super::*;
+use crate::{Cancel, HttpOptions};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn package(name: &str, bytes: &[u8]) -> LockedPackage {
+    LockedPackage {
+        name: name.into(),
+        version: "1".into(),
+        architecture: "all".into(),
+        archive: "debian".into(),
+        path: format!("pool/{name}.deb"),
+        size: bytes.len() as u64,
+        sha256: Sha256::of(bytes),
+    }
+}
+
+fn deb(name: &str) -> Vec<u8> {
+    let tar = |path: &str, content: &str| {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+        builder.into_inner().unwrap()
+    };
+    let mut builder = ar::Builder::new(Vec::new());
+    for (member, content) in [
+        ("debian-binary", b"2.0\n".to_vec()),
+        ("control.tar", tar("control", &format!("Package: {name}\nVersion: 1\n"))),
+        ("data.tar", tar(&format!("usr/share/{name}"), name)),
+    ] {
+        let header = ar::Header::new(member.into(), content.len() as u64);
+        builder.append(&header, &content[..]).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+/// A mirror in a folder, with these files in its pool.
+fn mirror(root: &std::path::Path, files: &[(&str, &[u8])]) -> Mirrors {
+    std::fs::create_dir_all(root.join("pool")).unwrap();
+    for (name, content) in files {
+        std::fs::write(root.join(format!("pool/{name}.deb")), content).unwrap();
+    }
+    Mirrors { debian: vec![format!("file://{}", root.display())], ..Mirrors::default() }
+}
+
+fn fetch(
+    store: &Store,
+    mirrors: &Mirrors,
+    packages: Vec<LockedPackage>,
+) -> Result<Digest, FetchError> {
+    let options = HttpOptions { retries: 0, ..HttpOptions::default() };
+    let client = Client::new(options, Cancel::new());
+    let debian = LockedDebian { snapshot: "20261101T000000Z".into(), packages };
+    fetch_base(&client, store, &debian, true, &Platform::LinuxAmd64, mirrors, &())
+}
+
+#[test]
+fn the_key_is_pinned() {
+    assert_eq!(
+        deb_key(&Sha256::of(b"")).to_string(),
+        "b7f13583761559e6fb6f5f9c2d66152d809fa5deee79cb014261250b3748f13e"
+    );
+}
+
+/// A download that was checked once may be damaged later.
+#[test]
+fn a_download_that_was_damaged_is_fetched_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let good = deb("aa");
+    let mirrors = mirror(folder.path(), &[("aa", &good)]);
+    let locked = package("aa", &good);
+    let damaged = folder.path().join(format!("store/downloads/{}", locked.sha256));
+    std::fs::create_dir_all(damaged.parent().unwrap()).unwrap();
+    std::fs::write(&damaged, vec![0; good.len()]).unwrap();
+    let error = fetch(&store, &mirrors, vec![locked.clone()]).unwrap_err();
+    assert!(matches!(error, FetchError::Package { .. }), "{error:?}");
+    assert!(!damaged.exists());
+    fetch(&store, &mirrors, vec![locked]).unwrap();
+}
+
+#[test]
+fn what_the_store_does_not_take_is_not_the_fault_of_the_package() {
+    struct Full;
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let client = Client::new(HttpOptions::default(), Cancel::new());
+    let mirrors = Mirrors::default();
+    let one = Fetch { client: &client, store: &store, mirrors: &mirrors, progress: &() };
+    let locked = package("aa", b"x");
+    let error = one.copy(&mut &b"content"[..], &mut Full).unwrap_err();
+    let error = one.unpack_error(&locked, DebError::Read(error));
+    assert!(matches!(&error, FetchError::Store(store) if store.is_disk_full()), "{error:?}");
+    let error = one.unpack_error(&locked, DebError::Read(io::ErrorKind::UnexpectedEof.into()));
+    assert!(matches!(error, FetchError::Package { .. }), "{error:?}");
+}
+
+/// Eight are fetched at once. Where one fails, the others are not waited for.
+#[test]
+fn when_one_fails_the_others_stop() {
+    struct Slow(AtomicUsize);
+    impl Progress for Slow {
+        fn begin(&self, name: &str, _: u64) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            // All but the one that fails begin late.
+            if name != "bad" {
+                std::thread::sleep(Duration::from_millis(300));
+            }
+        }
+        fn advance(&self, _: &str, _: u64) {}
+        fn end(&self, _: &str) {}
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let names: Vec<String> = (0..20).map(|number| format!("aa{number:02}")).collect();
+    let files: Vec<(String, Vec<u8>)> =
+        names.iter().map(|name| (name.clone(), deb(name))).collect();
+    let listed: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, bytes)| (&name[..], &bytes[..])).collect();
+    let mirrors = mirror(folder.path(), &listed);
+    let mut packages: Vec<_> = listed.iter().map(|(name, bytes)| package(name, bytes)).collect();
+    // The largest: it is first.
+    packages.push(package("bad", &vec![b'x'; 100_000]));
+    let debian = LockedDebian { snapshot: "20261101T000000Z".into(), packages };
+    let client = Client::new(HttpOptions::default(), Cancel::new());
+    let progress = Slow(AtomicUsize::new(0));
+    let error =
+        fetch_base(&client, &store, &debian, true, &Platform::LinuxAmd64, &mirrors, &progress)
+            .unwrap_err();
+    assert!(matches!(error, FetchError::NotFound { .. }), "{error:?}");
+    assert!(progress.0.load(Ordering::SeqCst) <= CONNECTIONS);
+    assert!(!client.cancel().is_cancelled());
+    // What the others had begun was given up.
+    let kept = std::fs::read_dir(folder.path().join("store/downloads")).unwrap().flatten();
+    assert!(
+        kept.into_iter().all(|entry| entry.file_name().to_string_lossy().ends_with(".partial"))
+    );
+}

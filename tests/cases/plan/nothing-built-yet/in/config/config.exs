@@ -1,0 +1,7 @@
+import Config
+
+config :hello,
+  greeting: "Hello",
+  serve: config_env() != :test
+
+config :logger, level: :info
