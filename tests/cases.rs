@@ -4,6 +4,7 @@
 //! with, where that is not 0; `stdout` and `stderr` are what all of them print; `out/` holds files as
 //! they must be afterwards. No case needs a network, a shell or Debian: what does is in `e2e`.
 //! `EXFLOW_BLESS=1` rewrites what is expected.
+#![expect(clippy::unwrap_used, reason = "a test ends where this panics")]
 
 use exflow_testkit::{Run, Workspace};
 use libtest_mimic::{Arguments, Failed, Trial};

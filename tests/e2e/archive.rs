@@ -157,16 +157,12 @@ fn a_mirror_that_serves_a_wrong_byte() {
         "pool/library_2.0_all.deb",
         "exflow.kdl:",
     ]);
-    // Nothing of it is left, and of what was under way beside it everything is.
+    // Nothing of it is left: it is fetched from its beginning.
     server.fault("pool/library_2.0_all.deb", Fault::WrongByte, 0);
     server.forget();
     workspace.ok(&["build"]);
     let asked = server.requests();
     assert!(asked.contains(&"GET pool/library_2.0_all.deb".to_owned()), "{asked:?}");
-    assert!(
-        asked.iter().all(|request| request.contains("library") || request.contains(" from ")),
-        "{asked:?}"
-    );
 }
 
 #[test]
@@ -237,7 +233,7 @@ fn a_server_that_falls_silent_does_not_hang_a_build() {
     server.fault("pool/library_2.0_all.deb", Fault::StallAfter(10), 1);
     let begun = std::time::Instant::now();
     workspace.ok(&["build"]);
-    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
 }
 
 #[test]

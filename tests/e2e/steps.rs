@@ -176,7 +176,7 @@ fn a_full_disk() {
         .envs(exflow.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     let Ok(output) = command.output() else { return missing("unshare", "a_full_disk") };
-    let run = Run::of(output);
+    let run = Run::of(&output);
     if run.code == Some(77) {
         return missing("unshare", "a_full_disk");
     }
@@ -278,7 +278,7 @@ fn two_at_once_share_a_store() {
     let workspace = with("mkdir out; sleep 1; cp in/a out/a", "");
     let children: Vec<_> = (0..3).map(|_| workspace.start(&["build"])).collect();
     for child in children {
-        let run = Run::of(child.wait_with_output().unwrap());
+        let run = Run::of(&child.wait_with_output().unwrap());
         assert_eq!(run.code, Some(0), "{}", run.stderr);
     }
     workspace.ok(&["build", "--offline"]);

@@ -126,7 +126,7 @@ impl Workspace {
 
     /// Runs exflow.
     pub fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Run {
-        Run::of(self.command(arguments).output().unwrap())
+        Run::of(&self.command(arguments).output().unwrap())
     }
 
     /// Runs exflow, which must end well.
@@ -168,7 +168,7 @@ impl Workspace {
 
 impl Run {
     /// What a process left.
-    pub fn of(output: Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

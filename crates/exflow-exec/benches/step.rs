@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let log = folder.path().join("log");
     let sandboxed = median(|| {
         let options = RunOptions {
-            time_limit: Duration::from_secs(60),
+            time_limit: Duration::from_mins(1),
             cancel: Cancel::new(),
             log: log.clone(),
         };

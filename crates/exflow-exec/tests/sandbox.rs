@@ -1,5 +1,6 @@
 //! The conformance suite of executors, run with the sandbox: as the user who runs the tests, and
 //! where that is root, as an ordinary user too.
+#![expect(clippy::unwrap_used, reason = "a test ends where this panics")]
 
 mod conformance;
 

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::disallowed_types,
+    reason = "the types of oci-spec hold hash maps; `canonical` sorts what comes of them"
+)]
+
 use crate::config::{canonical, descriptor};
 use exflow_content::Sha256;
 use exflow_plan::ImageSettings;

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::disallowed_types,
+    reason = "the types of oci-spec hold hash maps; `canonical` sorts what comes of them"
+)]
+
 use crate::Layer;
 use exflow_content::{Sha256, Sha256Hasher};
 use exflow_plan::ImageSettings;

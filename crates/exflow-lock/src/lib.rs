@@ -1,6 +1,6 @@
 //! The lock: what was asked for, and exactly what that meant, for every input from outside.
 //!
-//! [`Lock`] and its parts are the engine's own values. [`parse`] and [`print`] are the file format,
+//! [`Lock`] and its parts are the engine's own values. [`parse`] and [`print()`] are the file format,
 //! and [`stale`] tells where a lock no longer fits what a workspace asks for.
 //!
 //! # How the format changes

@@ -43,12 +43,11 @@ pub fn assemble(
         }
     }
     let Manifest { workspace, bases: base_nodes, plugins: plugin_nodes, project } = root;
-    let (name, debian_mirror, security_mirror) = match workspace {
-        Some(node) => (node.name.value, node.debian_mirror, node.security_mirror),
-        None => {
-            let name = project.as_ref().map(|project| project.name.value.clone());
-            (name.unwrap_or_default(), None, None)
-        }
+    let (name, debian_mirror, security_mirror) = if let Some(node) = workspace {
+        (node.name.value, node.debian_mirror, node.security_mirror)
+    } else {
+        let name = project.as_ref().map(|project| project.name.value.clone());
+        (name.unwrap_or_default(), None, None)
     };
     let debian_mirror = debian_mirror.map(|mirror| mirror.value);
     let security_mirror = security_mirror.map(|mirror| mirror.value);

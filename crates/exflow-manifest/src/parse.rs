@@ -357,9 +357,10 @@ impl Parser<'_> {
             let value = match entry.value() {
                 KdlValue::String(text) => Scalar::Text(text.clone()),
                 KdlValue::Bool(flag) => Scalar::Flag(*flag),
-                KdlValue::Integer(number) => match i64::try_from(*number) {
-                    Ok(number) => Scalar::Number(number),
-                    Err(_) => {
+                KdlValue::Integer(number) => {
+                    if let Ok(number) = i64::try_from(*number) {
+                        Scalar::Number(number)
+                    } else {
                         self.check.wrong_value(
                             &site,
                             "this setting",
@@ -368,7 +369,7 @@ impl Parser<'_> {
                         );
                         continue;
                     }
-                },
+                }
                 KdlValue::Float(_) | KdlValue::Null => continue,
             };
             settings.insert(name.value().to_owned(), Setting { value, site });
@@ -523,17 +524,16 @@ impl Parser<'_> {
                 .ok()
                 .map(|count| u64::from(count) * seconds)
         });
-        match seconds {
-            Some(seconds @ 1..) => Some(Duration::from_secs(seconds)),
-            _ => {
-                self.check.wrong_value(
-                    &text.site,
-                    "`time-limit`",
-                    "not a duration",
-                    "for example `90s`, `30m` or `2h`",
-                );
-                None
-            }
+        if let Some(seconds @ 1..) = seconds {
+            Some(Duration::from_secs(seconds))
+        } else {
+            self.check.wrong_value(
+                &text.site,
+                "`time-limit`",
+                "not a duration",
+                "for example `90s`, `30m` or `2h`",
+            );
+            None
         }
     }
 }

@@ -157,11 +157,9 @@ mod tests {
         }
     }
 
-    fn check(
-        old: (&[(&str, &str)], &[(&str, &str)]),
-        new: (&[(&str, &str)], &[(&str, &str)]),
-        expected: &[&str],
-    ) {
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    fn check(old: (Pairs<'_>, Pairs<'_>), new: (Pairs<'_>, Pairs<'_>), expected: &[&str]) {
         let (before, after) = (tree(old.0), tree(new.0));
         let trees =
             BTreeMap::from([(before.digest(), before.clone()), (after.digest(), after.clone())]);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a step may take where the manifest doesn't say.
-pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(3600);
+pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_hours(1);
 
 const NOT_LOCKED: &str = "exflow::plan::not-locked";
 const NO_OUTPUT: &str = "exflow::plan::no-such-output";
@@ -307,19 +307,18 @@ impl Planner<'_> {
             .steps
             .get(step)
             .and_then(|step| step.outputs.iter().position(|known| known == output));
-        match (steps.get(step), index) {
-            (Some(step), Some(index)) => Some(Output { step: *step, index }),
-            _ => {
-                self.problems.push(
-                    Diagnostic::error(
-                        NO_OUTPUT,
-                        format!("the plugin uses an output `{output}` that no earlier step makes"),
-                    )
-                    .at(site, "for this stage")
-                    .help("this is a mistake in the plugin: tell its author"),
-                );
-                None
-            }
+        if let (Some(step), Some(index)) = (steps.get(step), index) {
+            Some(Output { step: *step, index })
+        } else {
+            self.problems.push(
+                Diagnostic::error(
+                    NO_OUTPUT,
+                    format!("the plugin uses an output `{output}` that no earlier step makes"),
+                )
+                .at(site, "for this stage")
+                .help("this is a mistake in the plugin: tell its author"),
+            );
+            None
         }
     }
 }

@@ -257,6 +257,8 @@ mod tests {
         }
     }
 
+    type Change<'a> = &'a dyn Fn(&mut Proposal);
+
     #[test]
     fn a_proposal_is_checked_as_strictly_as_a_manifest() {
         let root = RelPath::new("app").unwrap();
@@ -266,7 +268,7 @@ mod tests {
             check(&Answer::Ready(proposal), &root).map_err(|error| error.to_string())
         };
         assert_eq!(said(&|_| {}), Ok(()));
-        let bad: &[(&str, &dyn Fn(&mut Proposal))] = &[
+        let bad: &[(&str, Change<'_>)] = &[
             ("outside", &|proposal| proposal.steps[0].outputs.push("../x".into())),
             ("outside", &|proposal| proposal.steps[0].outputs.push("other/x".into())),
             ("absolute", &|proposal| proposal.steps[0].workdir = "/etc".into()),

@@ -127,19 +127,18 @@ impl Host {
                 .store
                 .record(&key)?
                 .and_then(|record| serde_json::from_slice(&record.data).ok());
-            let answer = match known {
-                Some(answer) => answer,
-                None => {
-                    calls += 1;
-                    let answer = self.call(plugin, project, &files, &folders, read)?;
-                    // Before it is kept, so that what can't be used is never kept.
-                    convert::check(&answer, project.folder)?;
-                    let data = serde_json::to_vec(&answer).map_err(io::Error::other);
-                    let data =
-                        data.map_err(|error| PluginError::Invalid { reason: error.to_string() })?;
-                    self.store.put_record(&key, &Record { trees: Vec::new(), data })?;
-                    answer
-                }
+            let answer = if let Some(answer) = known {
+                answer
+            } else {
+                calls += 1;
+                let answer = self.call(plugin, project, &files, &folders, read)?;
+                // Before it is kept, so that what can't be used is never kept.
+                convert::check(&answer, project.folder)?;
+                let data = serde_json::to_vec(&answer).map_err(io::Error::other);
+                let data =
+                    data.map_err(|error| PluginError::Invalid { reason: error.to_string() })?;
+                self.store.put_record(&key, &Record { trees: Vec::new(), data })?;
+                answer
             };
             match answer {
                 Answer::Need(needs) => {
@@ -178,23 +177,21 @@ impl Host {
         read: &dyn Fn(&RelPath) -> io::Result<Vec<u8>>,
     ) -> Result<Answer, PluginError> {
         let request = request(project, files, folders, read)?;
-        let runtime = match self.runtime.get() {
-            Some(runtime) => runtime,
-            None => {
-                let made = Runtime::new()?;
-                self.runtime.get_or_init(|| made)
-            }
+        let runtime = if let Some(runtime) = self.runtime.get() {
+            runtime
+        } else {
+            let made = Runtime::new()?;
+            self.runtime.get_or_init(|| made)
         };
         // A panic elsewhere does not make a table of components wrong.
         let mut components =
             self.components.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let component = match components.get(&plugin.digest) {
-            Some(component) => component.clone(),
-            None => {
-                let component = runtime.component(&self.store, &plugin.digest, || plugin.load())?;
-                components.insert(plugin.digest, component.clone());
-                component
-            }
+        let component = if let Some(component) = components.get(&plugin.digest) {
+            component.clone()
+        } else {
+            let component = runtime.component(&self.store, &plugin.digest, || plugin.load())?;
+            components.insert(plugin.digest, component.clone());
+            component
         };
         drop(components);
         runtime.call(&component, &request, &self.limits)

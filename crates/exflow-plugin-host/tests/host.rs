@@ -1,4 +1,5 @@
 //! The host with the real component of `mix-release`, and with components that are none.
+#![expect(clippy::unwrap_used, reason = "a test ends where this panics")]
 
 use exflow_content::{Digest, RelPath, Tree};
 use exflow_lock::Platform;
@@ -100,9 +101,9 @@ fn a_plugin_under_its_limits() {
 
 #[test]
 fn a_plugin_that_loops_before_it_is_asked() {
-    let text = r#"(component
+    let text = r"(component
         (core module $m (func $f (loop br 0)) (start $f))
-        (core instance (instantiate $m)))"#;
+        (core instance (instantiate $m)))";
     // It lacks the export, which is seen before anything runs.
     assert!(fails(wat::parse_str(text).unwrap(), Limits::default()).contains("wrong-contract"));
 }

@@ -207,8 +207,8 @@ pub(crate) fn settle(file: &Path, mode: Mode) -> Result<(), StoreError> {
 
 /// The times of everything that a step sees.
 pub(crate) const STEP_TIMES: Timestamps = Timestamps {
-    last_access: Timespec { tv_sec: STEP_MTIME as i64, tv_nsec: 0 },
-    last_modification: Timespec { tv_sec: STEP_MTIME as i64, tv_nsec: 0 },
+    last_access: Timespec { tv_sec: STEP_MTIME.cast_signed(), tv_nsec: 0 },
+    last_modification: Timespec { tv_sec: STEP_MTIME.cast_signed(), tv_nsec: 0 },
 };
 
 fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {

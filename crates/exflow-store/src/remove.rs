@@ -40,7 +40,7 @@ mod tests {
         let top = outer.path().join("top");
         fs::create_dir_all(top.join("a/b/c")).unwrap();
         for closed in ["a/b/c", "a/b", "a"] {
-            fs::set_permissions(top.join(closed), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(top.join(closed), fs::Permissions::from_mode(0o0)).unwrap();
         }
         remove(&top).unwrap();
         assert!(!top.exists());

@@ -1,4 +1,5 @@
 //! The store as its users see it.
+#![expect(clippy::unwrap_used, reason = "a test ends where this panics")]
 
 use exflow_content::{Digest, Entry, Mode, RelPath, STEP_MTIME, Sha256, Tree};
 use exflow_store::{Record, Store, StoreError};
@@ -41,9 +42,9 @@ fn a_checkout_checks_in_as_the_same_tree() {
     let laid_out = store.checkout(&digest).unwrap();
     assert_eq!(store.check_in(&laid_out).unwrap(), tree);
     let run = fs::metadata(laid_out.join("a/run")).unwrap();
-    assert_eq!((run.mtime(), run.mode() & 0o7777), (STEP_MTIME as i64, 0o755));
+    assert_eq!((run.mtime(), run.mode() & 0o7777), (STEP_MTIME.cast_signed(), 0o755));
     assert_eq!(fs::metadata(laid_out.join("su")).unwrap().mode() & 0o7777, 0o4755);
-    assert_eq!(fs::metadata(laid_out.join("a")).unwrap().mtime(), STEP_MTIME as i64);
+    assert_eq!(fs::metadata(laid_out.join("a")).unwrap().mtime(), STEP_MTIME.cast_signed());
     assert_eq!(store.checkout(&digest).unwrap(), laid_out);
 }
 
@@ -75,8 +76,8 @@ fn closed_files_and_folders_are_read_with_their_modes() {
     let closed = temp.path().join("closed");
     fs::create_dir(&closed).unwrap();
     fs::write(closed.join("file"), "x").unwrap();
-    fs::set_permissions(closed.join("file"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(closed.join("file"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
     let tree = store.check_in(temp.path()).unwrap();
     let Some(Entry::File { mode, .. }) = tree.get(&path("closed/file")) else { panic!() };
     assert_eq!(mode.bits(), 0);

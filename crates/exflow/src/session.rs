@@ -194,7 +194,7 @@ impl Session {
                 let folder = fs::canonicalize(".").unwrap_or_default();
                 let files = folder.ancestors().map(|folder| folder.join(MANIFEST));
                 let nearest = files.into_iter().find(|file| file.is_file()).ok_or(failure)?;
-                self.root = nearest.parent().unwrap_or(Path::new("/")).to_owned();
+                nearest.parent().unwrap_or(Path::new("/")).clone_into(&mut self.root);
                 return Ok(vec![nearest]);
             }
         };

@@ -86,6 +86,7 @@ impl Ui {
     ///
     /// # Errors
     /// Where standard output can't be written to.
+    #[expect(clippy::unused_self, reason = "all that is printed goes through the terminal")]
     pub(crate) fn print(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;

@@ -184,7 +184,7 @@ fn run(folder: &Path, lifeline: Option<OsString>) -> Result<Outer> {
     };
     let mut outputs = Vec::new();
     if code == 0 && !job.outputs.is_empty() {
-        let store = Store::open(&job.store).map_err(|error| store_failed(error))?;
+        let store = Store::open(&job.store).map_err(store_failed)?;
         for output in &job.outputs {
             outputs.push(keep(&store, &root, output)?);
         }
@@ -420,6 +420,7 @@ fn wait_for(child: Pid, passed: Passed) -> Result<WaitStatus> {
     }
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "boxed, as all errors of this module")]
 fn store_failed(error: StoreError) -> Box<Answer> {
     match error {
         StoreError::Io { path, source, .. } => {

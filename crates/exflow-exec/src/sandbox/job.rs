@@ -60,7 +60,7 @@ fn relative(decoder: &mut Decoder<'_>) -> Result<RelPath, DecodeError> {
 
 fn signed(decoder: &mut Decoder<'_>) -> Result<i32, DecodeError> {
     let number = decoder.number()?;
-    i32::try_from(number as i64).map_err(|_| DecodeError::Field("number"))
+    i32::try_from(number.cast_signed()).map_err(|_| DecodeError::Field("number"))
 }
 
 fn list<'a, T>(
@@ -119,7 +119,7 @@ impl Job {
 impl Answer {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new(ANSWER);
-        let number = |number: i32| i64::from(number) as u64;
+        let number = |number: i32| i64::from(number).cast_unsigned();
         match self {
             Self::Exited { code, outputs } => {
                 encoder.variant(0).number(number(*code));

@@ -12,8 +12,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// What an executor has to do.
+type Case = fn(&Bench<'_>);
+
 /// The cases, by name.
-const CASES: &[(&str, fn(&Bench<'_>))] = &[
+const CASES: &[(&str, Case)] = &[
     ("exit_codes", exit_codes),
     ("signals", signals),
     ("a_program_that_is_not_there", a_program_that_is_not_there),
@@ -51,7 +54,7 @@ pub(crate) fn trials(
     busybox: &Path,
 ) -> Vec<Trial> {
     let base = base(store, busybox);
-    let trial = |(name, case): &(&str, fn(&Bench<'_>))| {
+    let trial = |(name, case): &(&'static str, Case)| {
         let (executor, store, case) = (executor.clone(), store.clone(), *case);
         Trial::test(*name, move || {
             case(&Bench { executor: &*executor, store: &store, base });
@@ -118,7 +121,7 @@ impl Bench<'_> {
         let temp = self.store.temp_dir().unwrap();
         let log = temp.path().join("log");
         let options = RunOptions {
-            time_limit: Duration::from_secs(60),
+            time_limit: Duration::from_mins(1),
             cancel: Cancel::new(),
             log: log.clone(),
         };
@@ -195,7 +198,7 @@ fn cancelled(bench: &Bench<'_>) {
             std::thread::sleep(Duration::from_millis(300));
             cancel.cancel();
         });
-        limited(bench, Duration::from_secs(600), &cancel)
+        limited(bench, Duration::from_mins(10), &cancel)
     });
     assert_eq!(exit, Exit::Cancelled);
     assert!(took < Duration::from_secs(10), "{took:?}");
@@ -207,11 +210,8 @@ fn a_signal_for_the_terminal_is_not_for_the_step(bench: &Bench<'_>) {
     let cancel = Cancel::new();
     let temp = bench.store.temp_dir().unwrap();
     let log = temp.path().join("log");
-    let options = RunOptions {
-        time_limit: Duration::from_secs(60),
-        cancel: cancel.clone(),
-        log: log.clone(),
-    };
+    let options =
+        RunOptions { time_limit: Duration::from_mins(1), cancel: cancel.clone(), log: log.clone() };
     let mut command = bench.command(
         "trap 'exit 0' INT TERM; mkdir out; echo half > out/a; echo ready; sleep 20 & wait; echo whole > out/b",
     );
@@ -441,10 +441,7 @@ fn no_host_files(bench: &Bench<'_>) {
         "bin\ndev\nproc\nroot\nsrc\ntmp\n"
     );
     // Only its own processes.
-    assert_eq!(
-        bench.print("ls -d /proc/[0-9]* | wc -l | cat").trim().parse::<u32>().unwrap() < 6,
-        true
-    );
+    assert!(bench.print("ls -d /proc/[0-9]* | wc -l | cat").trim().parse::<u32>().unwrap() < 6);
 }
 
 fn no_process_is_left(bench: &Bench<'_>) {
