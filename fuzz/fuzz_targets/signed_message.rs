@@ -8,6 +8,6 @@ use std::sync::LazyLock;
 static DEBIAN: LazyLock<Keyring> = LazyLock::new(Keyring::debian);
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = DEBIAN.verify(bytes);
+    let _ = DEBIAN.verify(bytes, 1_790_000_000);
     let _ = Keyring::debian().add(bytes);
 });

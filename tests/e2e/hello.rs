@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The most that the files of the image may take, in bytes.
 const MOST: u64 = 35_000_000;
 
-static MIRROR: LazyLock<Mirror> = LazyLock::new(|| Mirror::new(&cache()));
+pub(crate) static MIRROR: LazyLock<Mirror> = LazyLock::new(|| Mirror::new(&cache()));
 
 fn hello() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hello")
@@ -58,6 +58,29 @@ fn the_same_digest_in_other_folders_as_another_user() {
     // As an ordinary user, too, the image starts.
     let run = second.ok(&["run", "--", "eval", "IO.puts(6 * 7)"]);
     assert_eq!(run.stdout, "42\n", "{}", run.stderr);
+}
+
+#[test]
+fn a_slim_base_is_only_what_was_named_and_can_be_scanned() {
+    let (workspace, _) = &*BUILT;
+    let lock = workspace.read("exflow.lock");
+    let runner = lock.split("\"runner\"").nth(1).unwrap();
+    // It is laid out when something runs in it.
+    workspace.ok(&["run", "hello", "--", "eval", "1"]);
+    let checkouts = std::fs::read_dir(workspace.store().join("checkouts")).unwrap();
+    let slim = checkouts.map(|entry| entry.unwrap().path()).find(|base| {
+        base.join("var/lib/dpkg/status").is_file() && !base.join("usr/bin/erl").exists()
+    });
+    let slim = slim.expect("the base of the image");
+    let status = std::fs::read_to_string(slim.join("var/lib/dpkg/status")).unwrap();
+    let listed = status.lines().filter(|line| line.starts_with("Package: ")).count();
+    assert_eq!(listed, runner.matches("\"name\":").count(), "each package of the lock");
+    for unwanted in ["usr/share/man", "usr/share/locale", "usr/bin/dpkg", "usr/bin/perl"] {
+        assert!(!slim.join(unwanted).exists(), "{unwanted}");
+    }
+    assert!(slim.join("usr/share/doc/libc6/copyright").exists());
+    let release = std::fs::read_to_string(slim.join("usr/lib/os-release")).unwrap();
+    assert!(release.contains("VERSION_CODENAME=bookworm"), "{release}");
 }
 
 #[test]

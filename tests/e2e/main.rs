@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where this panics")]
 
 mod archive;
+mod debian;
 mod hello;
 mod plugins;
 mod steps;

@@ -156,6 +156,63 @@ fn other_steps_go_on_when_one_fails() {
 }
 
 #[test]
+fn a_damaged_store_is_mended() {
+    let workspace = with("mkdir out; cp in/a out/a; echo made > out/b", "");
+    workspace.ok(&["build"]);
+    // Every file is cut short; the base's among them, and what came out of the step.
+    let mut damaged = 0;
+    for folder in std::fs::read_dir(workspace.store().join("blobs")).unwrap() {
+        for blob in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            std::fs::write(blob.unwrap().path(), "").unwrap();
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 3, "{damaged}");
+    // What stands on the step's result finds out, and all of it is made again.
+    let two =
+        "stage \"two\" { needs \"one\"; run \"mkdir two; cp out/a out/b two\"; output \"two\" }";
+    let manifest = one_stage("mkdir out; cp in/a out/a; echo made > out/b", "");
+    let manifest =
+        manifest.replacen("project \"made\" {\n", &format!("project \"made\" {{\n    {two}\n"), 1);
+    workspace.write("exflow.kdl", &manifest);
+    workspace.ok(&["build"]).says(&["the store was damaged"]);
+    // And is sound again.
+    assert_eq!(ran(&workspace.ok(&["build", "--json"])), 0);
+    workspace.write("in/a", "second");
+    workspace.ok(&["build"]);
+}
+
+#[test]
+fn where_no_sandbox_can_be_made() {
+    let workspace = with("mkdir out", "");
+    workspace.ok(&["lock"]);
+    // In a user namespace of its own, the limit holds for that alone.
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces || exit 77; exec \"$0\" build";
+    let exflow = workspace.command(&[""; 0]);
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "sh", "-c", script])
+        .arg(exflow.get_program())
+        .current_dir(workspace.root())
+        .env_clear()
+        .envs(exflow.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    let Ok(output) = command.output() else {
+        return missing("unshare", "where_no_sandbox_can_be_made");
+    };
+    let run = Run::of(&output);
+    if run.code == Some(77) {
+        return missing("unshare", "where_no_sandbox_can_be_made");
+    }
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    run.says(&[
+        "exflow::exec::no-sandbox",
+        "can't make a user namespace",
+        "user.max_user_namespaces",
+    ]);
+}
+
+#[test]
 fn a_full_disk() {
     // A small file system of its own for the store; made in a namespace, so no root is needed.
     let workspace = with("mkdir out; dd if=/dev/zero of=out/big bs=65536 count=400", "");
