@@ -1,6 +1,6 @@
 //! Whole-program cases: `tests/cases/<command>/<case>/`.
 //!
-//! `in/` is the workspace; `cmd` has a command a line, and behind `#` the exit code that it must end
+//! `in/` is the workspace, or a file that names a folder of the repository; `cmd` has a command a line, and behind `#` the exit code that it must end
 //! with, where that is not 0; `stdout` and `stderr` are what all of them print; `out/` holds files as
 //! they must be afterwards. No case needs a network, a shell or Debian: what does is in `e2e`.
 //! `EXFLOW_BLESS=1` rewrites what is expected.
@@ -42,8 +42,13 @@ fn run(case: &Path) -> Result<(), Failed> {
         .env("EXFLOW_DEBIAN_MIRROR", "http://127.0.0.1:1")
         .env("EXFLOW_DEBIAN_SECURITY_MIRROR", "http://127.0.0.1:1")
         .env("EXFLOW_DEBIAN_SNAPSHOT", "http://127.0.0.1:1");
-    if case.join("in").is_dir() {
-        workspace = workspace.with_files_of(&case.join("in"));
+    let own = case.join("in");
+    if own.is_file() {
+        let named = fs::read_to_string(&own)?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        workspace = workspace.with_files_of(&root.join(named.trim()));
+    } else {
+        workspace = workspace.with_files_of(&own);
     }
     let mut found = Expected::default();
     let commands = fs::read_to_string(case.join("cmd"))?;

@@ -4,7 +4,6 @@
 use exflow_content::Digest;
 use exflow_packages::debian::{Limits, read_deb};
 use libfuzzer_sys::fuzz_target;
-use std::io::Read;
 
 fuzz_target!(|bytes: &[u8]| {
     let limits = Limits { unpacked: 1 << 20, entries: 1000, control: 1 << 16 };

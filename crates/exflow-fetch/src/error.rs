@@ -103,6 +103,7 @@ const OFFLINE: &str = "exflow::fetch::offline";
 const SIGNATURE: &str = "exflow::fetch::bad-signature";
 const INDEX: &str = "exflow::fetch::bad-index";
 const PACKAGE: &str = "exflow::fetch::bad-package";
+const PATH: &str = "exflow::fetch::path-in-the-way";
 const BASE: &str = "exflow::fetch::overlapping-packages";
 const STORE: &str = "exflow::store::failed";
 const DISK_FULL: &str = "exflow::store::disk-full";
@@ -144,7 +145,12 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
             "its content is what the lock pins, so every mirror has the same: remove the package \
              from the base, or report it to the distribution",
         ),
-        FetchError::Base(_) => (
+        FetchError::Base(BaseError::Path { .. }) => (
+            PATH,
+            "another package has a file or a link where this one has a folder, or the other way \
+             round, and no system could hold both: leave one of them out",
+        ),
+        FetchError::Base(BaseError::Overlap { .. }) => (
             BASE,
             "the two packages can't be installed together on Debian either, unless one of them \
              declares that it replaces the other: leave one of them out",

@@ -33,6 +33,9 @@ struct Task {
 /// How often a plain log says how far a download is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
+/// A download of so many bytes deserves to be followed in a plain log.
+const WORTH_FOLLOWING: u64 = 1 << 20;
+
 /// Something that takes so long deserves to be told when it's done.
 const WORTH_TELLING: Duration = Duration::from_millis(50);
 
@@ -131,7 +134,7 @@ impl Ui {
         task.done += bytes;
         match &task.bar {
             Some(bar) => bar.inc(bytes),
-            None if task.told.elapsed() > TELL_EVERY => {
+            None if task.told.elapsed() > TELL_EVERY && task.total >= WORTH_FOLLOWING => {
                 task.told = Instant::now();
                 let line = format!("{name}: {} of {}", size(task.done), size(task.total));
                 drop(tasks);
