@@ -1,13 +1,16 @@
 //! The `exflow` command: arguments, composition, rendering and exit codes. The only crate that
 //! talks to the terminal.
 
-mod build;
 mod cli;
 mod commands;
+mod engine;
+mod failed;
+mod forecast;
 mod interrupt;
 mod lockfile;
 mod outputs;
 mod pack;
+mod prepare;
 mod report;
 mod session;
 mod ui;

@@ -1,8 +1,9 @@
 //! Images to the places that the user names.
 
-use crate::build::{Built, Prepared, io_failed};
 use crate::cli::ImageOutput;
-use crate::report::Failure;
+use crate::engine::Built;
+use crate::prepare::Prepared;
+use crate::report::{Failure, io_failed};
 use crate::session::store_failed;
 use exflow_content::{Sha256, Sha256Hasher};
 use exflow_diagnostics::Diagnostic;

@@ -2,6 +2,8 @@
 
 use crate::ui::Ui;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Severity, Sources, render};
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// A problem, or a step that failed.
@@ -65,4 +67,16 @@ pub(crate) fn say_all(problems: &Diagnostics, sources: &Sources, ui: &Ui) {
     if errors > 1 {
         ui.say(&format!("{errors} errors"));
     }
+}
+
+/// A failure of the file system outside of the store.
+pub(crate) fn io_failed(action: &str, path: &Path, source: &io::Error) -> Failure {
+    let full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let help = if full { "make room, and run it again" } else { "check the path and its rights" };
+    Diagnostic::error(
+        "exflow::output::failed",
+        format!("can't {action} `{}`: {source}", path.display()),
+    )
+    .help(help)
+    .into()
 }

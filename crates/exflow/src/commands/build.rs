@@ -1,7 +1,8 @@
-use crate::build::{Built, execute, prepare};
 use crate::cli::BuildArgs;
+use crate::engine::{Built, execute};
 use crate::lockfile::OnStale;
-use crate::report::Failure;
+use crate::prepare::prepare;
+use crate::report::{Failure, io_failed};
 use crate::session::Session;
 use crate::ui::size;
 use crate::{interrupt, outputs};
@@ -64,7 +65,7 @@ fn print(session: &Session, built: &Built, place: &Path) -> Result<(), Failure> 
     // A reader that has gone away is no failure of the build.
     match session.ui.print(&text) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(crate::build::io_failed("write to", Path::new("standard output"), &error))
+            Err(io_failed("write to", Path::new("standard output"), &error))
         }
         _ => Ok(()),
     }

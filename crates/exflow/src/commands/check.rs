@@ -1,5 +1,5 @@
-use crate::build::propose;
 use crate::lockfile;
+use crate::prepare::propose;
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use exflow_diagnostics::Severity;

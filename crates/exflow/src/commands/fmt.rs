@@ -1,7 +1,6 @@
-use crate::build::io_failed;
 use crate::cli::FmtArgs;
 use crate::outputs::write_whole;
-use crate::report::{Failure, PROBLEM};
+use crate::report::{Failure, PROBLEM, io_failed};
 use crate::session::{Session, read_text};
 use exflow_diagnostics::{Diagnostics, SourceName};
 use std::fs;

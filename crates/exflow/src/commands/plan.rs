@@ -1,7 +1,8 @@
-use crate::build::{Forecast, forecast, prepare};
 use crate::cli::PlanArgs;
+use crate::forecast::{Forecast, forecast};
 use crate::lockfile::OnStale;
-use crate::report::Failure;
+use crate::prepare::prepare;
+use crate::report::{Failure, io_failed};
 use crate::session::Session;
 use exflow_diagnostics::printable;
 use serde_json::json;
@@ -27,8 +28,9 @@ pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Result<ExitCode, Fa
             text += &format!("{}\n", printable(line.trim_end()).replace('\n', "?"));
         }
     }
-    session.ui.print(&text).map_err(|error| {
-        crate::build::io_failed("write to", Path::new("standard output"), &error)
-    })?;
+    session
+        .ui
+        .print(&text)
+        .map_err(|error| io_failed("write to", Path::new("standard output"), &error))?;
     Ok(ExitCode::SUCCESS)
 }

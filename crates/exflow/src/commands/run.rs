@@ -1,7 +1,8 @@
-use crate::build::{execute, prepare};
 use crate::cli::RunArgs;
+use crate::engine::execute;
 use crate::lockfile::OnStale;
 use crate::pack::laid_over;
+use crate::prepare::prepare;
 use crate::report::{Failure, INTERRUPTED};
 use crate::session::{Session, store_failed};
 use exflow_content::Tree;

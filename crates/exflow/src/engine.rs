@@ -1,0 +1,418 @@
+//! Does what a plan says: looks up what is known, runs the rest, and keeps what comes of it.
+
+use crate::cli::BuildOptions;
+use crate::failed::{Failed, report_failed};
+use crate::forecast::{last_key, why};
+use crate::lockfile::{self, Shown};
+use crate::pack::{self, Packed};
+use crate::prepare::Prepared;
+use crate::report::Failure;
+use crate::session::{Session, store_failed};
+use crate::ui::{Ui, seconds};
+use exflow_content::Digest;
+use exflow_diagnostics::Diagnostic;
+use exflow_exec::{Ended, ExecError, Executor, Exit, RunOptions, SandboxExecutor, schedule};
+use exflow_fetch::debian::fetch_base;
+use exflow_fetch::{Cancel, Client, HttpOptions};
+use exflow_plan::{Action, Command, MountSource, Output, PlannedBase, PlannedRun, StepId};
+use exflow_store::{Claim, Record, StoreError};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const STEP_FAILED: &str = "exflow::exec::step-failed";
+/// How often it is looked whether someone else is done with a step.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Cached,
+    Ran,
+}
+
+/// An image that was built.
+#[derive(Debug, Clone)]
+pub(crate) struct Built {
+    pub(crate) project: String,
+    /// Its index in the plan.
+    pub(crate) image: usize,
+    pub(crate) packed: Packed,
+    pub(crate) ran: usize,
+    pub(crate) cached: usize,
+    /// The trees of its base and its release.
+    pub(crate) base: Digest,
+    pub(crate) release: Digest,
+}
+
+/// Does what a plan says.
+pub(crate) struct Engine<'a> {
+    pub(crate) prepared: &'a Prepared,
+    pub(crate) ui: &'a Ui,
+    pub(crate) executor: &'a dyn Executor,
+    pub(crate) client: &'a Client,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) done: Mutex<Done>,
+}
+
+#[derive(Default)]
+pub(crate) struct Done {
+    outputs: BTreeMap<StepId, Vec<Digest>>,
+    images: BTreeMap<usize, Packed>,
+    /// Of steps, and after them of images.
+    states: BTreeMap<usize, State>,
+}
+
+/// Builds what was prepared.
+pub(crate) fn execute(
+    session: &mut Session,
+    prepared: &Prepared,
+    options: &BuildOptions,
+    cancel: &Cancel,
+) -> Result<Vec<Built>, Failure> {
+    let http = HttpOptions { offline: options.offline, ..HttpOptions::default() };
+    let client = Client::new(http, cancel.clone());
+    let executor = SandboxExecutor::new(prepared.store.clone(), "/proc/self/exe".into());
+    let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok());
+    let jobs = jobs.map_or(1, NonZeroUsize::get);
+    let mut has_healed = false;
+    loop {
+        let engine = Engine {
+            prepared,
+            ui: &session.ui,
+            executor: &executor,
+            client: &client,
+            cancel,
+            done: Mutex::default(),
+        };
+        let failures = engine.do_all(jobs)?;
+        let is_damaged = failures.iter().any(|failed| matches!(failed, Failed::Damaged(_)));
+        if is_damaged && !has_healed && !cancel.is_cancelled() {
+            // Once: what is known is known no more where its files are gone, and is made again.
+            session.ui.tell("mending", "the store was damaged: what is missing is made again");
+            engine.forget_damaged().map_err(store_failed)?;
+            has_healed = true;
+            continue;
+        }
+        if !failures.is_empty() {
+            return Err(report_failed(session, failures));
+        }
+        return Ok(engine.built());
+    }
+}
+
+impl Engine<'_> {
+    pub(crate) fn done(&self) -> std::sync::MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The nodes that are wanted, and all that they need, in order.
+    pub(crate) fn nodes(&self) -> Vec<usize> {
+        let plan = &self.prepared.plan;
+        let images = self.prepared.images.iter();
+        let wanted = images
+            .clone()
+            .map(|image| &plan.images[*image])
+            .flat_map(|image| [image.base, image.release.step]);
+        let mut nodes = plan.closure(wanted.chain(self.prepared.steps.iter().copied()));
+        nodes.extend(images.map(|image| self.first_image() + image));
+        nodes
+    }
+
+    /// Does all that is not done yet; what failed.
+    fn do_all(&self, jobs: usize) -> Result<Vec<Failed>, Failure> {
+        // What is there already needs no thread. What comes out of a step that has to run may
+        // still turn out to be what it was, so the rest is looked up again when its turn comes.
+        let mut todo: Vec<usize> = Vec::new();
+        let mut is_todo = vec![false; self.first_image() + self.prepared.plan.images.len()];
+        for node in self.nodes() {
+            let ready = self.needs(node).iter().all(|need| !is_todo[*need]);
+            if !ready || !self.look_up(node).map_err(store_failed)? {
+                is_todo[node] = true;
+                todo.push(node);
+            }
+        }
+        if todo.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ended = schedule(&todo, |node| self.needs(node), jobs, |node| self.run(node));
+        let failures = ended.into_values().filter_map(|ended| match ended {
+            Ended::Failed(failed) => Some(failed),
+            Ended::Done | Ended::Skipped => None,
+        });
+        Ok(failures.collect())
+    }
+
+    /// Forgets every result that is known and whose files aren't there any more.
+    fn forget_damaged(&self) -> Result<(), StoreError> {
+        let store = &self.prepared.store;
+        // Keys follow from results, so what stands on something damaged is found when that has
+        // been made again.
+        let known: Vec<usize> = self.done().states.keys().copied().collect();
+        for node in known {
+            let key = match node.checked_sub(self.first_image()) {
+                Some(image) => self.image_key(image).0,
+                None => match &self.prepared.plan.steps[node].action {
+                    Action::Base(base) => base_key(base),
+                    Action::Run(run) => self.command(run).key(),
+                },
+            };
+            let Some(record) = store.record(&key)? else { continue };
+            // All of them, so that each that is damaged is taken out.
+            let whole = record.trees.iter().filter(|tree| store.is_whole(tree)).count();
+            if whole < record.trees.len() {
+                store.forget(&key);
+            }
+        }
+        Ok(())
+    }
+
+    /// The images, when everything is done.
+    fn built(self) -> Vec<Built> {
+        let plan = &self.prepared.plan;
+        let first_image = self.first_image();
+        let done = self.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let built = self.prepared.images.iter().map(|index| {
+            let image = &plan.images[*index];
+            let mut nodes = plan.closure([image.base, image.release.step]);
+            nodes.push(first_image + index);
+            let count =
+                |state| nodes.iter().filter(|node| done.states.get(node) == Some(&state)).count();
+            Built {
+                project: image.project.clone(),
+                image: *index,
+                packed: done.images[index].clone(),
+                ran: count(State::Ran),
+                cached: count(State::Cached),
+                base: done.outputs[&image.base][0],
+                release: done.outputs[&image.release.step][image.release.index],
+            }
+        });
+        built.collect()
+    }
+
+    /// The number of the first node that is an image.
+    pub(crate) fn first_image(&self) -> usize {
+        self.prepared.plan.steps.len()
+    }
+
+    pub(crate) fn needs(&self, node: usize) -> Vec<usize> {
+        let plan = &self.prepared.plan;
+        match node.checked_sub(self.first_image()) {
+            Some(image) => vec![plan.images[image].base, plan.images[image].release.step],
+            None => plan.steps[node].needs(),
+        }
+    }
+
+    /// Whether the result of a node whose needs are done is known already.
+    pub(crate) fn look_up(&self, node: usize) -> Result<bool, StoreError> {
+        let store = &self.prepared.store;
+        if let Some(image) = node.checked_sub(self.first_image()) {
+            let (key, ..) = self.image_key(image);
+            let Some(packed) = pack::known(store, &key)? else { return Ok(false) };
+            let mut done = self.done();
+            done.images.insert(image, packed);
+            done.states.insert(node, State::Cached);
+            return Ok(true);
+        }
+        let (key, outputs) = match &self.prepared.plan.steps[node].action {
+            Action::Base(base) => (base_key(base), 1),
+            Action::Run(run) => (self.command(run).key(), run.outputs.len()),
+        };
+        let Some(record) = store.record(&key)? else { return Ok(false) };
+        if record.trees.len() != outputs || !record.trees.iter().all(|tree| store.has_tree(tree)) {
+            return Ok(false);
+        }
+        let mut done = self.done();
+        done.outputs.insert(node, record.trees);
+        done.states.insert(node, State::Cached);
+        Ok(true)
+    }
+
+    pub(crate) fn command(&self, run: &PlannedRun) -> Command {
+        let done = self.done();
+        run.command(|output: Output| done.outputs[&output.step][output.index])
+    }
+
+    fn image_key(&self, image: usize) -> (Digest, Digest, Digest) {
+        let image = &self.prepared.plan.images[image];
+        let done = self.done();
+        let base = done.outputs[&image.base][0];
+        let release = done.outputs[&image.release.step][image.release.index];
+        (pack::key(image, &base, &release), base, release)
+    }
+
+    fn run(&self, node: usize) -> Result<(), Failed> {
+        if self.cancel.is_cancelled() {
+            return Err(Failed::Interrupted);
+        }
+        if self.look_up(node)? {
+            return Ok(());
+        }
+        // Someone else may be at the same step: then theirs is ours, too. The packages of a base
+        // are claimed one by one.
+        let plan = &self.prepared.plan;
+        let _claim = match plan.steps.get(node).map(|step| &step.action) {
+            Some(Action::Run(run)) => {
+                let claim = self.claim(&self.command(run).key())?;
+                if self.look_up(node)? {
+                    return Ok(());
+                }
+                Some(claim)
+            }
+            Some(Action::Base(_)) | None => None,
+        };
+        if let Some(index) = node.checked_sub(self.first_image()) {
+            let (key, base, release) = self.image_key(index);
+            let image = &plan.images[index];
+            let name = format!("{}:image", image.project);
+            let packed = self.shown(&name, || {
+                Ok(pack::pack(&self.prepared.store, image, &key, &base, &release)?)
+            })?;
+            self.done().images.insert(index, packed);
+        } else {
+            let step = &plan.steps[node];
+            let outputs = match &step.action {
+                Action::Base(base) => self.shown(&step.name, || self.run_base(base, step))?,
+                Action::Run(run) => self.run_command(run, step)?,
+            };
+            self.done().outputs.insert(node, outputs);
+        }
+        self.done().states.insert(node, State::Ran);
+        Ok(())
+    }
+
+    /// Waits until nobody else works on what has this key.
+    fn claim(&self, key: &Digest) -> Result<Claim, Failed> {
+        loop {
+            if let Some(claim) = self.prepared.store.try_claim(key)? {
+                return Ok(claim);
+            }
+            if self.cancel.is_cancelled() {
+                return Err(Failed::Interrupted);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Does something that takes a while, and says so.
+    fn shown<T>(&self, name: &str, work: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
+        self.ui.begin(name, None);
+        let begun = Instant::now();
+        let result = work();
+        self.ui.end(name);
+        let status = match &result {
+            Ok(_) => "done",
+            Err(Failed::Interrupted) => "stopped",
+            Err(_) => "failed",
+        };
+        let took = begun.elapsed();
+        self.ui.tell(status, &format!("{name} in {}", seconds(took)));
+        self.ui.event(&json!({
+            "event": "step", "step": name, "status": status, "seconds": took.as_secs_f64(),
+        }));
+        result
+    }
+
+    fn run_base(
+        &self,
+        base: &PlannedBase,
+        step: &exflow_plan::Step,
+    ) -> Result<Vec<Digest>, Failed> {
+        let store = &self.prepared.store;
+        let mirrors = lockfile::mirrors(base.mirror.as_deref(), base.security_mirror.as_deref());
+        let tree = fetch_base(
+            self.client,
+            store,
+            &base.debian,
+            base.slim,
+            &base.platform,
+            &mirrors,
+            &Shown(self.ui),
+        );
+        let tree = tree.map_err(|error| Failed::fetching(&error, step.site.as_ref()))?;
+        store.sync()?;
+        store.put_record(&base_key(base), &Record { trees: vec![tree], data: Vec::new() })?;
+        Ok(vec![tree])
+    }
+
+    fn run_command(
+        &self,
+        run: &PlannedRun,
+        step: &exflow_plan::Step,
+    ) -> Result<Vec<Digest>, Failed> {
+        let store = &self.prepared.store;
+        let command = self.command(run);
+        let key = command.key();
+        self.say_why(run, &command, &step.name)?;
+        for mount in &run.mounts {
+            if let MountSource::Sources(tree) = &mount.source {
+                store.keep_sources(&self.prepared.root, tree)?;
+                store.put_tree(tree)?;
+            }
+        }
+        let logs = store.root().join("logs");
+        let log = logs.join(format!("{key}.log"));
+        let made = |source| StoreError::Io { action: "create", path: logs.clone(), source };
+        fs::create_dir_all(&logs).map_err(made)?;
+        let options = RunOptions {
+            time_limit: step.time_limit,
+            cancel: self.cancel.clone(),
+            log: log.clone(),
+        };
+        let outputs = self.shown(&step.name, || {
+            let outcome = self.executor.run(&command, &options).map_err(|error| {
+                let problem = exflow_exec::diagnose(&error, &step.name, step.site.as_ref());
+                match error {
+                    _ if self.cancel.is_cancelled() => Failed::Interrupted,
+                    ExecError::Store(error) if error.is_damage() => Failed::Damaged(problem.into()),
+                    _ => Failed::Problems(problem.into()),
+                }
+            })?;
+            let help = match outcome.exit {
+                Exit::Code(0) => return Ok(outcome.outputs),
+                Exit::Cancelled => return Err(Failed::Interrupted),
+                Exit::TimedOut => format!(
+                    "it may take {}; give it longer with `time-limit`",
+                    seconds(step.time_limit)
+                ),
+                Exit::Code(_) | Exit::Signal(_) => "the end of its log is below".to_owned(),
+            };
+            let diagnostic =
+                Diagnostic::error(STEP_FAILED, format!("`{}` {}", step.name, outcome.exit))
+                    .help(help);
+            let diagnostic = match &step.site {
+                Some(site) => diagnostic.at(site, "asked for here"),
+                None => diagnostic,
+            };
+            Err(Failed::Step { diagnostic, log: log.clone() })
+        })?;
+        // On the disk first: a record is believed.
+        store.sync()?;
+        store.put_record(&key, &Record { trees: outputs.clone(), data: Vec::new() })?;
+        let last = Record { trees: Vec::new(), data: command.encode() };
+        store.put_record(&self.last_key(&step.name), &last)?;
+        Ok(outputs)
+    }
+
+    /// Names what has changed since the step last ran.
+    fn say_why(&self, run: &PlannedRun, command: &Command, step: &str) -> Result<(), StoreError> {
+        if let Some(reason) = why(&self.prepared.store, &self.last_key(step), run, command)? {
+            self.ui.tell("running", &format!("{step}: {reason}"));
+        } else {
+            self.ui.tell("running", step);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn last_key(&self, step: &str) -> Digest {
+        last_key(&self.prepared.root, step)
+    }
+}
+
+fn base_key(base: &PlannedBase) -> Digest {
+    exflow_packages::debian::base_key(&base.debian, base.slim, &base.platform)
+}

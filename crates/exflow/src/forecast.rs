@@ -1,0 +1,113 @@
+//! What would become of each step, and why.
+
+use crate::engine::Engine;
+use crate::prepare::Prepared;
+use crate::report::Failure;
+use crate::session::{Session, store_failed};
+use exflow_content::{Digest, Encoder, Tree};
+use exflow_exec::SandboxExecutor;
+use exflow_fetch::{Cancel, Client, HttpOptions};
+use exflow_plan::{Action, Command, MountSource, PlannedRun, changes};
+use exflow_store::{Store, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Mutex;
+
+/// How many reasons are named for a step that runs.
+const SHOWN_REASONS: usize = 3;
+
+/// What would become of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Forecast {
+    Cached,
+    /// It would run, for this reason if one is known.
+    Runs(Option<String>),
+    /// It depends on what comes out of steps that would run.
+    Unknown,
+}
+
+/// What would become of each step that is wanted, in their order. Runs nothing.
+pub(crate) fn forecast(
+    session: &Session,
+    prepared: &Prepared,
+) -> Result<Vec<(String, Forecast)>, Failure> {
+    let cancel = Cancel::new();
+    let client =
+        Client::new(HttpOptions { offline: true, ..HttpOptions::default() }, cancel.clone());
+    let executor = SandboxExecutor::new(prepared.store.clone(), "/proc/self/exe".into());
+    let engine = Engine {
+        prepared,
+        ui: &session.ui,
+        executor: &executor,
+        client: &client,
+        cancel: &cancel,
+        done: Mutex::default(),
+    };
+    let plan = &prepared.plan;
+    let mut open: BTreeSet<usize> = BTreeSet::new();
+    let mut forecasts = Vec::new();
+    let first_image = engine.first_image();
+    for node in engine.nodes() {
+        let name = match node.checked_sub(first_image) {
+            Some(image) => format!("{}:image", plan.images[image].project),
+            None => plan.steps[node].name.clone(),
+        };
+        let forecast = if engine.needs(node).iter().any(|need| open.contains(need)) {
+            Forecast::Unknown
+        } else if engine.look_up(node).map_err(store_failed)? {
+            Forecast::Cached
+        } else {
+            let step = plan.steps.get(node);
+            let reason = match step.map(|step| &step.action) {
+                Some(Action::Run(run)) => {
+                    let last = engine.last_key(&name);
+                    let command = engine.command(run);
+                    why(&prepared.store, &last, run, &command).map_err(store_failed)?
+                }
+                _ => None,
+            };
+            Forecast::Runs(reason)
+        };
+        if forecast != Forecast::Cached {
+            open.insert(node);
+        }
+        forecasts.push((name, forecast));
+    }
+    Ok(forecasts)
+}
+
+/// The key under which the command of a step that last ran is kept.
+pub(crate) fn last_key(root: &Path, step: &str) -> Digest {
+    use std::os::unix::ffi::OsStrExt;
+    let mut encoder = Encoder::new("exflow last command 1");
+    encoder.bytes(root.as_os_str().as_bytes()).text(step);
+    encoder.digest_of()
+}
+
+/// What has changed since the step whose last command is kept under `last` ran; none where nothing is
+/// known of it.
+pub(crate) fn why(
+    store: &Store,
+    last: &Digest,
+    run: &PlannedRun,
+    command: &Command,
+) -> Result<Option<String>, StoreError> {
+    let Some(record) = store.record(last)? else { return Ok(None) };
+    let Ok(old) = Command::decode(&record.data) else { return Ok(None) };
+    // Sources are put into the store only when the step runs.
+    let sources = run.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Sources(tree) => Some((tree.digest(), tree)),
+        MountSource::Output(_) => None,
+    });
+    let sources: BTreeMap<Digest, &std::sync::Arc<Tree>> = sources.collect();
+    let changes = changes(&old, command, |tree| match sources.get(tree) {
+        Some(tree) => Some(Tree::clone(tree)),
+        None => store.tree(tree).ok(),
+    });
+    let mut reasons: Vec<String> =
+        changes.iter().take(SHOWN_REASONS).map(ToString::to_string).collect();
+    if changes.len() > SHOWN_REASONS {
+        reasons.push(format!("and {} more", changes.len() - SHOWN_REASONS));
+    }
+    Ok((!reasons.is_empty()).then(|| reasons.join(", ")))
+}

@@ -1,0 +1,178 @@
+//! Everything up to the plan: the workspace, the lock, what plugins propose, and what was asked for.
+
+use crate::lockfile::{self, OnStale};
+use crate::report::Failure;
+use crate::session::{self, NO_SETTINGS, Session, platform, store_failed};
+use exflow_content::{RelPath, Tree};
+use exflow_diagnostics::{Diagnostics, did_you_mean};
+use exflow_lock::Lock;
+use exflow_manifest::{Unit, Workspace};
+use exflow_plan::{Plan, Proposal, StepId};
+use exflow_plugin_host::{Host, Limits, Project, Proposed};
+use exflow_store::Store;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+/// Everything that is known before a step runs.
+pub(crate) struct Prepared {
+    pub(crate) plan: Plan,
+    /// What is to be made: steps, and indices of images.
+    pub(crate) steps: Vec<StepId>,
+    pub(crate) images: Vec<usize>,
+    pub(crate) root: PathBuf,
+    pub(crate) store: Store,
+}
+
+/// Loads, locks, asks plugins, and plans.
+pub(crate) fn prepare(
+    session: &mut Session,
+    targets: &[String],
+    on_stale: OnStale<'_>,
+) -> Result<Prepared, Failure> {
+    let workspace = session.workspace()?;
+    let selected = select(&workspace, targets)?;
+    let lock = lockfile::complete(session, &workspace, on_stale)?;
+    let store = session.store()?;
+    let sources = store.sources(&session.root).map_err(store_failed)?;
+    let names: BTreeSet<&str> = selected.iter().map(|(unit, _)| unit.name.value.as_str()).collect();
+    let units: Vec<&Unit> =
+        workspace.units.iter().filter(|unit| names.contains(unit.name.value.as_str())).collect();
+    let proposals = propose(session, &workspace, &units, &lock, &sources)?;
+    let asked: Vec<(&Unit, Option<&Proposal>)> =
+        units.iter().map(|unit| (*unit, proposals.get(&unit.name.value))).collect();
+    let plan = exflow_plan::plan(&workspace, &lock, &platform(), &sources, &asked)?;
+    let mut steps = Vec::new();
+    let mut images = Vec::new();
+    for (unit, stage) in &selected {
+        let project = &unit.name.value;
+        let image = plan.images.iter().position(|image| &image.project == project);
+        let of_stage = |name: &str| {
+            let stage = Some((project.clone(), name.to_owned()));
+            let steps = plan.steps.iter().enumerate();
+            steps.filter(move |(_, step)| step.stage == stage).map(|(number, _)| number)
+        };
+        match stage {
+            Some(stage) if stage != "runtime" => {
+                let before = steps.len();
+                steps.extend(of_stage(stage));
+                if steps.len() == before {
+                    let nothing = format!("stage `{stage}` of `{project}` has nothing to do");
+                    session.ui.tell("note", &nothing);
+                }
+            }
+            _ => match image {
+                Some(image) if images.contains(&image) => {}
+                Some(image) => images.push(image),
+                None => steps.extend(unit.own_stages.iter().flat_map(|name| of_stage(name))),
+            },
+        }
+    }
+    let root = session.root.clone();
+    Ok(Prepared { plan, steps, images, root, store })
+}
+
+/// The projects that are named, with the stage if one is; all where none is named.
+fn select<'a>(
+    workspace: &'a Workspace,
+    targets: &[String],
+) -> Result<Vec<(&'a Unit, Option<String>)>, Failure> {
+    if targets.is_empty() {
+        return Ok(workspace.units.iter().map(|unit| (unit, None)).collect());
+    }
+    let suggest = |word: &str, known: Vec<&str>| match did_you_mean(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are: {}", known.join(", ")),
+    };
+    let mut selected = Vec::new();
+    for target in targets {
+        let (name, stage) = match target.split_once(':') {
+            Some((name, stage)) => (name, Some(stage)),
+            None => (target.as_str(), None),
+        };
+        let Some(unit) = workspace.units.iter().find(|unit| unit.name.value == name) else {
+            let known = workspace.units.iter().map(|unit| unit.name.value.as_str()).collect();
+            let help = suggest(name, known);
+            return Err(Failure::Usage(format!("there is no project `{name}`: {help}")));
+        };
+        if let Some(stage) = stage.filter(|stage| !unit.stages.contains_key(*stage)) {
+            let help = suggest(stage, unit.stages.keys().map(String::as_str).collect());
+            return Err(Failure::Usage(format!("`{name}` has no stage `{stage}`: {help}")));
+        }
+        selected.push((unit, stage.map(str::to_owned)));
+    }
+    Ok(selected)
+}
+
+/// Asks the plugins of `units`. All problems of all of them are shown at once.
+pub(crate) fn propose(
+    session: &mut Session,
+    workspace: &Workspace,
+    units: &[&Unit],
+    lock: &Lock,
+    sources: &Tree,
+) -> Result<BTreeMap<String, Proposal>, Failure> {
+    let store = session.store()?;
+    let host = Host::new(store, Limits::default());
+    let wanted = session::wanted(workspace);
+    let root = session.root.clone();
+    let read = |path: &RelPath| fs::read(root.join(path.to_string()));
+    let mut problems = Diagnostics::new();
+    let mut warnings = Diagnostics::new();
+    let mut proposals = BTreeMap::new();
+    let platform = platform();
+    for unit in units {
+        let Some(tool) = &unit.tool else { continue };
+        let name = &tool.plugin.value;
+        let requested = &wanted.plugins[name];
+        let plugin = match session::plugin(&root, name, requested, lock) {
+            Ok(plugin) => plugin,
+            Err(source) => {
+                let path = session::plugin_path(&root, name, requested);
+                let error = exflow_plugin_host::PluginError::Read { path, source };
+                let site = Some(&tool.plugin.site);
+                problems.push(exflow_plugin_host::diagnose(&error, name, site));
+                continue;
+            }
+        };
+        let settings = if tool.settings.is_empty() { &NO_SETTINGS } else { &tool.settings };
+        let project = Project {
+            name: &unit.name.value,
+            folder: &unit.folder,
+            platform: &platform,
+            settings,
+            sources,
+        };
+        match host.propose(&plugin, &project, &read) {
+            Ok(asked) => {
+                let is_news = asked.calls > 0;
+                if is_news {
+                    session.ui.event(&json!({
+                        "event": "plugin",
+                        "plugin": name,
+                        "project": unit.name.value,
+                        "calls": asked.calls,
+                    }));
+                }
+                match asked.proposed {
+                    Proposed::Ready(proposal) => {
+                        // What is worth knowing is told when it is news, not in every build.
+                        if is_news {
+                            warnings.extend(proposal.warnings.iter().cloned());
+                        }
+                        proposals.insert(unit.name.value.clone(), proposal);
+                    }
+                    Proposed::Refused(more) => problems.extend(more),
+                }
+            }
+            Err(error) => {
+                problems.push(exflow_plugin_host::diagnose(&error, name, Some(&tool.plugin.site)));
+            }
+        }
+    }
+    if !warnings.is_empty() {
+        session.warn(&warnings);
+    }
+    Ok(problems.into_result(proposals)?)
+}
