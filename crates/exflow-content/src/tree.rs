@@ -176,19 +176,6 @@ impl Tree {
             .sum()
     }
 
-    /// What is below `path`, as a tree of its own; none if there is no folder there.
-    pub fn subtree(&self, path: &RelPath) -> Option<Self> {
-        if !path.is_root() && !matches!(self.get(path), Some(Entry::Folder { .. })) {
-            return None;
-        }
-        let entries = self
-            .within(path)
-            .filter_map(|(at, entry)| Some((at.strip(path)?, entry.clone())))
-            .filter(|(at, _)| !at.is_root())
-            .collect();
-        Some(Self { entries })
-    }
-
     /// Lays `other` over this at `path`: folders are merged, anything else is replaced.
     ///
     /// # Errors
@@ -203,23 +190,6 @@ impl Tree {
             self.insert(at, entry.clone())?;
         }
         Ok(())
-    }
-
-    /// The entries that `keep` picks, with the folders above them.
-    #[must_use]
-    pub fn filter(&self, mut keep: impl FnMut(&RelPath, &Entry) -> bool) -> Self {
-        let mut kept = Self::new();
-        for (path, entry) in &self.entries {
-            if keep(path, entry) {
-                for above in path.parents() {
-                    if let Some(folder) = self.entries.get(&above) {
-                        kept.entries.entry(above).or_insert_with(|| folder.clone());
-                    }
-                }
-                kept.entries.insert(path.clone(), entry.clone());
-            }
-        }
-        kept
     }
 
     /// Resolves the symbolic links of `path` within the tree, as a file system whose root is this

@@ -135,6 +135,10 @@ impl Diagnostic {
     }
 }
 
+/// How many problems are shown to a person: nobody reads more at once, and each takes time to find
+/// the words for, and to draw.
+pub const MAX_SHOWN: usize = 100;
+
 /// Every problem that a stage found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diagnostics(Vec<Diagnostic>);

@@ -14,7 +14,7 @@ mod printable;
 mod render;
 mod suggest;
 
-pub use diagnostic::{Code, Diagnostic, Diagnostics, Label, Severity, Site, SourceName};
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Label, MAX_SHOWN, Severity, Site, SourceName};
 pub use printable::printable;
 #[cfg(feature = "render")]
 pub use render::{Sources, Style, render};

@@ -105,8 +105,7 @@ const INDEX: &str = "exflow::fetch::bad-index";
 const PACKAGE: &str = "exflow::fetch::bad-package";
 const PATH: &str = "exflow::fetch::path-in-the-way";
 const BASE: &str = "exflow::fetch::overlapping-packages";
-const STORE: &str = "exflow::store::failed";
-const DISK_FULL: &str = "exflow::store::disk-full";
+const FILE_TOO_LARGE: &str = "exflow::fetch::file-too-large";
 const CANCELLED: &str = "exflow::fetch::stopped";
 
 /// Says what is wrong, where, and what to do about it.
@@ -155,11 +154,12 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
             "the two packages can't be installed together on Debian either, unless one of them \
              declares that it replaces the other: leave one of them out",
         ),
-        FetchError::Store(error) if error.is_disk_full() => (DISK_FULL, DISK_FULL_HELP),
-        FetchError::Store(_) => (
-            STORE,
-            "check that the folder can be written to, or use another one: `EXFLOW_STORE=DIR`",
+        FetchError::Base(BaseError::TooLarge { .. }) => (
+            FILE_TOO_LARGE,
+            "a base is made with it, and no package of Debian's has one of this size: leave the \
+             package out, or report it to the distribution",
         ),
+        FetchError::Store(error) => return exflow_store::diagnose(error, site),
         FetchError::Cancelled => (CANCELLED, "what was finished is kept"),
     };
     let diagnostic = Diagnostic::error(code, error.to_string()).help(help);
@@ -168,6 +168,3 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
         None => diagnostic,
     }
 }
-
-const DISK_FULL_HELP: &str = "make room and build again: what was finished is kept; or use a store elsewhere: \
-     `EXFLOW_STORE=DIR`";

@@ -2,18 +2,22 @@
 
 use crate::{Cancel, FetchError, Progress};
 use exflow_content::Sha256;
-use exflow_store::{Store, StoreError};
+use exflow_store::{Store, StoreError, leads_to};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How patient a client is.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
     /// How long a connection may take, and how long a server may send nothing.
     pub patience: Duration,
+    /// How many bytes a second a server must send on average. One that sends a byte now and then
+    /// is never silent, and never done.
+    pub slowest: u64,
+    /// Over how long that is averaged.
+    pub slowest_over: Duration,
     /// How often a request that fails is tried again in a row.
     pub retries: u32,
     /// How long the first pause before another try is; each further one is twice as long.
@@ -26,11 +30,28 @@ impl Default for HttpOptions {
     fn default() -> Self {
         Self {
             patience: Duration::from_secs(20),
+            slowest: 1 << 10,
+            slowest_over: Duration::from_mins(1),
             retries: 4,
             pause: Duration::from_millis(300),
             offline: false,
         }
     }
+}
+
+impl HttpOptions {
+    /// Whether so many bytes in this time are too few.
+    fn is_slow(&self, bytes: u64, time: Duration) -> bool {
+        u128::from(bytes) * 1000 < u128::from(self.slowest) * time.as_millis()
+    }
+}
+
+/// How fast a server has been sending lately.
+#[derive(Default)]
+struct Pace {
+    bytes: u64,
+    /// How long was waited for them. What we do with them is not the server's fault.
+    waited: Duration,
 }
 
 /// How often it is looked whether someone else is done with a download.
@@ -77,7 +98,8 @@ impl Client {
             .user_agent(concat!("exflow/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(options.patience))
             .timeout_recv_response(Some(options.patience))
-            // A limit for silence: a body as a whole may take as long as it takes.
+            // A limit for silence: a body as a whole may take as long as it takes, unless it comes
+            // too slowly (`Pace`).
             .timeout_per_read(Some(options.patience))
             .http_status_as_error(false)
             .max_redirects(5)
@@ -94,11 +116,6 @@ impl Client {
     #[must_use]
     pub fn stopping_with(&self, cancel: Cancel) -> Self {
         Self { agent: self.agent.clone(), options: self.options.clone(), cancel }
-    }
-
-    /// Whether the network is not to be used.
-    pub fn is_offline(&self) -> bool {
-        self.options.offline
     }
 
     /// A text of at most `limit` bytes, whose content isn't known beforehand; none where there is
@@ -126,8 +143,9 @@ impl Client {
             let mut response = self.request(url, 0)?;
             let mut reader = response.body_mut().as_reader();
             let mut buffer = vec![0; 64 << 10];
+            let mut pace = Pace::default();
             loop {
-                match self.read(&mut reader, &mut buffer)? {
+                match self.read(&mut reader, &mut buffer, &mut pace)? {
                     0 => return Ok(body),
                     length => body.extend_from_slice(&buffer[..length]),
                 }
@@ -206,22 +224,25 @@ impl Client {
             let resumed = if length > wanted.size { 0 } else { length };
             progress.advance(wanted.name, resumed);
             let mut done = resumed;
-            self.patiently(url, |before| {
-                if done < wanted.size {
-                    self.append(&mut file, &mut done, wanted, url, progress).map_err(
-                        |trouble| {
-                            match trouble {
-                                // It got on before it broke off: that was no failure.
-                                Trouble::Passing(reason, _) if done > *before => {
-                                    *before = done;
-                                    Trouble::Passing(reason, Some(Duration::ZERO))
-                                }
-                                other => other,
-                            }
-                        },
-                    )?;
+            let mut furthest = done;
+            self.patiently(url, |reached| {
+                if done == wanted.size {
+                    return Ok(());
                 }
-                Ok(())
+                let (before, begun) = (furthest, Instant::now());
+                let appended = self.append(&mut file, &mut done, wanted, url, progress);
+                furthest = furthest.max(done);
+                appended.map_err(|trouble| match trouble {
+                    // It got on before it broke off: that was no failure, unless it took too long.
+                    Trouble::Passing(reason, _)
+                        if done > before
+                            && !self.options.is_slow(done - before, begun.elapsed()) =>
+                    {
+                        *reached = done;
+                        Trouble::Passing(reason, Some(Duration::ZERO))
+                    }
+                    other => other,
+                })
             })?;
             file.set_len(done).map_err(|error| failed("write", error))?;
             // The lock is held until the file has its name: nobody writes to what was checked.
@@ -266,13 +287,13 @@ impl Client {
             }
             if store.download(&wanted.sha256, wanted.size).is_some() {
                 // Perhaps made just now, beside the finished one.
-                if is_same(&file, path) {
+                if leads_to(path, &file) {
                     let _ = std::fs::remove_file(path);
                 }
                 return Ok(None);
             }
             // Whoever had the lock has taken the file away: the next one is another.
-            if is_same(&file, path) {
+            if leads_to(path, &file) {
                 return Ok(Some(file));
             }
         }
@@ -318,8 +339,9 @@ impl Client {
         };
         file.set_len(*done).and_then(|()| file.seek(SeekFrom::Start(*done))).map_err(stored)?;
         let mut buffer = vec![0; 64 << 10];
+        let mut pace = Pace::default();
         loop {
-            let length = self.read(reader, &mut buffer)?;
+            let length = self.read(reader, &mut buffer, &mut pace)?;
             if length == 0 {
                 break;
             }
@@ -341,15 +363,33 @@ impl Client {
         Ok(())
     }
 
-    /// Reads what there is, unless someone wishes to stop.
-    fn read(&self, reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, Trouble> {
+    /// Reads what there is, unless someone wishes to stop, or it comes too slowly.
+    fn read(
+        &self,
+        reader: &mut dyn Read,
+        buffer: &mut [u8],
+        pace: &mut Pace,
+    ) -> Result<usize, Trouble> {
+        if pace.waited >= self.options.slowest_over {
+            if self.options.is_slow(pace.bytes, pace.waited) {
+                let reason = format!("it sent less than {} bytes a second", self.options.slowest);
+                return Err(Trouble::Passing(reason, None));
+            }
+            *pace = Pace::default();
+        }
+        let begun = Instant::now();
         loop {
             if self.cancel.is_cancelled() {
                 return Err(Trouble::Lasting(FetchError::Cancelled));
             }
             match reader.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other.map_err(|error| passing(&error)),
+                Err(error) => return Err(passing(&error)),
+                Ok(length) => {
+                    pace.bytes += length as u64;
+                    pace.waited += begun.elapsed();
+                    return Ok(length);
+                }
             }
         }
     }
@@ -440,15 +480,6 @@ fn begins_at(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
     }
     let range = response.headers().get("content-range")?.to_str().ok()?;
     range.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
-}
-
-/// Whether `path` still leads to this file.
-fn is_same(file: &File, path: &Path) -> bool {
-    let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(file), Ok(path)) => id(file) == id(path),
-        _ => false,
-    }
 }
 
 /// An address as it may be shown: without the name and the password that may be in it.

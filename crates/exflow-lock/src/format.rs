@@ -16,9 +16,11 @@ use std::marker::PhantomData;
 
 /// The version of the format that is read and written.
 pub const VERSION: u32 = 1;
+/// The first version that there was.
+const OLDEST: u32 = 1;
 
-/// The largest lock that is read, in bytes. A package takes some 200.
-const MAX_SIZE: usize = 32 << 20;
+/// The longest lock that is read, in bytes. A package takes some 200.
+pub const MAX_BYTES: usize = 32 << 20;
 
 const INVALID: &str = "exflow::lock::invalid";
 const CONFLICT: &str = "exflow::lock::merge-conflict";
@@ -80,7 +82,7 @@ struct WirePlugin {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 enum WireSource {
-    Builtin(bool),
+    Builtin(#[serde(deserialize_with = "yes")] bool),
     Path(String),
 }
 
@@ -121,6 +123,14 @@ where
     }
 
     deserializer.deserialize_map(Unique(PhantomData))
+}
+
+/// Reads `true`: the file says what something is, and never what it isn't.
+fn yes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    if bool::deserialize(deserializer)? {
+        return Ok(true);
+    }
+    Err(D::Error::custom("`false` means nothing here: leave it out, or write `true`"))
 }
 
 /// Prints `lock` as the file that is committed.
@@ -207,8 +217,8 @@ pub fn parse(source: &SourceName, text: &str) -> Result<Lock, Diagnostics> {
             None => diagnostic,
         }
     };
-    if text.len() > MAX_SIZE {
-        let message = format!("`{source}` is larger than {} MiB", MAX_SIZE >> 20);
+    if text.len() > MAX_BYTES {
+        let message = format!("`{source}` is longer than {} MiB", MAX_BYTES >> 20);
         return Err(invalid(message, None, "").into());
     }
     if let Some(at) = conflict(text) {
@@ -235,6 +245,10 @@ pub fn parse(source: &SourceName, text: &str) -> Result<Lock, Diagnostics> {
         return Err(Diagnostic::error(NEWER, message)
             .help("it was written by a newer exflow: update exflow to read it")
             .into());
+    }
+    if version < OLDEST {
+        let message = format!("`{source}` has version {version}, which there never was");
+        return Err(invalid(message, None, "").into());
     }
     let wire: WireLock = serde_json::from_str(text).map_err(|error| fail(&error))?;
     lower(wire).map_err(|Wrong { value, message }| {

@@ -12,7 +12,7 @@ mod format;
 mod model;
 mod stale;
 
-pub use format::{VERSION, is_debian_package, parse, print};
+pub use format::{MAX_BYTES, VERSION, is_debian_package, parse, print};
 pub use model::{
     Lock, LockedBase, LockedDebian, LockedPackage, LockedPlugin, Platform, RequestedDebian,
     RequestedPlugin, Wanted,

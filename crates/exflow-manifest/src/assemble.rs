@@ -1,24 +1,20 @@
 //! Many files: manifests to one [`Workspace`].
 
 use crate::grammar::quoted;
-use crate::model::{Manifest, Project, Spanned, Stage, StageKind, Unit, Workspace};
+use crate::members::Members;
+use crate::model::{Base, Manifest, Project, Spanned, Stage, StageKind, Unit, Workspace};
 use crate::problems::{
     CYCLE, DUPLICATE, MISPLACED, MISSING_NODE, NO_MEMBER, NO_PROJECT, UNKNOWN_BASE, UNKNOWN_PLUGIN,
     UNKNOWN_STAGE,
 };
-use exflow_content::{PatternSet, RelPath};
-use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName, did_you_mean};
-use std::collections::BTreeMap;
+use exflow_content::RelPath;
+use exflow_diagnostics::{Diagnostic, Diagnostics, MAX_SHOWN, Site, SourceName, did_you_mean};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The base of a stage that runs commands and names none.
 pub const DEFAULT_BUILDER: &str = "builder";
 /// The base of a runtime stage that names none.
 pub const DEFAULT_RUNNER: &str = "runner";
-
-/// The patterns of the folders that hold a member, for whoever looks them up.
-pub fn member_patterns(root: &Manifest) -> Vec<Spanned<String>> {
-    root.workspace.as_ref().map(|workspace| workspace.members.clone()).unwrap_or_default()
-}
 
 /// Puts the manifests of a workspace together: the one at its root, whose name is `source`, and
 /// those of its members by folder. `builtin` are the plugins that need no declaration.
@@ -31,18 +27,16 @@ pub fn assemble(
     builtin: &[&str],
 ) -> Result<Workspace, Diagnostics> {
     let mut problems = Diagnostics::new();
-    let patterns = member_patterns(&root);
-    for pattern in &patterns {
-        let Ok(set) = PatternSet::new([&pattern.value]) else { continue };
-        if !members.iter().any(|(folder, _)| set.matches(folder)) {
-            problems.push(
-                Diagnostic::error(NO_MEMBER, format!("no member matches `{}`", pattern.value))
-                    .at(&pattern.site, "no folder with an `exflow.kdl` here")
-                    .help("a member is a folder with an `exflow.kdl` that declares a project"),
-            );
-        }
+    let folders: Vec<&RelPath> = members.iter().map(|(folder, _)| folder).collect();
+    for pattern in Members::of(&root).without(&folders) {
+        problems.push(
+            Diagnostic::error(NO_MEMBER, format!("no member matches `{}`", pattern.value))
+                .at(&pattern.site, "no folder with an `exflow.kdl` here")
+                .help("a member is a folder with an `exflow.kdl` that declares a project"),
+        );
     }
     let Manifest { workspace, bases: base_nodes, plugins: plugin_nodes, project } = root;
+    let executor = workspace.as_ref().and_then(|node| node.executor);
     let (name, debian_mirror, security_mirror) = if let Some(node) = workspace {
         (node.name.value, node.debian_mirror, node.security_mirror)
     } else {
@@ -72,7 +66,7 @@ pub fn assemble(
             let known = || builtin.iter().copied().chain(plugins.keys().map(String::as_str));
             let name = &tool.plugin.value;
             if !known().any(|known| known == name) {
-                let help = did_you_mean(name, known()).map_or_else(
+                let help = suggestion(name, known(), &problems).map_or_else(
                     || format!("known: {}", quoted(known())),
                     |near| format!("did you mean `{near}`?"),
                 );
@@ -92,15 +86,20 @@ pub fn assemble(
             problems.push(twice("project", &name, &first.name.site));
         }
     }
-    let used = |name: &String| {
-        units
-            .values()
-            .flat_map(|unit| unit.stages.values())
-            .any(|stage| stage.base.as_ref().is_some_and(|base| &base.value == name))
-    };
-    let bases = bases.into_iter().filter(|(name, _)| used(name)).collect();
+    let stages = units.values().flat_map(|unit| unit.stages.values());
+    let used: BTreeSet<&String> =
+        stages.filter_map(|stage| stage.base.as_ref()).map(|base| &base.value).collect();
+    let bases = bases.into_iter().filter(|(name, _)| used.contains(name)).collect();
     let units = units.into_values().collect();
-    problems.into_result(Workspace { name, bases, plugins, units, debian_mirror, security_mirror })
+    problems.into_result(Workspace {
+        name,
+        bases,
+        plugins,
+        units,
+        executor,
+        debian_mirror,
+        security_mirror,
+    })
 }
 
 fn twice(what: &str, name: &Spanned<String>, first: &Site) -> Diagnostic {
@@ -191,20 +190,34 @@ fn empty_stage(kind: StageKind, site: Site) -> Stage {
     }
 }
 
-/// The user's own stages, each after those that it needs.
+/// What `word` was probably meant to be. It takes a look at every name, so that it is left out where
+/// the problem isn't shown anyway.
+fn suggestion<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    problems: &Diagnostics,
+) -> Option<&'a str> {
+    (problems.iter().len() < MAX_SHOWN).then(|| did_you_mean(word, known)).flatten()
+}
+
+/// The user's own stages, each after those that it needs; of several that could be next, those that
+/// could be so the earliest, by name.
 fn order(
     project: &Spanned<String>,
     stages: &BTreeMap<String, Stage>,
     problems: &mut Diagnostics,
 ) -> Vec<String> {
-    let is_own =
-        |name: &str| stages.get(name).is_some_and(|stage| matches!(stage.kind, StageKind::Own(_)));
-    let own: Vec<&String> = stages.keys().filter(|name| is_own(name)).collect();
+    let own: BTreeSet<&str> = stages
+        .values()
+        .filter(|stage| matches!(stage.kind, StageKind::Own(_)))
+        .map(|stage| stage.kind.name())
+        .collect();
+    let is_own = |name: &str| own.contains(name);
     for need in stages.values().flat_map(|stage| &stage.needs) {
         if is_own(&need.value) {
             continue;
         }
-        let help = match did_you_mean(&need.value, own.iter().map(|name| name.as_str())) {
+        let help = match suggestion(&need.value, own.iter().copied(), problems) {
             Some(near) => format!("did you mean `{near}`?"),
             None if stages.contains_key(&need.value) => {
                 "only stages of your own can be needed: the others follow each other anyway".into()
@@ -220,41 +233,61 @@ fn order(
             .help(help),
         );
     }
-    let mut done: Vec<String> = Vec::new();
-    let mut left: Vec<&String> = own;
-    while !left.is_empty() {
-        let ready = |name: &String| {
-            stages[name].needs.iter().all(|need| !is_own(&need.value) || done.contains(&need.value))
-        };
-        let (now, later): (Vec<&String>, Vec<&String>) =
-            left.iter().copied().partition(|name| ready(name));
-        if now.is_empty() {
-            let names = quoted(later.iter().map(|name| name.as_str()));
-            let first = &stages[later[0]];
-            problems.push(
-                Diagnostic::error(CYCLE, format!("the stages {names} need each other"))
-                    .at(&first.site, "never ready")
-                    .help("take one `needs` away"),
-            );
-            break;
+    // How many of those that it needs each still waits for, and who waits for each.
+    let mut waits: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut needed_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for name in &own {
+        let needs: BTreeSet<&str> = stages[*name]
+            .needs
+            .iter()
+            .map(|need| need.value.as_str())
+            .filter(|need| is_own(need))
+            .collect();
+        waits.insert(name, needs.len());
+        for need in needs {
+            needed_by.entry(need).or_default().push(name);
         }
-        done.extend(now.into_iter().cloned());
-        left = later;
+    }
+    let mut done: Vec<String> = Vec::new();
+    let mut ready: BTreeSet<&str> = own.iter().copied().filter(|name| waits[name] == 0).collect();
+    while !ready.is_empty() {
+        let mut next = BTreeSet::new();
+        for name in ready {
+            waits.remove(name);
+            done.push(name.to_owned());
+            for waiting in needed_by.get(name).into_iter().flatten().copied() {
+                if let Some(count) = waits.get_mut(waiting) {
+                    *count -= 1;
+                    if *count == 0 {
+                        next.insert(waiting);
+                    }
+                }
+            }
+        }
+        ready = next;
+    }
+    if let Some(first) = waits.keys().next() {
+        let names = quoted(waits.keys().copied());
+        problems.push(
+            Diagnostic::error(CYCLE, format!("the stages {names} need each other"))
+                .at(&stages[*first].site, "never ready")
+                .help("take one `needs` away"),
+        );
     }
     done
 }
 
-fn known_base<T>(
+fn known_base(
     unit: &Unit,
     stage: &Stage,
-    bases: &BTreeMap<String, T>,
+    bases: &BTreeMap<String, Base>,
     problems: &mut Diagnostics,
 ) {
     let Some(base) = &stage.base else { return };
     if bases.contains_key(&base.value) {
         return;
     }
-    let help = did_you_mean(&base.value, bases.keys().map(String::as_str)).map_or_else(
+    let help = suggestion(&base.value, bases.keys().map(String::as_str), problems).map_or_else(
         || {
             format!(
                 "declare it: `base \"{}\" {{ debian \"bookworm\"; packages \"…\" }}`",

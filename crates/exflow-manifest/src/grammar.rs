@@ -83,6 +83,8 @@ static MEMBERS: Spec =
 static DEBIAN_MIRROR: Spec = leaf("debian-mirror", "where Debian packages come from", TEXT, false);
 static DEBIAN_SECURITY_MIRROR: Spec =
     leaf("debian-security-mirror", "where Debian's security updates come from", TEXT, false);
+static EXECUTOR: Spec =
+    leaf("executor", "what runs the steps: `auto`, `docker` or `sandbox`", TEXT, false);
 static PACKAGES: Spec = leaf("packages", "Debian packages", TEXTS, true);
 static DEBIAN: Spec = Spec {
     name: "debian",
@@ -169,7 +171,7 @@ static WORKSPACE: Spec = Spec {
     arguments: TEXT,
     properties: NO_PROPERTIES,
     repeats: false,
-    children: &[&MEMBERS, &DEBIAN_MIRROR, &DEBIAN_SECURITY_MIRROR],
+    children: &[&MEMBERS, &EXECUTOR, &DEBIAN_MIRROR, &DEBIAN_SECURITY_MIRROR],
 };
 static BASE: Spec = Spec {
     name: "base",

@@ -8,16 +8,18 @@
 mod assemble;
 mod format;
 mod grammar;
+mod members;
 mod model;
 mod parse;
 mod problems;
 
-pub use assemble::{DEFAULT_BUILDER, DEFAULT_RUNNER, assemble, member_patterns};
+pub use assemble::{DEFAULT_BUILDER, DEFAULT_RUNNER, assemble};
 pub use format::format;
 pub use grammar::{reference, schema};
+pub use members::{MANIFEST, MemberPlace, Members};
 pub use model::{
-    Base, Manifest, Plugin, Project, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, Unit,
-    Workspace, WorkspaceNode,
+    Base, ExecutorName, Manifest, Plugin, Project, ReleaseTool, Scalar, Setting, Spanned, Stage,
+    StageKind, Unit, Workspace, WorkspaceNode,
 };
 pub use parse::{MAX_BYTES, parse};
 

@@ -34,10 +34,23 @@ pub struct WorkspaceNode {
     pub name: Spanned<String>,
     /// Patterns of the folders that hold a project: `services/*`.
     pub members: Vec<Spanned<String>>,
+    /// What runs the steps.
+    pub executor: Option<ExecutorName>,
     /// Where Debian packages come from.
     pub debian_mirror: Option<Spanned<String>>,
     /// Where Debian's security updates come from.
     pub security_mirror: Option<Spanned<String>>,
+}
+
+/// What runs the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutorName {
+    /// The best that works where it is built.
+    Auto,
+    /// Containers of a Docker daemon.
+    Docker,
+    /// Namespaces of the Linux kernel.
+    Sandbox,
 }
 
 /// `base "builder" { … }`: a root file system, of Debian packages.
@@ -172,6 +185,8 @@ pub struct Workspace {
     pub plugins: BTreeMap<String, Plugin>,
     /// Its projects, by name.
     pub units: Vec<Unit>,
+    /// What runs the steps.
+    pub executor: Option<ExecutorName>,
     /// Where Debian packages come from.
     pub debian_mirror: Option<String>,
     /// Where Debian's security updates come from.

@@ -1,13 +1,14 @@
 //! One file: text to [`Manifest`].
 
 use crate::grammar::{BUILD_STAGE, Checker, FILE, OWN_STAGE, RUNTIME_STAGE};
+use crate::members;
 use crate::model::{
-    Base, Manifest, Plugin, Project, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind,
-    WorkspaceNode,
+    Base, ExecutorName, Manifest, Plugin, Project, ReleaseTool, Scalar, Setting, Spanned, Stage,
+    StageKind, WorkspaceNode,
 };
 use crate::problems::{DUPLICATE, MISSING_NODE, SYNTAX, TOO_LARGE};
 use exflow_content::{PatternSet, RelPath};
-use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName, did_you_mean};
 use kdl::{KdlDocument, KdlEntry, KdlNode, KdlValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +19,12 @@ pub const MAX_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 32;
 /// How many `*` and `/` a comment may have. The parser recurses over them, too.
 const MAX_MARKS: usize = 1000;
+/// The most stages of a project.
+const MAX_STAGES: usize = 512;
+/// The most patterns of members: for each of them, folders are searched.
+const MAX_MEMBERS: usize = 512;
+/// What is no name of a stage: events and progress call the image of a project so.
+const RESERVED: &str = "image";
 
 /// Reads a manifest. Reports everything that is wrong with this file alone.
 pub fn parse(source: &SourceName, text: &str) -> Result<Manifest, Diagnostics> {
@@ -242,9 +249,20 @@ impl Parser<'_> {
     }
 
     fn workspace(&mut self, node: &KdlNode) -> Option<WorkspaceNode> {
-        let members = self.texts(node, "members");
+        let mut members = self.texts(node, "members");
+        if let Some(member) = members.get(MAX_MEMBERS) {
+            self.check.problems.push(
+                Diagnostic::error(
+                    TOO_LARGE,
+                    format!("`members` has more than {MAX_MEMBERS} patterns"),
+                )
+                .at(&member.site, "one too many")
+                .help("name many folders by one pattern: `services/*`"),
+            );
+            members.truncate(MAX_MEMBERS);
+        }
         for member in &members {
-            if let Err(error) = PatternSet::new([&member.value]) {
+            if let Err(error) = members::check(&member.value) {
                 self.check.wrong_value(
                     &member.site,
                     "`members`",
@@ -255,7 +273,26 @@ impl Parser<'_> {
         }
         let debian_mirror = self.mirror(node, "debian-mirror");
         let security_mirror = self.mirror(node, "debian-security-mirror");
-        Some(WorkspaceNode { name: self.name(node)?, members, debian_mirror, security_mirror })
+        let executor = self.executor(node);
+        let name = self.name(node)?;
+        Some(WorkspaceNode { name, members, executor, debian_mirror, security_mirror })
+    }
+
+    fn executor(&mut self, node: &KdlNode) -> Option<ExecutorName> {
+        let named = self.only(node, "executor")?;
+        match named.value.as_str() {
+            "auto" => Some(ExecutorName::Auto),
+            "docker" => Some(ExecutorName::Docker),
+            "sandbox" => Some(ExecutorName::Sandbox),
+            other => {
+                let help = match did_you_mean(other, ["auto", "docker", "sandbox"]) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "it is `auto`, `docker` or `sandbox`".to_owned(),
+                };
+                self.check.wrong_value(&named.site, "`executor`", "there is none such", &help);
+                None
+            }
+        }
     }
 
     fn mirror(&mut self, node: &KdlNode, name: &'static str) -> Option<Spanned<String>> {
@@ -331,7 +368,18 @@ impl Parser<'_> {
     fn project(&mut self, node: &KdlNode) -> Option<Project> {
         let tool = nodes(node, "release-tool").next().and_then(|node| self.tool(node));
         let mut stages: Vec<Stage> = Vec::new();
-        for child in nodes(node, "stage") {
+        for (number, child) in nodes(node, "stage").enumerate() {
+            if number == MAX_STAGES {
+                self.check.problems.push(
+                    Diagnostic::error(
+                        TOO_LARGE,
+                        format!("this project has more than {MAX_STAGES} stages"),
+                    )
+                    .at(&self.check.head_site(child), "one too many")
+                    .help("let one stage do more, or split the project"),
+                );
+                break;
+            }
             let Some(stage) = self.stage(child) else { continue };
             if let Some(first) = stages.iter().find(|known| known.kind == stage.kind) {
                 self.check.problems.push(
@@ -415,6 +463,14 @@ impl Parser<'_> {
 
     fn stage(&mut self, node: &KdlNode) -> Option<Stage> {
         let name = self.name(node)?;
+        if name.value == RESERVED {
+            self.check.wrong_value(
+                &name.site,
+                "`stage`",
+                "taken",
+                "this is what the image of the project is called: give your stage another name",
+            );
+        }
         let (kind, spec) = match name.value.as_str() {
             "deps" => (StageKind::Deps, &BUILD_STAGE),
             "release" => (StageKind::Release, &BUILD_STAGE),
@@ -449,11 +505,25 @@ impl Parser<'_> {
                     &output.site,
                     "`output`",
                     "the whole project",
-                    "name a folder or a file in it",
+                    "name a folder in it",
                 );
             }
         }
         let run = self.only(node, "run");
+        for name in ["run", "user", "command"] {
+            for text in self.texts(node, name) {
+                // Where programs are given texts, it ends them.
+                if text.value.contains('\0') {
+                    let of = format!("`{name}`");
+                    self.check.wrong_value(
+                        &text.site,
+                        &of,
+                        "not possible",
+                        "no text has a NUL byte",
+                    );
+                }
+            }
+        }
         if let StageKind::Own(_) = kind {
             if nodes(node, "run").next().is_none() {
                 self.missing(node, "`run`", "say what it does: `run \"npm run deploy\"`");

@@ -114,6 +114,97 @@ fn the_order_of_nodes_does_not_matter() {
     assert_eq!(order(1), ["b", "a"]);
 }
 
+/// Each needs the one before it, and all stand in the worst order.
+#[test]
+fn as_many_stages_as_there_may_be() {
+    let project = |count: usize| {
+        let mut text = "base \"builder\" { debian \"bookworm\" }\nproject \"p\" {\n".to_owned();
+        for number in (0..count).rev() {
+            text += &format!("stage \"s{:04}\" {{ run \"x\"; output \"o\"", 9999 - number);
+            if number > 0 {
+                text += &format!("; needs \"s{:04}\"", 9999 - (number - 1));
+            }
+            text += " }\n";
+        }
+        text + "}\n"
+    };
+    let manifest = parse(&source(), &project(512)).unwrap();
+    let order = &assemble(&source(), manifest, Vec::new(), &[]).unwrap().units[0].own_stages;
+    assert_eq!(order.len(), 512);
+    assert!(order.iter().rev().is_sorted());
+    let said = check(&project(513));
+    assert!(said.contains("exflow::manifest::too-large"), "{said}");
+    assert!(said.contains("more than 512 stages"), "{said}");
+}
+
+#[test]
+fn a_stage_waits_for_all_that_it_needs() {
+    let text = "base \"builder\" { debian \"bookworm\" }\nproject \"p\" {
+        stage \"a\" { run \"x\"; output \"o\"; needs \"c\" \"d\" \"c\" }
+        stage \"b\" { run \"x\"; output \"o\"; needs \"d\" }
+        stage \"c\" { run \"x\"; output \"o\"; needs \"b\" }
+        stage \"d\" { run \"x\"; output \"o\" }
+    }";
+    let manifest = parse(&source(), text).unwrap();
+    let workspace = assemble(&source(), manifest, Vec::new(), &[]).unwrap();
+    assert_eq!(workspace.units[0].own_stages, ["d", "b", "c", "a"]);
+    let said = check(&text.replace("needs \"d\"", "needs \"a\""));
+    assert!(said.contains("the stages `a`, `b`, `c` need each other"), "{said}");
+}
+
+/// Names that are nobody's, as many as fit, and as many names that could be meant: none of it may take
+/// long.
+#[test]
+fn a_manifest_that_is_all_mistakes() {
+    let many = |count: usize, node: &dyn Fn(usize) -> String| {
+        (0..count).map(node).collect::<Vec<String>>().concat()
+    };
+    let needs = many(15_000, &|number| format!(" \"none-{number:05}\""));
+    let bases = many(15_000, &|number| format!("base \"name-{number:05}\" {{ debian \"a\" }}\n"));
+    let stages = many(500, &|number| {
+        format!("stage \"s-{number:05}\" base=\"x-{number:05}\" {{ run \"x\"; output \"o\" }}\n")
+    });
+    for text in [
+        format!(
+            "project \"p\" {{ {stages} stage \"x\" {{ run \"x\"; output \"o\"; needs{needs} }} }}"
+        ),
+        format!("{bases} project \"p\" {{ {stages} }}"),
+    ] {
+        let built = parse(&source(), &text)
+            .and_then(|manifest| assemble(&source(), manifest, Vec::new(), &[]));
+        assert!(built.unwrap_err().iter().len() >= 500);
+    }
+    let patterns = many(15_000, &|number| format!(" \"a{number}/*\""));
+    let problems =
+        parse(&source(), &format!("workspace \"w\" {{ members{patterns} }}")).unwrap_err();
+    let problem = problems.iter().next().unwrap();
+    assert_eq!(problem.code.as_str(), "exflow::manifest::too-large");
+}
+
+#[test]
+fn no_text_that_a_program_is_given_has_a_nul_byte() {
+    for stage in [
+        "stage \"x\" { run \"a\\u{0}b\"; output \"o\" }",
+        "stage \"runtime\" { user \"a\\u{0}\" }",
+        "stage \"runtime\" { command \"a\" \"\\u{0}b\" }",
+    ] {
+        let said = check(&format!("project \"p\" {{\n{stage}\n}}"));
+        assert!(said.contains("no text has a NUL byte"), "{stage}: {said}");
+    }
+}
+
+#[test]
+fn the_image_keeps_its_name() {
+    let said = check("project \"p\" {\nstage \"image\" { run \"a\"; output \"o\" }\n}");
+    assert!(said.contains("what the image of the project is called"), "{said}");
+}
+
+#[test]
+fn an_output_is_a_folder() {
+    let said = check("project \"p\" {\nstage \"x\" { run \"a\"; output \".\" }\n}");
+    assert!(said.contains("name a folder in it"), "{said}");
+}
+
 #[test]
 fn formatting_keeps_comments_and_settles() {
     let text = "// all of it\nproject   \"a\"  { stage \"x\" {  // here\n run \"y\"; output \"z\" } }\n\n\n\n";

@@ -242,3 +242,103 @@ impl Plan {
         (0..self.steps.len()).filter(|step| needed[*step]).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RelPath {
+        RelPath::new(text).expect("clean")
+    }
+
+    fn sample() -> ImageSettings {
+        let pair = |name: &str, value: &str| BTreeMap::from([(name.into(), value.into())]);
+        ImageSettings {
+            platform: Platform::LinuxAmd64,
+            assembly: 1,
+            at: path("app"),
+            layers: vec![(
+                "otp".into(),
+                PatternSet::new(["erts-*", "lib/kernel-*"]).expect("patterns"),
+            )],
+            env: pair("LANG", "C.UTF-8"),
+            workdir: path("app"),
+            entrypoint: vec!["/app/bin/shop".into()],
+            command: vec!["start".into()],
+            user: Some("nobody".into()),
+            ports: vec!["4001/tcp".into()],
+            labels: pair("x", "y"),
+        }
+    }
+
+    fn key(settings: &ImageSettings) -> Digest {
+        settings.key(&Digest::of(b"base"), &Digest::of(b"release"))
+    }
+
+    /// Keys name what is in users' stores. If this fails, the encoding has changed: give it a new
+    /// version in its tag, and say so in the changelog.
+    #[test]
+    fn the_key_of_an_image_is_pinned() {
+        assert_eq!(
+            key(&sample()).to_string(),
+            "67bf223f70d579ce2d6f24cc74e5dbe64ef88c8d1d34efc8c6e6aa243f8145ad"
+        );
+    }
+
+    #[test]
+    fn every_field_is_in_the_key_of_an_image() {
+        let ImageSettings {
+            platform: _,
+            assembly: _,
+            at: _,
+            layers: _,
+            env: _,
+            workdir: _,
+            entrypoint: _,
+            command: _,
+            user: _,
+            ports: _,
+            labels: _,
+        } = sample();
+        let pair = |name: &str, value: &str| BTreeMap::from([(name.into(), value.into())]);
+        let layers = |name: &str, patterns: &[&str]| {
+            vec![(name.into(), PatternSet::new(patterns).expect("patterns"))]
+        };
+        let one = sample;
+        let changed = [
+            ImageSettings { platform: Platform::LinuxArm64, ..one() },
+            ImageSettings { assembly: 2, ..one() },
+            ImageSettings { at: path("srv"), ..one() },
+            ImageSettings { layers: Vec::new(), ..one() },
+            ImageSettings { layers: layers("erts", &["erts-*", "lib/kernel-*"]), ..one() },
+            ImageSettings { layers: layers("otp", &["erts-*"]), ..one() },
+            ImageSettings { layers: layers("otp", &["lib/kernel-*", "erts-*"]), ..one() },
+            ImageSettings { env: pair("LANG", "C"), ..one() },
+            ImageSettings { env: pair("LC_ALL", "C.UTF-8"), ..one() },
+            ImageSettings { workdir: RelPath::root(), ..one() },
+            ImageSettings { entrypoint: vec!["/app/bin/other".into()], ..one() },
+            // The same words, cut in another place.
+            ImageSettings {
+                entrypoint: vec!["/app/bin/shop".into(), "start".into()],
+                command: Vec::new(),
+                ..one()
+            },
+            ImageSettings { command: vec!["daemon".into()], ..one() },
+            ImageSettings { user: None, ..one() },
+            ImageSettings { user: Some(String::new()), ..one() },
+            ImageSettings { ports: Vec::new(), ..one() },
+            ImageSettings { labels: pair("x", "z"), ..one() },
+            ImageSettings { labels: BTreeMap::new(), ..one() },
+        ];
+        let mut keys: Vec<Digest> = changed.iter().map(key).collect();
+        let other = Digest::of(b"other");
+        keys.push(sample().key(&other, &Digest::of(b"release")));
+        keys.push(sample().key(&Digest::of(b"base"), &other));
+        keys.push(sample().key(&Digest::of(b"release"), &Digest::of(b"base")));
+        keys.push(key(&sample()));
+        let all = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+    }
+}

@@ -5,7 +5,7 @@ use crate::graph::{
     PlannedRun, Step, StepId,
 };
 use crate::proposal::{Proposal, ProposedStep};
-use exflow_content::{PatternSet, RelPath, STEP_MTIME, Tree};
+use exflow_content::{PatternError, PatternSet, RelPath, STEP_MTIME, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_lock::{Lock, Platform};
 use exflow_manifest::{Stage, Unit, Workspace};
@@ -19,6 +19,8 @@ pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_hours(1);
 const NOT_LOCKED: &str = "exflow::plan::not-locked";
 const NO_OUTPUT: &str = "exflow::plan::no-such-output";
 const NAME_TAKEN: &str = "exflow::plan::name-taken";
+const BAD_INPUTS: &str = "exflow::plan::bad-inputs";
+
 /// Builds the plan of `units`, each with what its plugin proposes, if it has one.
 ///
 /// `sources` are the files of the workspace. Steps see them at `/src`, wherever the workspace is.
@@ -68,18 +70,36 @@ fn environment() -> BTreeMap<String, String> {
 
 /// Patterns that are relative to `folder`, or with a `/` before them to the workspace, as patterns
 /// relative to the workspace.
-fn below(folder: &RelPath, patterns: &[String]) -> PatternSet {
-    let patterns = patterns.iter().map(|pattern| {
+fn below(folder: &RelPath, patterns: &[String]) -> Result<PatternSet, PatternError> {
+    let folder = match folder.as_str() {
+        Some("") => String::new(),
+        Some(folder) => escaped(folder) + "/",
+        None => {
+            let pattern = folder.to_string();
+            return Err(PatternError { pattern, reason: "the folder's name is no text".into() });
+        }
+    };
+    PatternSet::new(patterns.iter().map(|pattern| {
         let (sign, body) =
             pattern.strip_prefix('!').map_or(("", pattern.as_str()), |body| ("!", body));
-        match (body.strip_prefix('/'), folder.as_str()) {
-            (Some(body), _) => format!("{sign}{body}"),
-            (None, Some("") | None) => pattern.clone(),
-            (None, Some(folder)) => format!("{sign}{folder}/{body}"),
+        match body.strip_prefix('/') {
+            Some(body) => format!("{sign}{body}"),
+            None => format!("{sign}{folder}{body}"),
         }
-    });
-    // A folder's name is no pattern of its own only if it holds wildcards, which no one means.
-    PatternSet::new(patterns).unwrap_or_default()
+    }))
+}
+
+/// A pattern that picks what has this name, and nothing else.
+fn escaped(name: &str) -> String {
+    let mut pattern = String::with_capacity(name.len());
+    for (at, letter) in name.char_indices() {
+        // As the first letter, `!` takes away.
+        if "*?[]{}\\".contains(letter) || (at == 0 && letter == '!') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern
 }
 
 struct Planner<'a> {
@@ -141,6 +161,31 @@ impl Planner<'_> {
         PlannedMount { at: at.clone(), source: MountSource::Sources(Arc::new(tree)) }
     }
 
+    /// What `stage` reads of the workspace.
+    fn inputs(&mut self, unit: &Unit, stage: &Stage) -> Option<PlannedMount> {
+        match below(&unit.folder, &stage.inputs) {
+            Ok(picked) => Some(self.sources(&source_root(), &picked)),
+            Err(error) => {
+                let (name, reason) = (stage.kind.name(), error.reason);
+                // The whole may be as long as the manifest.
+                let begin: String = error.pattern.chars().take(60).collect();
+                self.problems.push(
+                    Diagnostic::error(
+                        BAD_INPUTS,
+                        format!(
+                            "what stage `{name}` reads can't be looked up: {reason}: `{begin}…`"
+                        ),
+                    )
+                    .at(&stage.site, "its `inputs`")
+                    .help(
+                        "shorten them, or the path of the project's folder, with which they begin",
+                    ),
+                );
+                None
+            }
+        }
+    }
+
     fn unit(&mut self, unit: &Unit, proposal: Option<&Proposal>) {
         let root = source_root();
         let folder = root.join(&unit.folder);
@@ -149,7 +194,8 @@ impl Planner<'_> {
         for name in &unit.own_stages {
             let stage = &unit.stages[name];
             let Some(base) = self.base(stage) else { continue };
-            let mut mounts = vec![self.sources(&root, &below(&unit.folder, &stage.inputs))];
+            let Some(inputs) = self.inputs(unit, stage) else { continue };
+            let mut mounts = vec![inputs];
             for need in &stage.needs {
                 mounts.extend(own.get(need.value.as_str()).cloned().unwrap_or_default());
             }
@@ -265,10 +311,8 @@ impl Planner<'_> {
         own: &BTreeMap<&str, Vec<PlannedMount>>,
     ) -> Option<PlannedRun> {
         let root = source_root();
-        let mut mounts = vec![
-            self.sources(&root, &proposed.sources),
-            self.sources(&root, &below(&unit.folder, &stage.inputs)),
-        ];
+        let inputs = self.inputs(unit, stage)?;
+        let mut mounts = vec![self.sources(&root, &proposed.sources), inputs];
         mounts.retain(
             |mount| !matches!(&mount.source, MountSource::Sources(tree) if tree.is_empty()),
         );
@@ -480,10 +524,44 @@ mod tests {
     fn patterns_start_from_the_project_or_the_workspace() {
         let patterns = |folder: &str| {
             let texts = ["a/*", "/b", "!c", "!/d"].map(str::to_owned);
-            below(&RelPath::new(folder).unwrap(), &texts).patterns().to_vec()
+            below(&RelPath::new(folder).unwrap(), &texts).unwrap().patterns().to_vec()
         };
         assert_eq!(patterns("x/y"), ["x/y/a/*", "b", "!x/y/c", "!d"]);
         assert_eq!(patterns(""), ["a/*", "b", "!c", "!d"]);
+    }
+
+    #[test]
+    fn the_name_of_a_folder_is_no_pattern() {
+        for folder in ["svc[1]", "a{b,c}/[", "!a", "x/!a", "*", "a?", "back\\slash", "]}"] {
+            let folder = path(folder);
+            let texts = ["lib/*", "!lib/b"].map(str::to_owned);
+            let picked = below(&folder, &texts).unwrap();
+            assert!(picked.matches(&folder.join(&path("lib/a"))), "{folder}");
+            assert!(!picked.matches(&folder.join(&path("lib/b"))), "{folder}");
+            assert!(!picked.matches(&path("svc1/lib/a")), "{folder}");
+        }
+        let mut workspace = workspace();
+        workspace.units[0].folder = path("svc[1]");
+        let mut sources = Tree::new();
+        let entry = Entry::File { mode: Mode::FILE, blob: Digest::of(b"x"), size: 1 };
+        sources.insert(path("svc[1]/assets/x.js"), entry).unwrap();
+        let units = [(&workspace.units[0], None)];
+        let plan = plan(&workspace, &lock(), &Platform::LinuxAmd64, &sources, &units).unwrap();
+        assert!(text(&plan).contains("/src: svc[1]/assets/x.js"), "{}", text(&plan));
+    }
+
+    #[test]
+    fn inputs_that_can_not_be_looked_up_are_shown() {
+        let mut workspace = workspace();
+        // Not one of the names is too long; only all of them together.
+        workspace.units[0].folder = path(&["folder"; 700].join("/"));
+        let units = [(&workspace.units[0], None)];
+        let problems =
+            plan(&workspace, &lock(), &Platform::LinuxAmd64, &sources(), &units).unwrap_err();
+        let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
+        assert_eq!(codes, ["exflow::plan::bad-inputs"]);
+        let said = &problems.iter().next().unwrap().message;
+        assert!(said.contains("longer than 4096 bytes") && said.len() < 200, "{said}");
     }
 
     #[test]
@@ -493,7 +571,8 @@ mod tests {
         let units = [(&workspace.units[0], Some(&proposal))];
         let problems =
             plan(&workspace, &lock(), &Platform::LinuxAmd64, &Tree::new(), &units).unwrap_err();
-        assert!(problems.iter().any(|problem| problem.code.as_str() == NAME_TAKEN));
+        let is_named = |problem: &Diagnostic| problem.code.as_str() == "exflow::plan::name-taken";
+        assert!(problems.iter().any(is_named));
     }
 
     #[test]
@@ -511,12 +590,15 @@ mod tests {
         let problems =
             plan(&workspace, &Lock::default(), &Platform::LinuxAmd64, &Tree::new(), &units)
                 .unwrap_err();
-        assert!(problems.iter().all(|problem| problem.code.as_str() == NOT_LOCKED));
+        let is_named = |problem: &Diagnostic| problem.code.as_str() == "exflow::plan::not-locked";
+        assert!(problems.iter().all(is_named));
         let mut bad = proposal.clone();
         bad.steps[1].uses[0].step = 7;
         let units = [(&workspace.units[0], Some(&bad))];
         let problems =
             plan(&workspace, &lock(), &Platform::LinuxAmd64, &Tree::new(), &units).unwrap_err();
-        assert!(problems.iter().any(|problem| problem.code.as_str() == NO_OUTPUT));
+        let is_named =
+            |problem: &Diagnostic| problem.code.as_str() == "exflow::plan::no-such-output";
+        assert!(problems.iter().any(is_named));
     }
 }

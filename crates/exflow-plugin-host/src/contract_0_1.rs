@@ -16,10 +16,10 @@ mod bindings {
     });
 }
 
-#[cfg(test)]
-pub(crate) use bindings::exports::exflow::plugin::planner::Used;
 pub(crate) use bindings::exports::exflow::plugin::planner::{
     Answer, Diagnostic, Entry, File, Folder, Image, Pair, Place, Proposal, Request, Scalar,
     Setting, Step,
 };
+#[cfg(test)]
+pub(crate) use bindings::exports::exflow::plugin::planner::{Layer, Needs, Used};
 pub(crate) use bindings::{ReleaseTool, ReleaseToolPre};

@@ -13,6 +13,18 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_STEPS: usize = 1024;
 /// The most files and folders that it may ask for at once.
 const MAX_NEEDS: usize = 10_000;
+/// The most layers that it may cut a release into: an image holds 127, with those of its base.
+const MAX_LAYERS: usize = 64;
+/// The most patterns in one proposal.
+const MAX_PATTERNS: usize = 10_000;
+/// The most problems that it may report at once.
+const MAX_PROBLEMS: usize = 1000;
+/// The most of all else that a step or an image is a list of: arguments, variables, labels, outputs.
+const MAX_LIST: usize = 4096;
+/// The longest name of a step or a layer, in bytes.
+const MAX_NAME: usize = 64;
+/// What is no name of a step: events and progress call the image of a project so.
+const RESERVED: &str = "image";
 /// The stages that a plugin's steps are in.
 const STAGES: [&str; 2] = ["deps", "release"];
 
@@ -20,21 +32,39 @@ fn invalid<T>(reason: impl Into<String>) -> Result<T, PluginError> {
     Err(PluginError::Invalid { reason: reason.into() })
 }
 
+/// Refuses more than `limit` of anything: whatever is done for each would take too long.
+fn at_most(limit: usize, found: usize, what: &str) -> Result<(), PluginError> {
+    if found > limit {
+        return Err(PluginError::Limit { limit: format!("{limit} {what}") });
+    }
+    Ok(())
+}
+
 /// Whether an answer can be used.
 pub(crate) fn check(answer: &Answer, root: &RelPath) -> Result<(), PluginError> {
     match answer {
-        Answer::Need(needs) if needs.files.len() + needs.folders.len() > MAX_NEEDS => {
-            invalid(format!("it asks for more than {MAX_NEEDS} files"))
+        Answer::Need(needs) => {
+            at_most(MAX_NEEDS, needs.files.len() + needs.folders.len(), "files in one answer")
         }
         Answer::Refused(problems) if problems.is_empty() => {
             invalid("it refuses, and doesn't say why")
         }
-        Answer::Need(_) | Answer::Refused(_) => Ok(()),
-        Answer::Ready(proposal) => steps(proposal, root).and_then(|steps| match &proposal.image {
-            Some(found) => image(found, &steps).map(|_| ()),
-            None => Ok(()),
-        }),
+        Answer::Refused(problems) => at_most(MAX_PROBLEMS, problems.len(), "problems"),
+        Answer::Ready(proposal) => checked(proposal, root).map(drop),
     }
+}
+
+type Checked = (Vec<plan::ProposedStep>, Option<plan::ProposedImage>);
+
+fn checked(proposal: &Proposal, root: &RelPath) -> Result<Checked, PluginError> {
+    at_most(MAX_PROBLEMS, proposal.warnings.len(), "warnings")?;
+    let read = proposal.steps.iter().map(|step| step.sources.len()).sum::<usize>();
+    let layers = proposal.image.iter().flat_map(|image| &image.layers);
+    let packed = layers.map(|layer| layer.files.len()).sum::<usize>();
+    at_most(MAX_PATTERNS, read + packed, "patterns")?;
+    let steps = steps(proposal, root)?;
+    let image = proposal.image.as_ref().map(|found| image(found, &steps)).transpose()?;
+    Ok((steps, image))
 }
 
 pub(crate) fn path(text: &str, what: &str) -> Result<RelPath, PluginError> {
@@ -49,8 +79,7 @@ pub(crate) fn proposal(
     plugin: &Plugin,
     project: &Project<'_>,
 ) -> Result<plan::Proposal, PluginError> {
-    let steps = steps(&proposal, project.folder)?;
-    let image = proposal.image.as_ref().map(|found| image(found, &steps)).transpose()?;
+    let (steps, image) = checked(&proposal, project.folder)?;
     let mut warnings: Vec<_> = problems(proposal.warnings, plugin, project).into_iter().collect();
     for warning in &mut warnings {
         warning.severity = exflow_diagnostics::Severity::Warning;
@@ -59,9 +88,7 @@ pub(crate) fn proposal(
 }
 
 fn steps(proposal: &Proposal, root: &RelPath) -> Result<Vec<plan::ProposedStep>, PluginError> {
-    if proposal.steps.len() > MAX_STEPS {
-        return invalid(format!("more than {MAX_STEPS} steps"));
-    }
+    at_most(MAX_STEPS, proposal.steps.len(), "steps")?;
     let mut names = BTreeSet::new();
     let mut steps: Vec<plan::ProposedStep> = Vec::new();
     for proposed in &proposal.steps {
@@ -81,12 +108,15 @@ fn step(
 ) -> Result<plan::ProposedStep, PluginError> {
     let name = &step.name;
     let fits = name.starts_with(|letter: char| letter.is_ascii_lowercase())
-        && name.len() <= 64
+        && name.len() <= MAX_NAME
         && name
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !fits {
         return invalid(format!("a step named `{}`", name.escape_debug()));
+    }
+    if name == RESERVED {
+        return invalid(format!("a step named `{name}`, which is what the image is called"));
     }
     if !STAGES.contains(&step.stage.as_str()) {
         return invalid(format!("step `{name}` in stage `{}`", step.stage.escape_debug()));
@@ -99,6 +129,8 @@ fn step(
             invalid(format!("{what} `{path}` of step `{name}` is outside of the project"))
         }
     };
+    at_most(MAX_LIST, step.uses.len(), "outputs that one step uses")?;
+    at_most(MAX_LIST, step.outputs.len(), "outputs of one step")?;
     let mut uses = Vec::new();
     for used in &step.uses {
         let output = path(&used.output, "an output")?;
@@ -116,7 +148,7 @@ fn step(
     Ok(plan::ProposedStep {
         name: name.clone(),
         stage: step.stage.clone(),
-        argv: arguments(&step.argv, "a step without a program")?,
+        argv: program(&step.argv, "a step without a program")?,
         env: pairs(&step.env)?,
         workdir: inside(&step.workdir, "the working folder")?,
         sources: patterns(&step.sources)?,
@@ -135,8 +167,14 @@ fn image(image: &Image, steps: &[plan::ProposedStep]) -> Result<plan::ProposedIm
     if at.is_root() {
         return invalid("a release at the root of the image");
     }
+    at_most(MAX_LAYERS, image.layers.len(), "layers")?;
     let layers = image.layers.iter().map(|layer| {
-        Ok(plan::ProposedLayer { name: layer.name.clone(), files: patterns(&layer.files)? })
+        let name = &layer.name;
+        // It is shown to people, and stands in the image's history.
+        if name.is_empty() || name.len() > MAX_NAME || name.contains(char::is_control) {
+            return invalid(format!("a layer named `{}`", name.escape_debug()));
+        }
+        Ok(plan::ProposedLayer { name: name.clone(), files: patterns(&layer.files)? })
     });
     Ok(plan::ProposedImage {
         step,
@@ -145,23 +183,29 @@ fn image(image: &Image, steps: &[plan::ProposedStep]) -> Result<plan::ProposedIm
         layers: layers.collect::<Result<_, PluginError>>()?,
         env: pairs(&image.env)?,
         workdir: path(&image.workdir, "the working folder")?,
-        entrypoint: arguments(&image.entrypoint, "an image without a program")?,
-        command: image.command.clone(),
+        entrypoint: program(&image.entrypoint, "an image without a program")?,
+        command: arguments(&image.command)?,
         labels: pairs(&image.labels)?,
     })
 }
 
-fn arguments(arguments: &[String], missing: &str) -> Result<Vec<String>, PluginError> {
-    if arguments.first().is_none_or(String::is_empty) {
+fn program(texts: &[String], missing: &str) -> Result<Vec<String>, PluginError> {
+    if texts.first().is_none_or(String::is_empty) {
         return invalid(missing);
     }
-    if arguments.iter().any(|argument| argument.contains('\0')) {
+    arguments(texts)
+}
+
+fn arguments(texts: &[String]) -> Result<Vec<String>, PluginError> {
+    at_most(MAX_LIST, texts.len(), "arguments")?;
+    if texts.iter().any(|text| text.contains('\0')) {
         return invalid("an argument with a NUL byte");
     }
-    Ok(arguments.to_vec())
+    Ok(texts.to_vec())
 }
 
 fn pairs(pairs: &[Pair]) -> Result<BTreeMap<String, String>, PluginError> {
+    at_most(MAX_LIST, pairs.len(), "variables or labels")?;
     let mut found = BTreeMap::new();
     for pair in pairs {
         if pair.name.is_empty() || pair.name.contains(['=', '\0']) || pair.value.contains('\0') {
@@ -229,6 +273,7 @@ fn problem_at(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract_0_1::{Layer, Needs};
 
     fn good() -> Proposal {
         Proposal {
@@ -258,6 +303,82 @@ mod tests {
     }
 
     type Change<'a> = &'a dyn Fn(&mut Proposal);
+    type Filled<'a> = &'a dyn Fn(&mut Proposal, usize);
+
+    fn layer(name: &str, patterns: usize) -> Layer {
+        Layer { name: name.into(), files: vec!["lib".into(); patterns] }
+    }
+
+    fn layers(proposal: &mut Proposal, layers: Vec<Layer>) {
+        proposal.image.as_mut().unwrap().layers = layers;
+    }
+
+    fn problem() -> Diagnostic {
+        Diagnostic {
+            code: "x".into(),
+            message: "x".into(),
+            place: Place::Nowhere,
+            label: String::new(),
+            help: String::new(),
+        }
+    }
+
+    /// As much as there may be is taken, and one more is not.
+    #[test]
+    fn an_answer_has_limits() {
+        let root = RelPath::new("app").unwrap();
+        let said = |answer: &Answer| check(answer, &root).map_err(|error| error.to_string());
+        let pair = |number: usize| Pair { name: format!("A{number}"), value: String::new() };
+        let limits: &[(usize, &str, Filled<'_>)] = &[
+            (64, "64 layers", &|proposal, count| layers(proposal, vec![layer("a", 1); count])),
+            (9999, "10000 patterns", &|proposal, count| {
+                layers(proposal, vec![layer("a", count)]);
+            }),
+            (10_000, "10000 patterns", &|proposal, count| {
+                proposal.steps[0].sources = vec!["app/lib".into(); count];
+            }),
+            (1000, "1000 warnings", &|proposal, count| {
+                proposal.warnings = vec![problem(); count];
+            }),
+            (1024, "1024 steps", &|proposal, count| {
+                let step = proposal.steps[0].clone();
+                let named = |number: usize| Step { name: format!("s{number}"), ..step.clone() };
+                proposal.steps = (0..count).map(named).collect();
+            }),
+            (4096, "4096 arguments", &|proposal, count| {
+                proposal.steps[0].argv = vec!["a".into(); count];
+            }),
+            (4096, "4096 arguments", &|proposal, count| {
+                proposal.image.as_mut().unwrap().command = vec!["a".into(); count];
+            }),
+            (4096, "4096 variables", &|proposal, count| {
+                proposal.steps[0].env = (0..count).map(pair).collect();
+            }),
+            (4096, "4096 variables or labels", &|proposal, count| {
+                proposal.image.as_mut().unwrap().labels = (0..count).map(pair).collect();
+            }),
+            (4096, "4096 outputs", &|proposal, count| {
+                proposal.steps[0].outputs = vec!["app/rel".into(); count];
+            }),
+        ];
+        for (limit, expected, fill) in limits {
+            let mut proposal = good();
+            fill(&mut proposal, *limit);
+            assert_eq!(said(&Answer::Ready(proposal)), Ok(()), "{expected}");
+            let mut proposal = good();
+            fill(&mut proposal, *limit + 1);
+            let reason = said(&Answer::Ready(proposal)).expect_err(expected);
+            assert!(reason.contains("exceeded its limit"), "{reason}");
+            assert!(reason.contains(expected), "{expected}: {reason}");
+        }
+        assert_eq!(said(&Answer::Refused(vec![problem(); 1000])), Ok(()));
+        let reason = said(&Answer::Refused(vec![problem(); 1001])).unwrap_err();
+        assert!(reason.contains("limit of 1000 problems"), "{reason}");
+        let needs = |count: usize| Needs { files: vec!["a".into(); count], folders: Vec::new() };
+        assert_eq!(said(&Answer::Need(needs(10_000))), Ok(()));
+        let reason = said(&Answer::Need(needs(10_001))).unwrap_err();
+        assert!(reason.contains("limit of 10000 files"), "{reason}");
+    }
 
     #[test]
     fn a_proposal_is_checked_as_strictly_as_a_manifest() {
@@ -265,7 +386,11 @@ mod tests {
         let said = |change: &dyn Fn(&mut Proposal)| {
             let mut proposal = good();
             change(&mut proposal);
-            check(&Answer::Ready(proposal), &root).map_err(|error| error.to_string())
+            check(&Answer::Ready(proposal), &root).map_err(|error| {
+                let said = crate::diagnose(&error, "mine", None);
+                assert_eq!(said.code.as_str(), "exflow::plugin::invalid-proposal");
+                error.to_string()
+            })
         };
         assert_eq!(said(&|_| {}), Ok(()));
         let bad: &[(&str, Change<'_>)] = &[
@@ -297,6 +422,11 @@ mod tests {
             }),
             ("no step makes", &|proposal| proposal.image.as_mut().unwrap().step = 9),
             ("root", &|proposal| proposal.image.as_mut().unwrap().at = String::new()),
+            ("what the image is called", &|proposal| proposal.steps[0].name = "image".into()),
+            ("NUL", &|proposal| proposal.image.as_mut().unwrap().command = vec!["a\0".into()]),
+            ("a layer named", &|proposal| layers(proposal, vec![layer("a\0b", 1)])),
+            ("a layer named", &|proposal| layers(proposal, vec![layer("", 1)])),
+            ("a layer named", &|proposal| layers(proposal, vec![layer(&"a".repeat(65), 1)])),
         ];
         for (expected, change) in bad {
             let reason = said(*change).expect_err(expected);

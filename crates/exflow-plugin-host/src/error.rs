@@ -86,16 +86,17 @@ const LIMIT: &str = "exflow::plugin::limit";
 const FAILED: &str = "exflow::plugin::failed";
 const INVALID: &str = "exflow::plugin::invalid-proposal";
 const MOVED: &str = "exflow::plugin::sources-changed";
-const STORE: &str = "exflow::plugin::store";
 
 /// Says what is wrong with the plugin `name`, where it was asked for, and what to do.
 pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnostic {
     let (code, help) = match error {
+        PluginError::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+            (UNREADABLE, "build it without debug information, or strip it: `wasm-tools strip`")
+        }
         PluginError::Read { .. } => (UNREADABLE, "`path` is relative to the workspace"),
-        PluginError::Changed { .. } => (
-            CHANGED,
-            "if it was meant to change, take its entry out of `exflow.lock` and run `exflow lock`",
-        ),
+        PluginError::Changed { .. } => {
+            (CHANGED, "if it was meant to change, run `exflow lock`, which takes it as it is now")
+        }
         PluginError::NotAComponent { .. } => (
             NOT_A_COMPONENT,
             "a plugin is a component, not a plain module: link it with `wasm-component-ld`",
@@ -118,11 +119,28 @@ pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnos
             (INVALID, "this is a mistake in the plugin: tell its author")
         }
         PluginError::Moved { .. } => (MOVED, "run it again"),
-        PluginError::Store(_) => (STORE, "see to the store; `EXFLOW_STORE` moves it"),
+        PluginError::Store(error) => return exflow_store::diagnose(error, site),
     };
     let diagnostic = Diagnostic::error(code, format!("plugin `{name}`: {error}")).help(help);
     match site {
         Some(site) => diagnostic.at(site, "asked for here"),
         None => diagnostic,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_a_plugin() {
+        let full = |kind: io::ErrorKind| StoreError::Io {
+            action: "write",
+            path: "/store".into(),
+            source: kind.into(),
+        };
+        let said = diagnose(&full(io::ErrorKind::StorageFull).into(), "mine", None);
+        assert_eq!(said, exflow_store::diagnose(&full(io::ErrorKind::StorageFull), None));
+        assert_eq!(said.code.as_str(), "exflow::store::disk-full");
     }
 }

@@ -1,6 +1,8 @@
 //! Asking a plugin, with its answers kept.
 
-use crate::contract_0_1::{Answer, Entry, File, Folder, ReleaseToolPre, Request, Scalar, Setting};
+use crate::contract_0_1::{
+    Answer, Entry, File as Shown, Folder, ReleaseToolPre, Request, Scalar, Setting,
+};
 use crate::runtime::{Limits, Runtime};
 use crate::{PluginError, convert};
 use exflow_content::{Digest, Encoder, RelPath, Tree};
@@ -10,8 +12,9 @@ use exflow_manifest as manifest;
 use exflow_plan::Proposal;
 use exflow_store::{Record, Store};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use wasmtime::StoreLimits;
 
@@ -19,6 +22,10 @@ use wasmtime::StoreLimits;
 const TAG: &str = "exflow question 1";
 /// How often a plugin may ask for more.
 const MAX_ROUNDS: usize = 32;
+/// The longest component that is read, in bytes.
+pub const MAX_COMPONENT: u64 = 16 << 20;
+/// What may be shown to a plugin of all files that it asks for, in bytes.
+const MAX_SHOWN: u64 = 64 << 20;
 
 /// A plugin, by content.
 #[derive(Debug, Clone)]
@@ -87,12 +94,24 @@ impl std::fmt::Debug for Host {
     }
 }
 
+/// Reads the component in a file, whole or not at all: what is longer than [`MAX_COMPONENT`] is an
+/// error of the kind [`io::ErrorKind::FileTooLarge`].
+pub fn read_component(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_COMPONENT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_COMPONENT {
+        let reason = format!("it is longer than {} MiB", MAX_COMPONENT >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    Ok(bytes)
+}
+
 impl Plugin {
     /// The bytes of the component, which are what was locked.
     fn load(&self) -> Result<Vec<u8>, PluginError> {
         let bytes = match &self.bytes {
             PluginBytes::Embedded(bytes) => bytes.to_vec(),
-            PluginBytes::File(path) => std::fs::read(path)
+            PluginBytes::File(path) => read_component(path)
                 .map_err(|source| PluginError::Read { path: path.clone(), source })?,
         };
         let found = Digest::of(&bytes);
@@ -199,6 +218,13 @@ impl Host {
 }
 
 /// The digest of everything that an answer depends on.
+///
+/// # Encoding
+/// Tag `exflow question 1`; digest of the component; the project's name; its folder; platform; the list
+/// of settings by name, each with its name and, as variants, 0 and a text, 1 and a number as two's
+/// complement, or 2 and a flag; the list of files by path, each with its path and, optional, the digest
+/// of its blob; the list of folders by path, each with its path and, optional, the list of its entries
+/// by name, each with its name and whether it is a folder.
 fn question(
     plugin: &Plugin,
     project: &Project<'_>,
@@ -263,6 +289,15 @@ fn request(
     folders: &BTreeSet<RelPath>,
     read: &dyn Fn(&RelPath) -> io::Result<Vec<u8>>,
 ) -> Result<Request, PluginError> {
+    // Before any of them is read.
+    let sizes = files.iter().filter_map(|path| match project.sources.get(path) {
+        Some(exflow_content::Entry::File { size, .. }) => Some(*size),
+        _ => None,
+    });
+    if sizes.fold(0u64, u64::saturating_add) > MAX_SHOWN {
+        let limit = format!("{} MiB of files that it is shown", MAX_SHOWN >> 20);
+        return Err(PluginError::Limit { limit });
+    }
     let mut shown = Vec::new();
     for path in files {
         let contents = match blob(project.sources, path) {
@@ -276,7 +311,7 @@ fn request(
                 Some(bytes)
             }
         };
-        shown.push(File { path: text(path), contents });
+        shown.push(Shown { path: text(path), contents });
     }
     let folders = folders
         .iter()
@@ -307,4 +342,152 @@ fn request(
 /// A path as the contract writes it; the root is empty.
 fn text(path: &RelPath) -> String {
     path.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exflow_content::Mode;
+    use exflow_diagnostics::{Site, SourceName};
+    use manifest::Setting;
+
+    fn path(text: &str) -> RelPath {
+        RelPath::new(text).unwrap()
+    }
+
+    fn file(content: &[u8], size: u64) -> exflow_content::Entry {
+        exflow_content::Entry::File { mode: Mode::FILE, blob: Digest::of(content), size }
+    }
+
+    /// What is asked about, with a setting of each kind.
+    struct Sample {
+        folder: RelPath,
+        settings: BTreeMap<String, Setting>,
+        sources: Tree,
+        files: BTreeSet<RelPath>,
+        folders: BTreeSet<RelPath>,
+    }
+
+    impl Sample {
+        fn new() -> Self {
+            let site = Site::new(&SourceName::new("exflow.kdl"), 0..0);
+            let setting = |name: &str, value: manifest::Scalar| {
+                (name.to_owned(), Setting { value, site: site.clone() })
+            };
+            let mut sources = Tree::new();
+            sources.insert(path("app/mix.exs"), file(b"mix", 3)).unwrap();
+            sources.insert(path("app/lib/a.ex"), file(b"a", 1)).unwrap();
+            Self {
+                folder: path("app"),
+                settings: [
+                    setting("release", manifest::Scalar::Text("shop".into())),
+                    setting("workers", manifest::Scalar::Number(-2)),
+                    setting("strip", manifest::Scalar::Flag(true)),
+                ]
+                .into(),
+                sources,
+                files: [path("app/mix.exs"), path("app/mix.lock")].into(),
+                folders: [path("app"), path("none")].into(),
+            }
+        }
+
+        fn project(&self) -> Project<'_> {
+            Project {
+                name: "shop",
+                folder: &self.folder,
+                platform: &Platform::LinuxAmd64,
+                settings: &self.settings,
+                sources: &self.sources,
+            }
+        }
+
+        fn key(&self) -> String {
+            let plugin = Plugin {
+                name: "mine".into(),
+                digest: Digest::of(b"component"),
+                bytes: PluginBytes::Embedded(b""),
+            };
+            question(&plugin, &self.project(), &self.files, &self.folders).to_string()
+        }
+    }
+
+    /// Keys name what is in users' stores. If this fails, the encoding has changed: give it a new
+    /// version in `TAG`, and say so in the changelog.
+    #[test]
+    fn the_key_of_an_answer_is_pinned() {
+        assert_eq!(
+            Sample::new().key(),
+            "982863adddeaf24e15e3d66e29749d305ac213597186a3e4a26083507e290bad"
+        );
+    }
+
+    #[test]
+    fn everything_that_is_shown_is_in_the_key_of_an_answer() {
+        let mut keys = vec![Sample::new().key()];
+        let changes: [fn(&mut Sample); 8] = [
+            |sample| sample.folder = path("lib"),
+            |sample| drop(sample.settings.remove("strip")),
+            |sample| {
+                sample.settings.get_mut("strip").unwrap().value = manifest::Scalar::Flag(false);
+            },
+            |sample| sample.files.clear(),
+            |sample| sample.folders.clear(),
+            |sample| sample.sources.insert(path("app/mix.exs"), file(b"new", 3)).unwrap(),
+            |sample| sample.sources.insert(path("app/mix.lock"), file(b"", 0)).unwrap(),
+            |sample| sample.sources.insert(path("app/README"), file(b"", 0)).unwrap(),
+        ];
+        for change in changes {
+            let mut sample = Sample::new();
+            change(&mut sample);
+            keys.push(sample.key());
+        }
+        let all = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+        // What isn't shown is not in it.
+        let mut sample = Sample::new();
+        sample.sources.insert(path("app/lib/b.ex"), file(b"b", 1)).unwrap();
+        assert_eq!(sample.key(), Sample::new().key());
+    }
+
+    #[test]
+    fn nothing_is_read_where_it_is_more_than_may_be_shown() {
+        let mut sample = Sample::new();
+        sample.sources.insert(path("app/mix.lock"), file(b"large", MAX_SHOWN)).unwrap();
+        let read = |path: &RelPath| -> io::Result<Vec<u8>> { panic!("`{path}` was read") };
+        let error = request(&sample.project(), &sample.files, &sample.folders, &read);
+        let error = error.expect_err("it is too much");
+        assert!(matches!(error, PluginError::Limit { .. }), "{error}");
+        assert!(error.to_string().contains("64 MiB of files"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_changes_meanwhile_is_not_shown() {
+        let sample = Sample::new();
+        let read = |_: &RelPath| Ok(b"new".to_vec());
+        let error = request(&sample.project(), &sample.files, &sample.folders, &read).unwrap_err();
+        let said = crate::diagnose(&error, "mine", None);
+        assert_eq!(said.code.as_str(), "exflow::plugin::sources-changed");
+        assert!(said.message.contains("app/mix.exs"), "{}", said.message);
+    }
+
+    #[test]
+    fn a_component_is_read_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.wasm");
+        let file = File::create(&path).unwrap();
+        file.set_len(MAX_COMPONENT).unwrap();
+        assert_eq!(read_component(&path).unwrap().len() as u64, MAX_COMPONENT);
+        file.set_len(MAX_COMPONENT + 1).unwrap();
+        let error = read_component(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        let plugin =
+            Plugin { name: "mine".into(), digest: Digest::of(b""), bytes: PluginBytes::File(path) };
+        let error = plugin.load().unwrap_err();
+        let said = crate::diagnose(&error, "mine", None);
+        assert_eq!(said.code.as_str(), "exflow::plugin::unreadable");
+        assert!(said.message.contains("longer than 16 MiB"), "{}", said.message);
+        assert!(said.help.unwrap().contains("debug"), "it says what to do");
+    }
 }

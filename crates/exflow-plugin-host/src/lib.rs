@@ -15,5 +15,7 @@ mod host;
 mod runtime;
 
 pub use error::{PluginError, diagnose};
-pub use host::{Asked, Host, Plugin, PluginBytes, Project, Proposed};
+pub use host::{
+    Asked, Host, MAX_COMPONENT, Plugin, PluginBytes, Project, Proposed, read_component,
+};
 pub use runtime::Limits;

@@ -58,7 +58,7 @@ impl Runtime {
         digest: &Digest,
         load: impl FnOnce() -> Result<Vec<u8>, PluginError>,
     ) -> Result<ReleaseToolPre<StoreLimits>, PluginError> {
-        let key = self.compiled_key(digest);
+        let key = compiled_key(digest, &self.compatibility());
         if let Some(record) = store.record(&key)? {
             #[expect(unsafe_code, reason = "machine code has no other way to be loaded")]
             // SAFETY: the bytes were written by this function: the record is sealed with its key,
@@ -79,13 +79,12 @@ impl Runtime {
         Ok(linked)
     }
 
-    /// The key of a compiled form: everything that makes it usable or not.
-    fn compiled_key(&self, digest: &Digest) -> Digest {
-        let mut compatibility = Blake3(blake3::Hasher::new());
-        self.engine.precompile_compatibility_hash().hash(&mut compatibility);
-        let mut encoder = Encoder::new(COMPILED);
-        encoder.digest(digest).bytes(compatibility.0.finalize().as_bytes());
-        encoder.digest_of()
+    /// The blake3 digest of what wasmtime says makes a compiled form usable or not: its version, its
+    /// settings, the CPU.
+    fn compatibility(&self) -> [u8; 32] {
+        let mut hasher = Blake3(blake3::Hasher::new());
+        self.engine.precompile_compatibility_hash().hash(&mut hasher);
+        *hasher.0.finalize().as_bytes()
     }
 
     fn link(&self, component: &Component) -> Result<ReleaseToolPre<StoreLimits>, PluginError> {
@@ -130,6 +129,17 @@ impl Runtime {
     }
 }
 
+/// The key of a compiled form: everything that makes it usable or not.
+///
+/// # Encoding
+/// Tag `exflow compiled plugin 1`; digest of the component; the digest of what makes compiled forms
+/// compatible, as a byte string.
+fn compiled_key(digest: &Digest, compatibility: &[u8; 32]) -> Digest {
+    let mut encoder = Encoder::new(COMPILED);
+    encoder.digest(digest).bytes(compatibility);
+    encoder.digest_of()
+}
+
 fn failure(error: &wasmtime::Error, limits: &Limits) -> PluginError {
     let text = format!("{error:#}");
     let limit = |limit: String| PluginError::Limit { limit };
@@ -160,5 +170,23 @@ impl Hasher for Blake3 {
     fn finish(&self) -> u64 {
         let digest = self.0.finalize();
         u64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("eight bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys name what is in users' stores. If this fails, the encoding has changed: give it a new
+    /// version in `COMPILED`, and say so in the changelog.
+    #[test]
+    fn the_key_of_a_compiled_form_is_pinned() {
+        let key = compiled_key(&Digest::of(b"component"), &[7; 32]);
+        assert_eq!(
+            key.to_string(),
+            "71275500da2526f0f0b1049665af41b54764dd9df1bcc72019e07a0bd9d0d779"
+        );
+        assert_ne!(compiled_key(&Digest::of(b"component"), &[8; 32]), key);
+        assert_ne!(compiled_key(&Digest::of(b"other"), &[7; 32]), key);
     }
 }

@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// Opens the longest variant of a blob: of one that is damaged, that is the best guess.
-    fn open_variant(&self, digest: &Digest) -> Result<(PathBuf, File), StoreError> {
+    pub(crate) fn open_variant(&self, digest: &Digest) -> Result<(PathBuf, File), StoreError> {
         let there = self.readable_variants(digest).into_iter().filter_map(|path| {
             let length = fs::metadata(&path).ok()?.len();
             Some((length, path))

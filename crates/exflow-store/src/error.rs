@@ -65,6 +65,18 @@ pub enum StoreError {
         /// Their number.
         owner: u32,
     },
+    /// Others can write to the store, so nothing in it can be believed.
+    #[error("others can write to the store at `{}`", path.display())]
+    OpenToOthers {
+        /// Which store.
+        path: PathBuf,
+    },
+    /// A file of the workspace is not what it was when the build began.
+    #[error("`{}` has changed since it was first read", path.display())]
+    SourceChanged {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The store was laid out by another version of exflow.
     #[error("the store at `{}` has the format `{found}`, and this exflow needs `{expected}`", path.display())]
     Format {

@@ -7,10 +7,12 @@
 //! | `trees/ab/cdef…` | the canonical encoding of a tree |
 //! | `checkouts/abcdef…/` | a tree laid out, its files hard links to blobs |
 //! | `records/ab/cdef…` | what came out of the step with this key |
-//! | `claims/ab` | locks: who has them does work that nobody else does meanwhile |
+//! | `claims/abcdef…` | a lock: who has it does the work with this key, and nobody else meanwhile |
 //! | `logs/….log` | what the step with this key printed when it last ran |
 //! | `downloads/abcdef…` | a verified download by its sha256; `….partial` while it grows |
 //! | `tmp/…/` | what processes are working on, locked while they live |
+//!
+//! All of it is closed to others: it holds compiled plugins, which are loaded as machine code.
 //!
 //! # Soundness
 //! Whatever is named by content appears at once, by a rename of something finished, so a crash
@@ -21,10 +23,13 @@
 //! the second rename changes nothing, so there is no lock.
 
 mod blobs;
+mod checked;
 mod checkout;
 mod claim;
+mod diagnose;
 mod downloads;
 mod error;
+mod leads_to;
 mod record;
 mod remove;
 mod sources;
@@ -33,8 +38,11 @@ mod temp;
 mod trees;
 
 pub use blobs::BlobWriter;
+pub use checked::CheckedBlob;
 pub use claim::Claim;
+pub use diagnose::diagnose;
 pub use error::StoreError;
+pub use leads_to::leads_to;
 pub use record::Record;
 pub use store::Store;
 pub use temp::TempDir;

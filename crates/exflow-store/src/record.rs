@@ -81,3 +81,42 @@ impl Store {
         let _ = fs::remove_file(self.path("records", key));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (Digest, Record) {
+        let record = Record {
+            trees: vec![Digest::of(b"one"), Digest::of(b"two")],
+            data: b"known besides".to_vec(),
+        };
+        (Digest::of(b"key"), record)
+    }
+
+    /// Records are in users' stores. If this fails, the encoding has changed: give it a new version in
+    /// `TAG`, and say so in the changelog.
+    #[test]
+    fn the_encoding_of_a_record_is_pinned() {
+        let (key, record) = sample();
+        let bytes = record.encode(&key);
+        assert_eq!(
+            Digest::of(&bytes).to_string(),
+            "a1d4a669c7fe64a9e3f848d7c2cd929364cfb084935d0553814acedcad6e1d16"
+        );
+        assert_eq!(Record::decode(&key, &bytes), Ok(record));
+    }
+
+    #[test]
+    fn a_record_that_was_altered_or_is_of_another_key_is_not_believed() {
+        let (key, record) = sample();
+        let good = record.encode(&key);
+        assert!(Record::decode(&Digest::of(b"other"), &good).is_err());
+        for at in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            assert!(Record::decode(&key, &bytes).is_err(), "byte {at}");
+            assert!(Record::decode(&key, &good[..at]).is_err(), "cut at {at}");
+        }
+    }
+}

@@ -121,7 +121,7 @@ impl Store {
     /// Puts the blobs of `tree`, which was read from the workspace at `root`, into the store.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where a file has changed since it was read.
+    /// [`StoreError::SourceChanged`] where a file is not what it was when it was read.
     pub fn keep_sources(&self, root: &Path, tree: &Tree) -> Result<(), StoreError> {
         for (at, entry) in tree.entries() {
             let Entry::File { mode, blob, size } = entry else { continue };
@@ -129,9 +129,15 @@ impl Store {
                 continue;
             }
             let path = root.join(OsStr::from_bytes(at.as_bytes()));
-            if self.check_in_file(&path, *mode)? != *entry {
-                let error = io::Error::other("it has changed while the build was running");
-                return Err(error).doing("keep", &path);
+            match self.check_in_file(&path, *mode) {
+                Ok(kept) if kept == *entry => {}
+                Ok(_) => return Err(StoreError::SourceChanged { path }),
+                Err(StoreError::Io { path: of, source, .. })
+                    if of == path && source.kind() == io::ErrorKind::NotFound =>
+                {
+                    return Err(StoreError::SourceChanged { path });
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -209,4 +215,33 @@ fn decode(bytes: &[u8]) -> Option<BTreeMap<RelPath, Remembered>> {
         files.insert(path, Remembered { stamp, blob });
     }
     Some(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is remembered is in users' stores: tag; the list of files by path, each with its path, the
+    /// times of its content and its inode in nanoseconds as byte strings of 16 bytes, its inode, its
+    /// size and the digest of its blob; and last the digest of all that stands before. If this fails,
+    /// the encoding has changed: give it a new version in `TAG`.
+    #[test]
+    fn the_encoding_of_what_is_remembered_is_pinned() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store")).unwrap();
+        let memory = folder.path().join("store/memory");
+        let stamp = Stamp { modified: -1, changed: 1 << 70, inode: 7, size: 9 };
+        let file = Remembered { stamp, blob: Digest::of(b"content") };
+        let files = BTreeMap::from([(RelPath::new("lib/a.ex").unwrap(), file)]);
+        remember(&store, &memory, &files).unwrap();
+        let bytes = fs::read(&memory).unwrap();
+        assert_eq!(
+            Digest::of(&bytes).to_string(),
+            "38e214a643e3dfc719d059d0ef2eb7dcca0db7d8acbe1a3c5e10f33cfbc885cc"
+        );
+        let known = decode(&bytes).unwrap();
+        let (path, known) = known.first_key_value().unwrap();
+        assert_eq!(path.to_string(), "lib/a.ex");
+        assert_eq!((known.stamp, known.blob), (stamp, file.blob));
+    }
 }

@@ -4,12 +4,17 @@ use crate::{StoreError, TempDir};
 use exflow_content::Digest;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const FORMAT: &str = "exflow store 1";
+
+/// What a mode allows to others than the owner.
+const OTHERS: u32 = 0o077;
+/// What it allows them to write.
+const OTHERS_WRITE: u32 = 0o022;
 
 /// A store on disk. Cloning it is cheap, and every clone is the same store.
 #[derive(Debug, Clone)]
@@ -24,12 +29,21 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the store at `root`, which is made where it is missing.
+    /// Opens the store at `root`, which is made where it is missing, and closed to others: the
+    /// folder is the store's alone.
     ///
     /// # Errors
-    /// [`StoreError::Owner`] where it is another user's; [`StoreError::Format`] where another version of exflow has laid it out; [`StoreError::Io`].
+    /// [`StoreError::Owner`] where it is another user's; [`StoreError::OpenToOthers`] where others
+    /// could have written to it; [`StoreError::Format`] where another version of exflow has laid it
+    /// out; [`StoreError::Io`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&root).doing("create", &root)?;
+        let owner = fs::metadata(&root).doing("read", &root)?.uid();
+        if owner != rustix::process::geteuid().as_raw() {
+            return Err(StoreError::Owner { path: root, owner });
+        }
+        close_to_others(&root)?;
         let format = root.join("format");
         match fs::read_to_string(&format) {
             Ok(found) if found.trim_end() == FORMAT => {}
@@ -40,16 +54,11 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::lay_out_store(&root)?,
             Err(error) => return Err(error).doing("read", &format),
         }
-        let owner = fs::metadata(&root).doing("read", &root)?.uid();
-        if owner != rustix::process::geteuid().as_raw() {
-            return Err(StoreError::Owner { path: root, owner });
-        }
         let session = Session::new(root.join("tmp"));
         Ok(Self(Arc::new(Inner { root, session, counter: AtomicU64::new(0) })))
     }
 
     fn lay_out_store(root: &Path) -> Result<(), StoreError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(root).doing("create", root)?;
         for folder in ["blobs", "trees", "checkouts", "records", "downloads", "tmp"] {
             let folder = root.join(folder);
             match fs::create_dir(&folder) {
@@ -116,4 +125,25 @@ impl Store {
         path.push(rest);
         path
     }
+}
+
+/// Closes the folder to everyone but its owner. Where others could write to it, that is too late,
+/// unless there is nothing in it yet: what they have put there would be believed, and run.
+fn close_to_others(root: &Path) -> Result<(), StoreError> {
+    let mode = || fs::metadata(root).map(|found| found.mode()).doing("read", root);
+    if mode()? & OTHERS == 0 {
+        return Ok(());
+    }
+    // In this order: whoever lays the store out at this moment closes it before anything is in it.
+    let is_empty = fs::read_dir(root).doing("read", root)?.next().is_none();
+    let found = mode()?;
+    if found & OTHERS_WRITE == 0 || is_empty {
+        let closed = fs::Permissions::from_mode(found & !OTHERS);
+        let _ = fs::set_permissions(root, closed);
+    }
+    // Some file systems have no modes, and show the same one for everything.
+    if mode()? & OTHERS_WRITE != 0 {
+        return Err(StoreError::OpenToOthers { path: root.to_owned() });
+    }
+    Ok(())
 }

@@ -5,10 +5,9 @@
 //! owners are dead, however they died.
 
 use crate::error::Context;
-use crate::{StoreError, remove};
+use crate::{StoreError, leads_to, remove};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -51,7 +50,7 @@ impl Session {
             let lock = File::create(&path).doing("create", &path)?;
             // Someone else's sweep may have come between: then the folder is theirs to remove.
             if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
-                && is_same(&lock, &path)
+                && leads_to(&path, &lock)
             {
                 *open = Some(Open { folder: folder.clone(), _lock: lock });
                 return Ok(folder);
@@ -99,15 +98,6 @@ impl Drop for Session {
         if let Some(open) = open {
             let _ = remove::remove(&open.folder);
         }
-    }
-}
-
-/// Whether `path` still leads to this file.
-fn is_same(file: &File, path: &Path) -> bool {
-    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(file), Ok(path)) => id(file) == id(path),
-        _ => false,
     }
 }
 

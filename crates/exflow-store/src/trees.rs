@@ -25,19 +25,25 @@ impl Store {
         self.path("trees", digest).exists()
     }
 
-    /// Whether the tree and all of its blobs are there. Where they aren't, what is left of it is
-    /// taken out of the store, so that it is made again.
-    pub fn is_whole(&self, digest: &Digest) -> bool {
-        if self.tree(digest).is_ok_and(|tree| self.has_blobs(&tree)) {
-            return true;
+    /// Takes the tree and its checkout out of the store where it, or one of its blobs, is missing or
+    /// damaged, so that it is made again. Whether that was so.
+    pub fn discard_if_damaged(&self, digest: &Digest) -> Result<bool, StoreError> {
+        match self.tree(digest) {
+            Ok(tree) if self.has_blobs(&tree) => return Ok(false),
+            Err(error) if !error.is_damage() => return Err(error),
+            Ok(_) | Err(_) => {}
         }
-        let _ = fs::remove_file(self.path("trees", digest));
+        let tree = self.path("trees", digest);
         let checkout = self.root().join("checkouts").join(digest.to_string());
-        // Out of the way first: someone may be looking at it.
-        if let Ok(temp) = self.temp_dir() {
-            let _ = fs::rename(checkout, temp.path().join("damaged"));
-        }
-        false
+        // Another process may have the checkout mounted: it goes out of the way, and is removed
+        // with all that this process has worked on, when it ends.
+        let gone = |result: io::Result<()>| match result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
+        gone(fs::rename(&checkout, self.new_file()?)).doing("take away", &checkout)?;
+        gone(fs::remove_file(&tree)).doing("remove", &tree)?;
+        Ok(true)
     }
 
     /// Reads a tree.

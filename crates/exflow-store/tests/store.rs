@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where this panics")]
 
 use exflow_content::{Digest, Entry, Mode, RelPath, STEP_MTIME, Sha256, Tree};
+use exflow_diagnostics as _;
 use exflow_store::{Record, Store, StoreError};
 use ignore as _;
 use proptest as _;
@@ -108,6 +109,48 @@ fn damage_is_found_and_not_believed() {
     assert_eq!(store.tree(&digest).unwrap(), tree);
 }
 
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn what_is_damaged_is_discarded() {
+    let (_folder, store) = store();
+    let digest = store.put_tree(&sample(&store)).unwrap();
+    let checkout = store.checkout(&digest).unwrap();
+    assert!(!store.discard_if_damaged(&digest).unwrap());
+    assert!(checkout.exists() && store.has_tree(&digest));
+    for file in files(&store.root().join("blobs")) {
+        fs::remove_file(file).unwrap();
+    }
+    assert!(store.discard_if_damaged(&digest).unwrap());
+    assert!(!checkout.exists() && !store.has_tree(&digest));
+    // Someone may have it mounted: it is out of the way, and not yet removed.
+    let tmp = store.root().join("tmp");
+    let there = || files(&tmp).iter().filter(|file| file.ends_with("a/run")).count();
+    assert_eq!(there(), 1);
+    assert!(store.discard_if_damaged(&digest).unwrap(), "what isn't there is damaged");
+    drop(store);
+    assert_eq!(there(), 0);
+}
+
+#[test]
+fn what_can_not_be_looked_at_is_not_discarded() {
+    let (_folder, store) = store();
+    let digest = store.put_tree(&sample(&store)).unwrap();
+    let name = digest.to_string();
+    let file = store.root().join("trees").join(&name[..2]).join(&name[2..]);
+    // Not even root can read a folder as a file.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let checkout = store.root().join("checkouts").join(&name);
+    fs::create_dir(&checkout).unwrap();
+    assert!(matches!(store.discard_if_damaged(&digest), Err(StoreError::Io { .. })));
+    assert!(checkout.exists());
+}
+
 fn blob_file(store: &Store, digest: &Digest) -> std::path::PathBuf {
     let name = digest.to_string();
     store.root().join("blobs").join(&name[..2]).join(&name[2..])
@@ -187,6 +230,35 @@ fn what_dead_processes_left_is_swept() {
 }
 
 #[test]
+fn a_store_is_closed_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let mode = || fs::metadata(&root).unwrap().mode() & 0o7777;
+    let set = |mode| fs::set_permissions(&root, fs::Permissions::from_mode(mode)).unwrap();
+    Store::open(&root).unwrap();
+    assert_eq!(mode(), 0o700);
+    // One that others could only read is closed without a word.
+    set(0o755);
+    Store::open(&root).unwrap();
+    assert_eq!(mode(), 0o700);
+    // What others may have written is not believed, before the user says so.
+    for open in [0o777, 0o770, 0o720, 0o702, 0o1777] {
+        set(open);
+        let error = Store::open(&root).unwrap_err();
+        assert!(matches!(&error, StoreError::OpenToOthers { path } if *path == root), "{error:?}");
+        assert_eq!(mode(), open);
+    }
+    set(0o700);
+    Store::open(&root).unwrap();
+    // In an empty folder there is nothing to be believed.
+    fs::remove_dir_all(&root).unwrap();
+    fs::create_dir(&root).unwrap();
+    set(0o777);
+    Store::open(&root).unwrap();
+    assert_eq!(mode(), 0o700);
+}
+
+#[test]
 fn another_format_is_refused() {
     let (_folder, store) = store();
     fs::write(store.root().join("format"), "exflow store 99\n").unwrap();
@@ -261,8 +333,15 @@ fn a_source_that_changes_under_a_build_is_an_error() {
     let root = workspace(&folder);
     let tree = store.sources(&root).unwrap();
     fs::write(root.join("lib/a.ex"), "other").unwrap();
+    let file = root.join("lib/a.ex");
+    let changed =
+        |error: &StoreError| matches!(error, StoreError::SourceChanged { path } if *path == file);
     let error = store.keep_sources(&root, &tree).unwrap_err();
-    assert!(error.to_string().contains("lib/a.ex"), "{error}");
+    assert!(changed(&error), "{error:?}");
+    fs::remove_file(&file).unwrap();
+    let error = store.keep_sources(&root, &tree).unwrap_err();
+    assert!(changed(&error), "{error:?}");
+    fs::write(&file, "other").unwrap();
     let tree = store.sources(&root).unwrap();
     store.keep_sources(&root, &tree).unwrap();
     let digest = store.put_tree(&tree).unwrap();

@@ -2,19 +2,23 @@
 
 use crate::cli::BuildOptions;
 use crate::report::Failure;
-use crate::session::{BUILTIN, Session, base_site, plugin_bytes, plugin_path, unreadable, wanted};
+use crate::session::{
+    Session, base_site, plugin_bytes, plugin_path, read_bounded, unreadable, wanted,
+};
 use crate::ui::Ui;
 use exflow_content::Digest;
-use exflow_diagnostics::{Diagnostic, Diagnostics, SourceName};
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
 use exflow_fetch::debian::{
     Keyring, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors, load_catalog,
 };
 use exflow_fetch::{Cancel, Client, HttpOptions, Progress};
 use exflow_image::ASSEMBLY_VERSION;
 use exflow_lock::{
-    Lock, LockedBase, LockedDebian, LockedPlugin, RequestedPlugin, Stale, parse, print, stale,
+    Lock, LockedBase, LockedDebian, LockedPlugin, MAX_BYTES, RequestedPlugin, Stale, Wanted, parse,
+    print, stale,
 };
 use exflow_manifest::Workspace;
+use exflow_plugin_host::PluginError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
@@ -22,29 +26,24 @@ use std::path::Path;
 
 /// The name of the lock's file.
 pub(crate) const LOCK: &str = "exflow.lock";
-/// The longest lock that is read, in bytes.
-const MAX_LOCK: u64 = 64 << 20;
 
 const STALE: &str = "exflow::lock::stale";
 const ASSEMBLY: &str = "exflow::lock::other-assembly";
 const WOULD_MOVE: &str = "exflow::lock::would-move";
+const MOVE_IT: &str = "a build never moves it: do so on purpose, by `exflow lock`";
 const UNWRITABLE: &str = "exflow::lock::unwritable";
 const KEYRING: &str = "exflow::lock::bad-keyring";
 
 /// Reads the lock; an empty one where there is none.
 pub(crate) fn read(session: &mut Session) -> Result<Lock, Failure> {
     let path = session.root.join(LOCK);
-    let bytes = match fs::metadata(&path) {
+    let text = match fs::File::open(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok(Lock { image_assembly: ASSEMBLY_VERSION, ..Lock::default() });
         }
-        Ok(found) if found.len() > MAX_LOCK => {
-            let limit = std::io::Error::other(format!("it is longer than {MAX_LOCK} bytes"));
-            return Err(unreadable(&path, &limit));
-        }
-        _ => fs::read(&path).map_err(|source| unreadable(&path, &source))?,
+        Err(error) => return Err(unreadable(&path, &error)),
+        Ok(file) => read_bounded(file, &path, MAX_BYTES)?,
     };
-    let text = String::from_utf8_lossy(&bytes).into_owned();
     let source = SourceName::new(LOCK);
     session.texts.insert(source.clone(), text.clone());
     let lock = parse(&source, &text)?;
@@ -116,30 +115,55 @@ fn stale_problem(workspace: &Workspace, stale: &Stale) -> Diagnostic {
     }
 }
 
-/// Every way in which the lock doesn't fit, as problems.
-pub(crate) fn problems(workspace: &Workspace, lock: &Lock) -> Diagnostics {
-    let mut problems: Diagnostics = stale(lock, &wanted(workspace))
-        .iter()
-        .map(|stale| stale_problem(workspace, stale))
-        .collect();
-    // One that ships inside exflow changes with it.
-    for (name, locked) in &lock.plugins {
-        if locked.requested != RequestedPlugin::Builtin {
-            continue;
-        }
-        let Some((_, bytes)) = BUILTIN.iter().find(|(builtin, _)| builtin == name) else {
-            continue;
-        };
-        let found = Digest::of(bytes);
-        if found != locked.blake3 {
-            let error = exflow_plugin_host::PluginError::Changed {
-                found: found.to_string(),
-                locked: locked.blake3.to_string(),
-            };
-            problems.push(exflow_plugin_host::diagnose(&error, name, None));
+/// Every way in which the lock doesn't fit, as problems: all that [`update`] would change on purpose.
+pub(crate) fn problems(root: &Path, workspace: &Workspace, lock: &Lock) -> Diagnostics {
+    let wanted = wanted(workspace);
+    let mut problems: Diagnostics =
+        stale(lock, &wanted).iter().map(|stale| stale_problem(workspace, stale)).collect();
+    for (name, requested) in unmoved(lock, &wanted) {
+        let site = plugin_site(workspace, name);
+        match plugin_now(root, name, requested) {
+            Ok(found) if found == lock.plugins[name] => {}
+            Ok(found) => {
+                let error = PluginError::Changed {
+                    found: found.blake3.to_string(),
+                    locked: lock.plugins[name].blake3.to_string(),
+                };
+                problems.push(exflow_plugin_host::diagnose(&error, name, site));
+            }
+            Err(error) => problems.push(exflow_plugin_host::diagnose(&error, name, site)),
         }
     }
     problems
+}
+
+/// The plugins that are locked as they are asked for. Whether they still are what they were then has to
+/// be looked up: those that ship inside exflow change with it, others are files that anyone can change.
+fn unmoved<'a>(
+    lock: &'a Lock,
+    wanted: &'a Wanted,
+) -> impl Iterator<Item = (&'a String, &'a RequestedPlugin)> {
+    wanted.plugins.iter().filter(|(name, requested)| {
+        lock.plugins.get(*name).is_some_and(|locked| locked.requested == **requested)
+    })
+}
+
+/// What would be locked of a plugin now.
+fn plugin_now(
+    root: &Path,
+    name: &str,
+    requested: &RequestedPlugin,
+) -> Result<LockedPlugin, PluginError> {
+    let bytes = plugin_bytes(root, name, requested)
+        .map_err(|source| PluginError::Read { path: plugin_path(root, name, requested), source })?;
+    let blake3 = Digest::of(&bytes);
+    Ok(LockedPlugin { requested: requested.clone(), blake3, size: bytes.len() as u64 })
+}
+
+/// Where a plugin is asked for first.
+fn plugin_site<'a>(workspace: &'a Workspace, name: &str) -> Option<&'a Site> {
+    let mut tools = workspace.units.iter().filter_map(|unit| unit.tool.as_ref());
+    tools.find(|tool| tool.plugin.value == name).map(|tool| &tool.plugin.site)
 }
 
 /// How often it is started over where someone else changes the lock meanwhile.
@@ -185,6 +209,7 @@ fn updated(
     let wanted = wanted(workspace);
     let mut lock = old.clone();
     let mut bases: BTreeSet<String> = BTreeSet::new();
+    let mut plugins: BTreeSet<String> = BTreeSet::new();
     for stale in stale(old, &wanted) {
         match stale {
             Stale::BaseMissing { name } | Stale::BaseChanged { name, .. } => {
@@ -194,16 +219,7 @@ fn updated(
                 lock.bases.remove(&name);
             }
             Stale::PluginMissing { name } | Stale::PluginChanged { name } => {
-                let requested = wanted.plugins[&name].clone();
-                let bytes = plugin_bytes(&session.root, &name, &requested).map_err(|source| {
-                    unreadable(&plugin_path(&session.root, &name, &requested), &source)
-                })?;
-                let locked = LockedPlugin {
-                    requested,
-                    blake3: Digest::of(&bytes),
-                    size: bytes.len() as u64,
-                };
-                lock.plugins.insert(name, locked);
+                plugins.insert(name);
             }
             Stale::PluginUnused { name } if on_purpose => {
                 lock.plugins.remove(&name);
@@ -211,8 +227,52 @@ fn updated(
             Stale::BaseUnused { .. } | Stale::PluginUnused { .. } => {}
         }
     }
+    if on_purpose {
+        plugins.extend(unmoved(old, &wanted).map(|(name, _)| name.clone()));
+    }
+    lock_plugins(session, workspace, &wanted, &mut lock, &plugins, on_purpose)?;
     resolve(session, workspace, &mut lock, &bases, on_purpose, cancel)?;
     Ok(lock)
+}
+
+/// Locks the plugins `names` as they are now. Every one that can't be locked is shown.
+fn lock_plugins(
+    session: &Session,
+    workspace: &Workspace,
+    wanted: &Wanted,
+    lock: &mut Lock,
+    names: &BTreeSet<String>,
+    may_move: bool,
+) -> Result<(), Failure> {
+    let mut problems = Diagnostics::new();
+    for name in names {
+        let site = plugin_site(workspace, name);
+        let new = match plugin_now(&session.root, name, &wanted.plugins[name]) {
+            Ok(new) => new,
+            Err(error) => {
+                problems.push(exflow_plugin_host::diagnose(&error, name, site));
+                continue;
+            }
+        };
+        if let Some(old) = lock.plugins.get(name).filter(|old| old.blake3 != new.blake3) {
+            if !may_move {
+                let message = format!(
+                    "plugin `{name}` comes from somewhere else, and is not what is locked: its \
+                     digest is {}, and the lock says {}",
+                    new.blake3, old.blake3
+                );
+                let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
+                problems.push(match site {
+                    Some(site) => problem.at(site, "asked for here"),
+                    None => problem,
+                });
+                continue;
+            }
+            session.ui.tell("moved", &format!("plugin `{name}`: {} to {}", old.blake3, new.blake3));
+        }
+        lock.plugins.insert(name.clone(), new);
+    }
+    Ok(problems.into_result(())?)
 }
 
 /// Resolves `names` with what their suites have today. Every base that can't be resolved is shown.
@@ -266,8 +326,7 @@ fn resolve(
                             "base `{name}` can't be completed without moving what is locked: {}",
                             moved.join(", ")
                         );
-                        let problem = Diagnostic::error(WOULD_MOVE, message)
-                            .help("a build never does: move it on purpose, by `exflow lock`");
+                        let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
                         problems.push(match base_site(workspace, name, None) {
                             Some(site) => problem.at(&site, "its packages have changed"),
                             None => problem,
@@ -371,5 +430,125 @@ impl Progress for Shown<'_> {
 
     fn end(&self, name: &str) {
         self.0.end(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exflow_content::RelPath;
+    use exflow_lock::Platform;
+    use exflow_manifest::assemble;
+
+    const MANIFEST: &str = "base \"builder\" { debian \"made-up\" }
+        base \"runner\" { debian \"made-up\" }
+        plugin \"mine\" path=\"mine.wasm\"
+        workspace \"w\" { members \"*\" }
+        project \"a\" { release-tool \"mix-release\" }";
+
+    /// A workspace with a plugin of each kind, which are locked with what they aren't.
+    struct Bench {
+        session: Session,
+        workspace: Workspace,
+        folder: exflow_testkit::Workspace,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let source = SourceName::new("exflow.kdl");
+            let root = exflow_manifest::parse(&source, MANIFEST).unwrap();
+            let member = "project \"b\" { release-tool \"mine\" }";
+            let member = exflow_manifest::parse(&SourceName::new("b/exflow.kdl"), member).unwrap();
+            let members = vec![(RelPath::new("b").unwrap(), member)];
+            let workspace = assemble(&source, root, members, &["mix-release"]).unwrap();
+            let folder = exflow_testkit::Workspace::new("").with("mine.wasm", "new");
+            let mut session = Session::new(Ui::new(None, false));
+            session.root = folder.root();
+            let bench = Self { session, workspace, folder };
+            bench.lock(&wanted(&bench.workspace).plugins);
+            bench
+        }
+
+        /// Locks what is asked for: without packages, and plugins with what they aren't.
+        fn lock(&self, plugins: &BTreeMap<String, RequestedPlugin>) {
+            let debian = LockedDebian { snapshot: "20261101T000000Z".into(), packages: Vec::new() };
+            let platforms = [Platform::LinuxAmd64, Platform::LinuxArm64];
+            let locked: BTreeMap<Platform, LockedDebian> =
+                platforms.map(|platform| (platform, debian.clone())).into();
+            let bases = wanted(&self.workspace)
+                .bases
+                .into_iter()
+                .map(|(name, requested)| (name, LockedBase { requested, locked: locked.clone() }));
+            let plugins = plugins.iter().map(|(name, requested)| {
+                let blake3 = Digest::of(b"old");
+                (name.clone(), LockedPlugin { requested: requested.clone(), blake3, size: 3 })
+            });
+            let lock = Lock {
+                image_assembly: ASSEMBLY_VERSION,
+                bases: bases.collect(),
+                plugins: plugins.collect(),
+            };
+            self.folder.write(LOCK, &print(&lock));
+        }
+
+        fn problems(&mut self) -> Vec<String> {
+            let lock = read(&mut self.session).unwrap();
+            let problems = problems(&self.session.root, &self.workspace, &lock);
+            problems.iter().map(|problem| problem.code.to_string()).collect()
+        }
+
+        fn update(&mut self, on_purpose: bool) -> Result<(Lock, bool), Failure> {
+            update(&mut self.session, &self.workspace, on_purpose, &Cancel::new())
+        }
+    }
+
+    /// What `lock --check` finds is what `lock` mends, and what `build` leaves alone.
+    #[test]
+    fn a_plugin_moves_on_purpose_only() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.problems(), ["exflow::plugin::changed"; 2]);
+        let (lock, is_changed) = bench.update(false).unwrap();
+        assert!(!is_changed);
+        assert_eq!(lock.plugins["mine"].blake3, Digest::of(b"old"));
+        let (lock, is_changed) = bench.update(true).unwrap();
+        assert!(is_changed);
+        assert_eq!(lock.plugins["mine"].blake3, Digest::of(b"new"));
+        let builtin = plugin_bytes(Path::new(""), "mix-release", &RequestedPlugin::Builtin);
+        assert_eq!(lock.plugins["mix-release"].blake3, Digest::of(&builtin.unwrap()));
+        assert!(bench.problems().is_empty());
+        assert!(!bench.update(true).unwrap().1);
+        std::fs::remove_file(bench.folder.root().join("mine.wasm")).unwrap();
+        assert_eq!(bench.problems(), ["exflow::plugin::unreadable"]);
+        assert!(bench.update(true).is_err());
+    }
+
+    #[test]
+    fn a_lock_that_can_not_be_written_is_shown() {
+        let folder = exflow_testkit::Workspace::new("");
+        let written = write(&folder.root().join("gone"), &Lock::default());
+        let Err(Failure::Problems(problems)) = written else { panic!("it was written") };
+        let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
+        assert_eq!(codes, ["exflow::lock::unwritable"]);
+    }
+
+    #[test]
+    fn a_plugin_from_elsewhere_moves_on_purpose_only() {
+        let mut bench = Bench::new();
+        let plugins = [
+            ("mine".to_owned(), RequestedPlugin::Path("other.wasm".into())),
+            ("mix-release".to_owned(), RequestedPlugin::Builtin),
+        ];
+        bench.lock(&plugins.into());
+        assert_eq!(bench.problems(), ["exflow::lock::stale", "exflow::plugin::changed"]);
+        let Err(Failure::Problems(problems)) = bench.update(false) else { panic!("it moved") };
+        let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
+        assert_eq!(codes, ["exflow::lock::would-move"]);
+        // The same bytes from elsewhere are what is locked.
+        bench.folder.write("mine.wasm", "old");
+        let (lock, _) = bench.update(false).unwrap();
+        assert_eq!(lock.plugins["mine"].requested, RequestedPlugin::Path("mine.wasm".into()));
+        bench.folder.write("mine.wasm", "new");
+        let (lock, _) = bench.update(true).unwrap();
+        assert_eq!(lock.plugins["mine"].blake3, Digest::of(b"new"));
     }
 }

@@ -1,7 +1,7 @@
 //! The one place where everything that can go wrong becomes words and an exit code.
 
 use crate::ui::Ui;
-use exflow_diagnostics::{Diagnostic, Diagnostics, Severity, Sources, render};
+use exflow_diagnostics::{Diagnostic, Diagnostics, MAX_SHOWN, Severity, Sources, Style, render};
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -57,16 +57,28 @@ pub(crate) fn report(failure: Failure, sources: &Sources, ui: &Ui) -> ExitCode {
     }
 }
 
-/// Says every problem, and how many there were.
+/// Says the problems, as many as anyone reads, and how many there were.
 pub(crate) fn say_all(problems: &Diagnostics, sources: &Sources, ui: &Ui) {
-    for problem in problems {
-        ui.say(&render(problem, sources, ui.style()));
-        ui.say("");
+    for paragraph in paragraphs(problems, sources, ui.style()) {
+        ui.say(&paragraph);
+    }
+}
+
+fn paragraphs(problems: &Diagnostics, sources: &Sources, style: Style) -> Vec<String> {
+    let mut paragraphs = Vec::new();
+    for problem in problems.iter().take(MAX_SHOWN) {
+        paragraphs.push(render(problem, sources, style));
+        paragraphs.push(String::new());
+    }
+    let more = problems.iter().len().saturating_sub(MAX_SHOWN);
+    if more > 0 {
+        paragraphs.push(format!("and {more} more"));
     }
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     if errors > 1 {
-        ui.say(&format!("{errors} errors"));
+        paragraphs.push(format!("{errors} errors"));
     }
+    paragraphs
 }
 
 /// A failure of the file system outside of the store.
@@ -79,4 +91,23 @@ pub(crate) fn io_failed(action: &str, path: &Path, source: &io::Error) -> Failur
     )
     .help(help)
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_problems_the_first_are_shown() {
+        let said = |count: usize| {
+            let problem = |number| Diagnostic::error("a::b::c", format!("wrong {number}"));
+            let problems: Diagnostics = (1..=count).map(problem).collect();
+            paragraphs(&problems, &Sources::new(), Style::default()).concat()
+        };
+        assert!(said(100).contains("wrong 100"));
+        assert!(said(100).ends_with("100 errors"));
+        let many = said(250);
+        assert!(many.contains("wrong 100") && !many.contains("wrong 101"));
+        assert!(many.ends_with("and 150 more250 errors"), "{many}");
+    }
 }

@@ -2,25 +2,22 @@
 
 use crate::report::{Failure, say_all};
 use crate::ui::Ui;
-use exflow_content::{Digest, PatternSet, RelPath};
+use exflow_content::{Digest, RelPath};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName, Sources};
 use exflow_lock::{Lock, Platform, RequestedDebian, RequestedPlugin, Wanted};
-use exflow_manifest::{MAX_BYTES, Manifest, Workspace, assemble, member_patterns, parse};
-use exflow_plugin_host::{Plugin, PluginBytes};
+use exflow_manifest::{MANIFEST, MAX_BYTES, Manifest, Members, Workspace, assemble, parse};
+use exflow_plugin_host::{Plugin, PluginBytes, read_component};
 use exflow_store::Store;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The name of a manifest's file.
-pub(crate) const MANIFEST: &str = "exflow.kdl";
 /// The plugins that ship inside exflow: their names and components.
 pub(crate) const BUILTIN: &[(&str, &[u8])] =
     &[("mix-release", include_bytes!("../../../plugins/prebuilt/mix-release.wasm"))];
-/// The largest component that is read, in bytes.
-const MAX_PLUGIN: u64 = 256 << 20;
 
 const NO_MANIFEST: &str = "exflow::workspace::no-manifest";
 const UNREADABLE: &str = "exflow::workspace::unreadable";
@@ -36,6 +33,15 @@ pub(crate) struct Session {
     store: Option<Store>,
 }
 
+/// The root of a workspace.
+struct Root {
+    folder: PathBuf,
+    manifest: Manifest,
+    /// What is wrong with manifests further up. Perhaps one of them declares the workspace that this
+    /// is a member of; as it is, this stands alone.
+    above: Diagnostics,
+}
+
 impl Session {
     pub(crate) fn new(ui: Ui) -> Self {
         Self { ui, texts: Sources::new(), root: PathBuf::new(), store: None }
@@ -46,16 +52,7 @@ impl Session {
         if let Some(store) = &self.store {
             return Ok(store.clone());
         }
-        let named = |name: &str| {
-            std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-        };
-        let place = named("EXFLOW_STORE")
-            .or_else(|| Some(named("XDG_CACHE_HOME")?.join("exflow")))
-            .or_else(|| Some(named("HOME")?.join(".cache/exflow")));
-        let place = place.ok_or_else(|| {
-            Diagnostic::error(NO_STORE, "there is no place for the store: HOME is not set")
-                .help("name one: `EXFLOW_STORE=DIR`")
-        })?;
+        let place = store_place(|name| std::env::var_os(name))?;
         let place = std::path::absolute(&place).unwrap_or(place);
         let store = Store::open(place).map_err(store_failed)?;
         self.store = Some(store.clone());
@@ -64,8 +61,8 @@ impl Session {
 
     /// Reads every manifest of the workspace, and puts them together.
     pub(crate) fn workspace(&mut self) -> Result<Workspace, Failure> {
-        let (root, manifest) = self.find_root()?;
-        self.root = root;
+        let Root { folder, manifest, above } = self.find_root()?;
+        self.root = folder;
         let source = SourceName::new(MANIFEST);
         let mut problems = Diagnostics::new();
         let mut members = Vec::new();
@@ -82,16 +79,18 @@ impl Session {
             Ok(workspace) => Ok(problems.into_result(workspace)?),
             Err(more) => {
                 problems.extend(more);
-                Err(problems.into())
+                // Perhaps it fails because it doesn't stand alone, and that couldn't be read.
+                let all = above.into_iter().chain(problems);
+                Err(all.collect::<Diagnostics>().into())
             }
         }
     }
 
     /// The manifest at the root of the workspace that the folder is in: the nearest one upwards
     /// that declares a workspace, or else the nearest.
-    fn find_root(&mut self) -> Result<(PathBuf, Manifest), Failure> {
+    fn find_root(&mut self) -> Result<Root, Failure> {
         let folder = fs::canonicalize(".").map_err(|source| unreadable(Path::new("."), &source))?;
-        let mut nearest: Option<(PathBuf, Manifest, Sources)> = None;
+        let mut nearest: Option<(Root, Sources)> = None;
         for root in folder.ancestors() {
             let path = root.join(MANIFEST);
             if !path.is_file() {
@@ -103,22 +102,27 @@ impl Session {
                 Ok(manifest) if manifest.workspace.is_some() => {
                     // A project that is no member of it stands alone, as one that was copied here.
                     let is_its = match &nearest {
-                        Some((folder, ..)) => is_member(root, &manifest, folder),
+                        Some((nearest, _)) => is_member(root, &manifest, &nearest.folder),
                         None => true,
                     };
                     if is_its {
-                        return Ok((root.to_owned(), manifest));
+                        let above = Diagnostics::new();
+                        return Ok(Root { folder: root.to_owned(), manifest, above });
                     }
                 }
                 Ok(manifest) => {
-                    nearest.get_or_insert((root.to_owned(), manifest, self.texts.clone()));
+                    let above = Diagnostics::new();
+                    let alone = Root { folder: root.to_owned(), manifest, above };
+                    nearest.get_or_insert((alone, self.texts.clone()));
                 }
-                Err(failure) if nearest.is_none() => return Err(failure),
-                Err(_) => {}
+                Err(failure) => {
+                    let Some((nearest, _)) = &mut nearest else { return Err(failure) };
+                    nearest.above.extend(self.problems_above(&path, &nearest.folder));
+                }
             }
             self.texts = texts;
         }
-        let (root, manifest, texts) = nearest.ok_or_else(|| {
+        let (root, texts) = nearest.ok_or_else(|| {
             Diagnostic::error(
                 NO_MANIFEST,
                 format!("there is no `{MANIFEST}` in {} or above", folder.display()),
@@ -128,7 +132,18 @@ impl Session {
             )
         })?;
         self.texts = texts;
-        Ok((root, manifest))
+        Ok(root)
+    }
+
+    /// What is wrong with the manifest at `path`, which is further up than the workspace at `root`,
+    /// named as it is from there.
+    fn problems_above(&mut self, path: &Path, root: &Path) -> Diagnostics {
+        let above = path.parent().and_then(|above| root.strip_prefix(above).ok());
+        let steps = above.map_or(0, |below| below.components().count());
+        match self.read_manifest(path, &format!("{}{MANIFEST}", "../".repeat(steps))) {
+            Err(Failure::Problems(problems)) => problems,
+            _ => Diagnostics::new(),
+        }
     }
 
     /// Reads one manifest. `name` is what problems call it.
@@ -139,16 +154,12 @@ impl Session {
         Ok(parse(&source, &text)?)
     }
 
-    /// The folders that the patterns of a workspace name, and that hold a manifest.
+    /// The folders of the members of a workspace: those that it names, and that hold a manifest.
     pub(crate) fn member_folders(&self, manifest: &Manifest) -> Vec<RelPath> {
+        let members = Members::of(manifest);
         let mut found = Vec::new();
-        for pattern in member_patterns(manifest) {
-            let Ok(set) = PatternSet::new([&pattern.value]) else { continue };
-            let depth =
-                if pattern.value.contains("**") { 16 } else { pattern.value.split('/').count() };
-            for start in set.roots() {
-                self.find_members(&start, &set, depth, &mut found);
-            }
+        for place in members.places() {
+            self.find_members(&place.root, &members, place.depth, &mut found);
         }
         found.sort();
         found.dedup();
@@ -158,13 +169,13 @@ impl Session {
     fn find_members(
         &self,
         folder: &RelPath,
-        set: &PatternSet,
+        members: &Members,
         depth: usize,
         found: &mut Vec<RelPath>,
     ) {
         let path =
             if folder.is_root() { self.root.clone() } else { self.root.join(folder.to_string()) };
-        if !folder.is_root() && set.matches(folder) && path.join(MANIFEST).is_file() {
+        if members.contains(folder) && path.join(MANIFEST).is_file() {
             found.push(folder.clone());
         }
         if folder.names().count() >= depth {
@@ -172,15 +183,13 @@ impl Session {
         }
         for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            // What tools make holds no project of its own.
-            if name.starts_with('.') || ["_build", "deps", "node_modules"].contains(&name) {
+            let Some(name) = name.to_str().filter(|name| !Members::is_passed_over(name)) else {
                 continue;
-            }
+            };
             if entry.file_type().is_ok_and(|kind| kind.is_dir())
                 && let Ok(name) = RelPath::new(name)
             {
-                self.find_members(&folder.join(&name), set, depth, found);
+                self.find_members(&folder.join(&name), members, depth, found);
             }
         }
     }
@@ -188,7 +197,7 @@ impl Session {
     /// Every manifest of the workspace; the nearest alone where it has mistakes, and so doesn't tell
     /// which others there are.
     pub(crate) fn manifest_files(&mut self) -> Result<Vec<PathBuf>, Failure> {
-        let (root, manifest) = match self.find_root() {
+        let Root { folder: root, manifest, .. } = match self.find_root() {
             Ok(found) => found,
             Err(failure) => {
                 let folder = fs::canonicalize(".").unwrap_or_default();
@@ -233,9 +242,19 @@ impl Session {
 fn is_member(root: &Path, manifest: &Manifest, folder: &Path) -> bool {
     let Ok(below) = folder.strip_prefix(root) else { return false };
     let Ok(below) = RelPath::new(below.as_os_str().as_bytes()) else { return false };
-    let patterns = member_patterns(manifest);
-    PatternSet::new(patterns.iter().map(|pattern| &pattern.value))
-        .is_ok_and(|set| set.matches(&below))
+    Members::of(manifest).contains(&below)
+}
+
+/// The folder of the store, as the environment says.
+fn store_place(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Diagnostic> {
+    let named = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let place = named("EXFLOW_STORE")
+        .or_else(|| Some(named("XDG_CACHE_HOME")?.join("exflow")))
+        .or_else(|| Some(named("HOME")?.join(".cache/exflow")));
+    place.ok_or_else(|| {
+        Diagnostic::error(NO_STORE, "there is no place for the store: HOME is not set")
+            .help("name one: `EXFLOW_STORE=DIR`")
+    })
 }
 
 /// The platform that is built for: this machine's.
@@ -285,11 +304,7 @@ pub(crate) fn plugin_bytes(
             .find(|(builtin, _)| *builtin == name)
             .map(|(_, bytes)| bytes.to_vec())
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)),
-        RequestedPlugin::Path(path) => {
-            let mut bytes = Vec::new();
-            fs::File::open(root.join(path))?.take(MAX_PLUGIN).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        }
+        RequestedPlugin::Path(path) => read_component(&root.join(path)),
     }
 }
 
@@ -317,12 +332,24 @@ pub(crate) fn plugin(
 /// The settings of each project, for those that have none.
 pub(crate) static NO_SETTINGS: BTreeMap<String, exflow_manifest::Setting> = BTreeMap::new();
 
-/// Reads a manifest's text: one that is too long is cut, and then refused for its length.
+/// Reads a manifest's text.
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
-    let mut bytes = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(MAX_BYTES as u64 + 2).read_to_end(&mut bytes))
+        .map_err(|source| unreadable(path, &source))
+        .and_then(|file| read_bounded(file, path, MAX_BYTES))
+}
+
+/// Reads the text of `file`, which is at `path`. One that is longer than `limit` is cut, and still
+/// longer: whoever parses it refuses it for its length.
+pub(crate) fn read_bounded(file: fs::File, path: &Path, limit: usize) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
         .map_err(|source| unreadable(path, &source))?;
+    if bytes.len() > limit {
+        // Perhaps in the middle of a letter.
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Diagnostic::error(UNREADABLE, format!("`{}` is not UTF-8", path.display()))
@@ -338,8 +365,9 @@ pub(crate) fn unreadable(path: &Path, source: &io::Error) -> Failure {
 }
 
 /// Says what is wrong with the store.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`, which gives it away")]
 pub(crate) fn store_failed(error: exflow_store::StoreError) -> Failure {
-    exflow_fetch::diagnose(&error.into(), None).into()
+    exflow_store::diagnose(&error, None).into()
 }
 
 /// The place of a base in the manifest, or that of one of its packages.
@@ -348,4 +376,37 @@ pub(crate) fn base_site(workspace: &Workspace, base: &str, package: Option<&str>
     let package =
         package.and_then(|name| base.packages.iter().find(|package| package.value == name));
     Some(package.map_or(&base.site, |package| &package.site).clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_has_a_place_wherever_there_is_a_home() {
+        let place = |variables: &[(&str, &str)]| {
+            store_place(|name| {
+                let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+                Some(value.into())
+            })
+        };
+        let place_of = |variables: &[(&str, &str)]| place(variables).unwrap();
+        assert_eq!(place_of(&[("HOME", "/h"), ("EXFLOW_STORE", "/s")]), Path::new("/s"));
+        assert_eq!(place_of(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c")]), Path::new("/c/exflow"));
+        assert_eq!(place_of(&[("HOME", "/h")]), Path::new("/h/.cache/exflow"));
+        let problem = place(&[("HOME", ""), ("EXFLOW_STORE", "")]).unwrap_err();
+        assert_eq!(problem.code.as_str(), "exflow::store::no-place");
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_read_to_its_end() {
+        let workspace = exflow_testkit::Workspace::new("").with("x", "aé");
+        let read = |limit: usize| {
+            let path = workspace.root().join("x");
+            read_bounded(fs::File::open(&path).unwrap(), &path, limit).unwrap()
+        };
+        assert_eq!(read(3), "aé");
+        assert!(read(1).len() > 1);
+        assert!(read(0).len() == 1);
+    }
 }

@@ -61,19 +61,14 @@ fn a_file_over_a_folder_removes_what_was_in_it() {
 }
 
 #[test]
-fn subtree_and_merge_are_inverse() {
+fn what_is_merged_is_below_its_place() {
     let inner = tree(&[("x/y", file("1")), ("z", link("x/y"))]);
     let mut outer = tree(&[("other", file("2"))]);
     outer.merge(&path("a/b"), &inner).expect("fits");
-    assert_eq!(outer.subtree(&path("a/b")), Some(inner));
-    assert_eq!(outer.subtree(&path("other")), None);
-    assert_eq!(outer.subtree(&path("missing")), None);
-}
-
-#[test]
-fn filter_keeps_the_folders_above() {
-    let tree = tree(&[("a/b", file("1")), ("c/d", file("2"))]);
-    assert_eq!(paths(&tree.filter(|at, _| *at == path("c/d"))), ["c", "c/d"]);
+    assert_eq!(paths(&outer), ["a", "a/b", "a/b/x", "a/b/x/y", "a/b/z", "other"]);
+    for (at, entry) in inner.entries() {
+        assert_eq!(outer.get(&path("a/b").join(at)), Some(entry));
+    }
 }
 
 #[test]

@@ -4,30 +4,33 @@ use super::Mirrors;
 use crate::{Client, FetchError, Progress, Wanted};
 use exflow_content::{DecodeError, Decoder, Digest, Encoder, Sha256};
 use exflow_lock::{LockedDebian, LockedPackage, Platform};
-use exflow_packages::debian::{Control, DebError, Limits, UnpackedPackage, assemble, read_deb};
-use exflow_store::{Record, Store, StoreError};
+use exflow_packages::debian::{
+    Control, DebError, Limits, MAX_READ, UnpackedPackage, assemble, read_deb,
+};
+use exflow_store::{Claim, Record, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread::ScopedJoinHandle;
+use std::time::{Duration, Instant};
 
 /// How many packages are unpacked at a time, in the whole process: a decoder may take some 80 MiB.
 const UNPACKERS: usize = 4;
 /// How many downloads are under way at a time.
 const CONNECTIONS: usize = 8;
-/// How often it is looked whether someone else is done with a package.
+/// How often it is looked whether someone is done with a package.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The largest file that the assembly of a base looks into, in bytes.
-const MAX_READ: u64 = 4 << 20;
+/// How long a package that was unpacked waits for others, to be flushed to the disk with them.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// Fetches and unpacks the packages of a base that the store doesn't have, and lays them out: the
 /// digest of its tree.
 ///
 /// Packages are fetched side by side, and each is unpacked straight into the store as it arrives;
-/// its result is recorded at once, so that nothing finished is done again, whatever happens next,
-/// and bases that share a package share its blobs.
+/// its result is recorded as soon as it is on the disk, so that nothing finished is done again,
+/// whatever happens next, and bases that share a package share its blobs.
 pub fn fetch_base(
     client: &Client,
     store: &Store,
@@ -38,8 +41,8 @@ pub fn fetch_base(
     progress: &dyn Progress,
 ) -> Result<Digest, FetchError> {
     let packages = fetch_packages(client, store, debian, mirrors, progress)?;
-    let read = |digest: &Digest| store.read_blob(digest, MAX_READ).ok();
-    let base = assemble(packages, slim, platform, &read)?;
+    let read = |digest: &Digest| Ok(store.read_blob(digest, MAX_READ)?);
+    let base = assemble::<FetchError>(packages, slim, platform, &read)?;
     for blob in &base.new_blobs {
         store.put_blob(blob)?;
     }
@@ -62,33 +65,42 @@ fn fetch_packages(
     // Where one fails, nothing that the others do is needed now.
     let stop = client.cancel().part();
     let client = &client.stopping_with(stop.clone());
+    let fetch = Fetch { client, store, mirrors, progress, unsettled: Mutex::default() };
+    let fail = |error| {
+        // The first is the reason: the others only stopped.
+        lock(&failed).get_or_insert(error);
+        stop.cancel();
+    };
     let work = || {
         loop {
             if lock(&failed).is_some() {
                 return;
             }
             let Some(package) = lock(&todo).pop() else { return };
-            let one = Fetch { client, store, mirrors, progress };
-            match one.package(package, &debian.snapshot) {
+            match fetch.package(package, &debian.snapshot) {
                 Ok(package) => lock(&unpacked).push(package),
-                Err(error) => {
-                    // The first is the reason: the others only stopped.
-                    lock(&failed).get_or_insert(error);
-                    stop.cancel();
-                    return;
-                }
+                Err(error) => return fail(error),
             }
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..CONNECTIONS.min(debian.packages.len()) {
-            scope.spawn(work);
+        let workers: Vec<_> =
+            (0..CONNECTIONS.min(debian.packages.len())).map(|_| scope.spawn(work)).collect();
+        // Meanwhile, whatever they are waiting for: others may wait for what we have finished.
+        while !workers.iter().all(ScopedJoinHandle::is_finished) {
+            std::thread::sleep(PAUSE);
+            if let Err(error) = fetch.settle(SETTLING) {
+                fail(error.into());
+            }
         }
     });
-    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => Ok(unpacked.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    // What is finished is kept, whatever became of the others.
+    let settled = fetch.settle(Duration::ZERO);
+    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
     }
+    settled?;
+    Ok(unpacked.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -100,6 +112,17 @@ struct Fetch<'a> {
     store: &'a Store,
     mirrors: &'a Mirrors,
     progress: &'a dyn Progress,
+    unsettled: Mutex<Vec<Unsettled>>,
+}
+
+/// A package that is in the store, and perhaps not on the disk yet.
+struct Unsettled {
+    key: Digest,
+    record: Record,
+    sha256: Sha256,
+    since: Instant,
+    /// Others wait for the record rather than unpack it again.
+    _claim: Claim,
 }
 
 impl Fetch<'_> {
@@ -113,7 +136,7 @@ impl Fetch<'_> {
             return Ok(known);
         }
         // Another base, or another process, may be fetching the same package.
-        let _claim = loop {
+        let claim = loop {
             if let Some(claim) = self.store.try_claim(&key)? {
                 break claim;
             }
@@ -141,10 +164,33 @@ impl Fetch<'_> {
         drop(permit);
         let tree = self.store.put_tree(&deb.tree)?;
         let record = Record { trees: vec![tree], data: encode_control(&deb.control) };
-        self.store.put_record(&key, &record)?;
-        // It will not be needed again.
-        self.store.drop_download(&package.sha256);
+        lock(&self.unsettled).push(Unsettled {
+            key,
+            record,
+            sha256: package.sha256,
+            since: Instant::now(),
+            _claim: claim,
+        });
         Ok(UnpackedPackage { locked: package.clone(), control: deb.control, tree: deb.tree })
+    }
+
+    /// Flushes what was unpacked to the disk and then records it, once the first of it has waited
+    /// for so long: a record is believed, and a flush for each package would take too long.
+    fn settle(&self, waiting: Duration) -> Result<(), StoreError> {
+        let settled = {
+            let mut unsettled = lock(&self.unsettled);
+            if unsettled.first().is_none_or(|first| first.since.elapsed() < waiting) {
+                return Ok(());
+            }
+            std::mem::take(&mut *unsettled)
+        };
+        self.store.sync()?;
+        for one in settled {
+            self.store.put_record(&one.key, &one.record)?;
+            // It will not be needed again.
+            self.store.drop_download(&one.sha256);
+        }
+        Ok(())
     }
 
     /// The package, if it has been unpacked before and nothing of it was lost since.

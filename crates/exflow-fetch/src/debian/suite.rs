@@ -5,7 +5,7 @@ use super::{Keyring, Mirrors};
 use crate::http::shown;
 use crate::{Client, FetchError, Progress, Wanted};
 use exflow_lock::Platform;
-use exflow_packages::debian::{Catalog, Release, snapshot_stamp, unxz};
+use exflow_packages::debian::{Catalog, Metered, Release, snapshot_stamp, ungz, unxz};
 use exflow_store::Store;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -162,9 +162,11 @@ impl Loader<'_> {
             let decoder = unxz(opened).map_err(|error| unusable(error.to_string()))?;
             Box::new(decoder)
         } else {
-            Box::new(flate2::read::GzDecoder::new(opened))
+            Box::new(ungz(opened))
         };
-        let reader = BufReader::with_capacity(256 << 10, unpacked.take(MAX_PACKAGES));
+        // A list that is cut off would lack packages in silence.
+        let unpacked = Metered::new(unpacked, MAX_PACKAGES);
+        let reader = BufReader::with_capacity(256 << 10, unpacked);
         // What was found under a stamp can be found under it again. A date of publication is
         // before anything that the snapshot archive has seen of it.
         let stamp = snapshot.map_or_else(|| release.snapshot(), str::to_owned);

@@ -55,14 +55,17 @@ fn all() -> Answer {
     answer("200 OK", "", content())
 }
 
-fn client() -> Client {
-    let options = HttpOptions {
+fn options() -> HttpOptions {
+    HttpOptions {
         patience: Duration::from_millis(500),
         retries: 1,
         pause: Duration::from_millis(1),
-        offline: false,
-    };
-    Client::new(options, Cancel::new())
+        ..HttpOptions::default()
+    }
+}
+
+fn client() -> Client {
+    Client::new(options(), Cancel::new())
 }
 
 struct Bench {
@@ -158,7 +161,51 @@ fn what_is_too_long_leaves_nothing() {
     assert_eq!(asked(&requests), ["all"]);
 }
 
-/// Slow is not silent: only silence has a limit.
+/// A byte now and then, for ever: that is never silence, and never the end.
+#[test]
+fn a_server_that_drips_is_given_up() {
+    let drip = || -> Answer {
+        Box::new(|stream: &mut TcpStream| {
+            head(stream, "200 OK", SIZE, "");
+            while stream.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        })
+    };
+    // One that hangs up after each byte gets on, too, as slowly.
+    let piecewise = || -> Answer {
+        Box::new(|stream: &mut TcpStream| {
+            head(stream, "200 OK", SIZE, "");
+            std::thread::sleep(Duration::from_millis(50));
+            let _ = stream.write_all(b"x");
+        })
+    };
+    let options =
+        || HttpOptions { slowest: 1000, slowest_over: Duration::from_millis(200), ..options() };
+    let client = Client::new(options(), Cancel::new());
+    let begun = Instant::now();
+    for (answers, reason) in [
+        ([drip(), drip(), drip()], "it sent less than 1000 bytes a second"),
+        ([piecewise(), piecewise(), piecewise()], ""),
+    ] {
+        let bench = Bench::new();
+        let (url, requests) = serve(Vec::from(answers));
+        let urls = [url];
+        let sha256 = Sha256::of(&content());
+        let wanted = Wanted { name: "a", urls: &urls, sha256, size: SIZE as u64 };
+        let error = client.download(&bench.store, wanted, &()).unwrap_err();
+        assert!(matches!(error, FetchError::Unreachable { .. }), "{error:?}");
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(asked(&requests).len(), 2, "tried again once");
+    }
+    let (url, requests) = serve(vec![drip(), drip(), drip()]);
+    let error = client.get(&url, 1000).unwrap_err();
+    assert!(matches!(error, FetchError::Unreachable { .. }), "{error:?}");
+    assert_eq!(asked(&requests).len(), 2);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+/// Slow is not silent: a server may take its time, as long as it gets on.
 #[test]
 fn slow_downloads_take_their_time() {
     let bench = Bench::new();

@@ -114,6 +114,26 @@ fn refuses_a_newer_version() {
 }
 
 #[test]
+fn refuses_a_version_that_never_was() {
+    let text = print(&sample()).replace("\"version\": 1", "\"version\": 0");
+    let shown = check(&text);
+    assert!(shown.contains(INVALID) && shown.contains("version 0"), "{shown}");
+}
+
+#[test]
+fn refuses_a_plugin_that_is_not_builtin() {
+    let shown = check(&print(&sample()).replace("\"builtin\":true", "\"builtin\":false"));
+    assert!(shown.contains(INVALID) && shown.contains("`false` means nothing"), "{shown}");
+    assert!(shown.contains("exflow.lock:24:"), "at its place: {shown}");
+}
+
+#[test]
+fn refuses_what_is_too_long() {
+    let shown = check(&" ".repeat(MAX_BYTES + 1));
+    assert!(shown.contains(INVALID) && shown.contains("longer than 32 MiB"), "{shown}");
+}
+
+#[test]
 fn refuses_what_is_no_digest_path_or_platform() {
     let good = print(&sample());
     for (from, to) in [

@@ -58,6 +58,14 @@ pub enum BaseError {
         /// Which file.
         path: RelPath,
     },
+    /// A file that has to be looked into is larger than any of its kind.
+    #[error("`/{path}` has {size} bytes, and no more than {MAX_READ} are read")]
+    TooLarge {
+        /// Which file.
+        path: RelPath,
+        /// How long it is.
+        size: u64,
+    },
     /// Something is a folder for one package, or for the base, and not for another.
     #[error(
         "`/{path}` of package `{package}` is a folder where others have none, or none where they have one"
@@ -69,6 +77,9 @@ pub enum BaseError {
         path: RelPath,
     },
 }
+
+/// The largest file that is looked into, in bytes.
+pub const MAX_READ: u64 = 4 << 20;
 
 /// What a slim base is left without: folders, by their beginning.
 pub const SLIM_DROPS: &[&str] = &[
@@ -106,16 +117,17 @@ pub fn base_key(locked: &LockedDebian, slim: bool, platform: &Platform) -> Diges
     encoder.digest_of()
 }
 
-/// Lays packages out together. `read` gives the content of a blob, where it has no more than
-/// 4 MiB; only few and small ones are asked for.
+/// Lays packages out together. `read` gives the content of a blob; only few are asked for, and none
+/// that has more than [`MAX_READ`] bytes. Each of them is in a package: one that can't be read is
+/// an error, and never counts as a file that isn't there.
 ///
 /// The same packages give the same tree, in whatever order they come.
-pub fn assemble(
+pub fn assemble<E: From<BaseError>>(
     mut packages: Vec<UnpackedPackage>,
     slim: bool,
     platform: &Platform,
-    read: &dyn Fn(&Digest) -> Option<Vec<u8>>,
-) -> Result<Assembled, BaseError> {
+    read: &dyn Fn(&Digest) -> Result<Vec<u8>, E>,
+) -> Result<Assembled, E> {
     packages.sort_by(|a, b| a.locked.name.cmp(&b.locked.name));
     let mut base = Base {
         tree: Tree::new(),
@@ -138,20 +150,20 @@ pub fn assemble(
     Ok(Assembled { tree, new_blobs })
 }
 
-struct Base<'a> {
+struct Base<'a, E> {
     tree: Tree,
     packages: &'a [UnpackedPackage],
     /// Which package each file came from, by number.
     owners: BTreeMap<RelPath, usize>,
     new_blobs: Vec<Vec<u8>>,
-    read: &'a dyn Fn(&Digest) -> Option<Vec<u8>>,
+    read: &'a dyn Fn(&Digest) -> Result<Vec<u8>, E>,
 }
 
 fn path(text: &str) -> RelPath {
     RelPath::new(text).expect("a clean literal")
 }
 
-impl Base<'_> {
+impl<E: From<BaseError>> Base<'_, E> {
     /// Puts what belongs to no package. A package may be in the way.
     fn put(&mut self, at: &RelPath, entry: Entry) -> Result<(), BaseError> {
         let place = self.place(at);
@@ -195,11 +207,14 @@ impl Base<'_> {
         self.put(&path(at), Entry::Symlink { target: target.as_bytes().into() })
     }
 
-    /// The content of a file, its links followed.
-    fn content(&self, at: &str) -> Option<Vec<u8>> {
-        match self.tree.get(&self.tree.resolve(&path(at))?)? {
-            Entry::File { blob, .. } => (self.read)(blob),
-            _ => None,
+    /// The content of a file, its links followed; none where there is no file.
+    fn content(&self, at: &RelPath) -> Result<Option<Vec<u8>>, E> {
+        match self.tree.resolve(at).and_then(|at| self.tree.get(&at)) {
+            Some(Entry::File { size, .. }) if *size > MAX_READ => {
+                Err(BaseError::TooLarge { path: at.clone(), size: *size }.into())
+            }
+            Some(Entry::File { blob, .. }) => (self.read)(blob).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -343,7 +358,7 @@ impl Base<'_> {
     }
 
     /// What the scripts of base-files, base-passwd, debianutils and libc-bin copy into /etc.
-    fn copy_configuration(&mut self) -> Result<(), BaseError> {
+    fn copy_configuration(&mut self) -> Result<(), E> {
         for (from, to) in [
             ("usr/share/base-passwd/passwd.master", "etc/passwd"),
             ("usr/share/base-passwd/group.master", "etc/group"),
@@ -353,7 +368,7 @@ impl Base<'_> {
             ("usr/share/base-files/profile", "etc/profile"),
         ] {
             if self.tree.get(&path(to)).is_none()
-                && let Some(content) = self.content(from)
+                && let Some(content) = self.content(&path(from))?
             {
                 self.put_file(&path(to), content)?;
             }
@@ -375,19 +390,15 @@ impl Base<'_> {
 
     /// What `update-ca-certificates` does: all certificates that ca-certificates ships, in one
     /// file. The links by hash are left out: whatever reads them reads the bundle too.
-    fn bundle_certificates(&mut self) -> Result<(), BaseError> {
-        let certificates: Vec<(RelPath, Entry)> = self
-            .tree
-            .within(&path("usr/share/ca-certificates"))
-            .filter(|(at, _)| at.as_bytes().ends_with(b".crt"))
-            .map(|(at, entry)| (at.clone(), entry.clone()))
-            .collect();
+    fn bundle_certificates(&mut self) -> Result<(), E> {
         let mut bundle = Vec::new();
         let mut names = String::new();
         let folder = path("usr/share/ca-certificates");
-        for (at, entry) in certificates {
-            let Entry::File { blob, .. } = entry else { continue };
-            let Some(certificate) = (self.read)(&blob) else { continue };
+        for (at, entry) in self.tree.within(&folder) {
+            if !matches!(entry, Entry::File { .. }) || !at.as_bytes().ends_with(b".crt") {
+                continue;
+            }
+            let Some(certificate) = self.content(at)? else { continue };
             bundle.extend_from_slice(certificate.trim_ascii_end());
             bundle.push(b'\n');
             let _ = writeln!(names, "{}", at.strip(&folder).unwrap_or_default());

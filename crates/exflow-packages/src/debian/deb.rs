@@ -2,18 +2,17 @@
 
 use super::ar::Members;
 use super::control::{ControlError, Paragraphs};
+use super::metered::Metered;
 use exflow_content::{Digest, Entry, Mode, PathError, RelPath, Tree, TreeError};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::rc::Rc;
 
 /// How much a package may hold. What goes beyond is no package that anyone installs.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// The sum of its files, unpacked, in bytes.
     pub unpacked: u64,
-    /// The number of its files and folders.
+    /// The number of its files and folders, those that it only implies included.
     pub entries: u64,
     /// The sum of its control files in bytes.
     pub control: u64,
@@ -32,11 +31,14 @@ const MAX_HEADERS: u64 = 1 << 20;
 /// The longest path, and the longest target of a link, in bytes: Linux's `PATH_MAX`.
 const MAX_PATH: usize = 4096;
 
+/// How many names a path may have. Each but the last is a folder, whether the archive has it or not.
+const MAX_DEPTH: usize = 128;
+
 /// How much all paths and targets of a package may take, in bytes. They are kept in memory.
 const MAX_NAMES: usize = 64 << 20;
 
 /// How much memory the decoder of xz may take, in bytes. The largest preset (`xz -9`) needs 65 MiB.
-pub const XZ_MEMORY: u64 = 80 << 20;
+const XZ_MEMORY: u64 = 80 << 20;
 
 /// A package, unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +149,7 @@ fn decompress<'a>(
 ) -> Result<Box<dyn Read + 'a>, DebError> {
     match name.strip_prefix(expected) {
         Some("") => Ok(Box::new(member)),
-        Some(".gz") => Ok(Box::new(flate2::read::GzDecoder::new(member))),
+        Some(".gz") => Ok(Box::new(ungz(member))),
         Some(".xz") => Ok(Box::new(unxz(member)?)),
         Some(other) => Err(DebError::Format(format!(
             "its member `{name}` is compressed in a way that Debian doesn't use (`{other}`)"
@@ -156,33 +158,18 @@ fn decompress<'a>(
     }
 }
 
-/// A decoder of xz, whose memory is bounded: what it needs is decided by the archive.
+/// A decoder of gzip. A file may have several members, as those of parallel compressors do: what
+/// stands behind the first is not to be lost in silence.
+pub fn ungz<R: Read>(reader: R) -> flate2::read::MultiGzDecoder<R> {
+    flate2::read::MultiGzDecoder::new(reader)
+}
+
+/// A decoder of xz, whose memory is bounded: what it needs is decided by the archive. A file may
+/// have several streams here, too.
 pub fn unxz<R: Read>(reader: R) -> io::Result<liblzma::read::XzDecoder<R>> {
-    let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0)?;
+    let flags = liblzma::stream::CONCATENATED;
+    let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, flags)?;
     Ok(liblzma::read::XzDecoder::new_stream(reader, stream))
-}
-
-/// Counts what is read, and ends in an error where the allowance is used up.
-struct Metered<R> {
-    inner: R,
-    allowance: Rc<Cell<u64>>,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let allowed = self.allowance.get();
-        if allowed == 0 && !buffer.is_empty() {
-            // The end of the archive may lie just here.
-            return match self.inner.read(&mut [0])? {
-                0 => Ok(0),
-                _ => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large")),
-            };
-        }
-        let length = buffer.len().min(usize::try_from(allowed).unwrap_or(usize::MAX));
-        let read = self.inner.read(&mut buffer[..length])?;
-        self.allowance.set(allowed - read as u64);
-        Ok(read)
-    }
 }
 
 /// One file of a tar archive, its path checked.
@@ -194,40 +181,76 @@ struct Item<'a, R: Read> {
     content: tar::Entry<'a, R>,
 }
 
-/// Goes through a tar archive, bounding what each header and all contents together may take.
+/// What an archive may still hold.
+struct Left {
+    bytes: u64,
+    entries: u64,
+    names: usize,
+    /// What it may hold in all: bytes, entries.
+    limits: (u64, u64),
+}
+
+impl Left {
+    fn new(limits: (u64, u64)) -> Self {
+        Self { bytes: limits.0, entries: limits.1, names: MAX_NAMES, limits }
+    }
+
+    /// Takes one entry, whose path and target are `names` bytes long.
+    fn take(&mut self, names: usize) -> Result<(), DebError> {
+        self.entries = self
+            .entries
+            .checked_sub(1)
+            .ok_or_else(|| DebError::TooLarge(format!("{} files", self.limits.1)))?;
+        self.names = self
+            .names
+            .checked_sub(names)
+            .ok_or_else(|| DebError::TooLarge(format!("{MAX_NAMES} bytes of paths")))?;
+        Ok(())
+    }
+
+    /// Takes the folders above `path` that `tree` doesn't have yet: they will be made with it.
+    fn take_folders_above(&mut self, path: &RelPath, tree: &Tree) -> Result<(), DebError> {
+        let mut above = path.parent();
+        while let Some(folder) = above.filter(|at| !at.is_root() && tree.get(at).is_none()) {
+            self.take(folder.as_bytes().len())?;
+            above = folder.parent();
+        }
+        Ok(())
+    }
+}
+
+/// Goes through a tar archive, bounding what each header and all contents together may take. What
+/// is done with an item says how many bytes of content it had.
 fn each<R: Read>(
     reader: R,
     limits: (u64, u64),
-    mut item: impl FnMut(Item<'_, Metered<R>>) -> Result<u64, DebError>,
+    mut item: impl FnMut(Item<'_, Metered<R>>, &mut Left) -> Result<u64, DebError>,
 ) -> Result<(), DebError> {
-    let (mut bytes_left, mut entries_left) = limits;
-    let mut names_left = MAX_NAMES;
-    let allowance = Rc::new(Cell::new(MAX_HEADERS));
-    let metered = Metered { inner: reader, allowance: Rc::clone(&allowance) };
+    let mut left = Left::new(limits);
+    let metered = Metered::new(reader, MAX_HEADERS);
+    let allowance = metered.allowance();
     let mut archive = tar::Archive::new(metered);
     for entry in archive.entries()? {
         let entry = entry?;
-        entries_left = entries_left
-            .checked_sub(1)
-            .ok_or_else(|| DebError::TooLarge(format!("{} files", limits.1)))?;
         let raw = entry.path_bytes();
         let link = entry.link_name_bytes().map(std::borrow::Cow::into_owned);
         let link_length = link.as_ref().map_or(0, Vec::len);
         if raw.len() > MAX_PATH || link_length > MAX_PATH {
             return Err(DebError::TooLarge(format!("{MAX_PATH} bytes in one path")));
         }
-        names_left = names_left
-            .checked_sub(raw.len() + link_length)
-            .ok_or_else(|| DebError::TooLarge(format!("{MAX_NAMES} bytes of paths")))?;
+        left.take(raw.len() + link_length)?;
         let raw = raw.strip_prefix(b"./").unwrap_or(&raw);
         if raw.split(|byte| *byte == b'/').any(|name| name == b"..") {
             let shown = String::from_utf8_lossy(raw).chars().take(200).collect();
             return Err(PathError::Escapes(shown).into());
         }
         let path = RelPath::clean(raw)?;
+        if path.names().count() > MAX_DEPTH {
+            return Err(DebError::TooLarge(format!("{MAX_DEPTH} names in one path")));
+        }
         let header = entry.header();
         let size = entry.size();
-        if size > bytes_left {
+        if size > left.bytes {
             return Err(DebError::TooLarge(format!("{} bytes", limits.0)));
         }
         let mut mode = header.mode()?;
@@ -242,7 +265,8 @@ fn each<R: Read>(
         let kind = header.entry_type();
         // The content and its padding; what is left over is for the next header.
         allowance.set(size.saturating_add(512 + MAX_HEADERS));
-        bytes_left -= item(Item { path, kind, mode, link, content: entry })?.min(bytes_left);
+        let used = item(Item { path, kind, mode, link, content: entry }, &mut left)?;
+        left.bytes -= used.min(left.bytes);
         allowance.set(allowance.get().max(MAX_HEADERS));
     }
     // The end of the compressed stream has a checksum, which nobody has looked at yet.
@@ -253,7 +277,7 @@ fn each<R: Read>(
 fn read_control(reader: impl Read, limits: &Limits) -> Result<Control, DebError> {
     let mut control = Control::default();
     let mut found = false;
-    each(reader, (limits.control, 10_000), |mut item| {
+    each(reader, (limits.control, 10_000), |mut item, _| {
         let mut bytes = Vec::new();
         let Some(name) = item.path.as_str().map(str::to_owned) else { return Ok(0) };
         if !item.kind.is_file() || name.contains('/') {
@@ -280,7 +304,8 @@ fn read_control(reader: impl Read, limits: &Limits) -> Result<Control, DebError>
 
 fn read_data(reader: impl Read, limits: &Limits, keep: &mut Keep<'_>) -> Result<Tree, DebError> {
     let mut tree = Tree::new();
-    each(reader, (limits.unpacked, limits.entries), |mut item| {
+    each(reader, (limits.unpacked, limits.entries), |mut item, left| {
+        left.take_folders_above(&item.path, &tree)?;
         if item.kind.is_file() {
             let expected = item.content.size();
             let (blob, size) = keep(item.mode, &mut item.content)?;

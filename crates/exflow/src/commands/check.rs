@@ -13,10 +13,11 @@ pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
     let units: Vec<_> = workspace.units.iter().collect();
     propose(session, &workspace, &units, &lock, &sources)?;
     // A lock that doesn't fit is completed by the next build, so it is no mistake yet.
-    let stale = lockfile::problems(&workspace, &lock).into_iter().map(|mut problem| {
-        problem.severity = Severity::Warning;
-        problem
-    });
+    let stale =
+        lockfile::problems(&session.root, &workspace, &lock).into_iter().map(|mut problem| {
+            problem.severity = Severity::Warning;
+            problem
+        });
     let stale = stale.collect();
     session.warn(&stale);
     let projects = workspace.units.len();

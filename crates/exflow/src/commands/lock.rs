@@ -11,7 +11,7 @@ pub(crate) fn run(session: &mut Session, args: &LockArgs) -> Result<ExitCode, Fa
     let workspace = session.workspace()?;
     if args.check {
         let lock = lockfile::read(session)?;
-        let problems = lockfile::problems(&workspace, &lock);
+        let problems = lockfile::problems(&session.root, &workspace, &lock);
         return Ok(problems.into_result(ExitCode::SUCCESS)?);
     }
     let (_, has_changed) = lockfile::update(session, &workspace, true, &cancel)?;

@@ -15,6 +15,11 @@ fn package(name: &str, bytes: &[u8]) -> LockedPackage {
 }
 
 fn deb(name: &str) -> Vec<u8> {
+    deb_with(name, &format!("usr/share/{name}"))
+}
+
+/// A package with a file whose content is the package's name.
+fn deb_with(name: &str, file: &str) -> Vec<u8> {
     let tar = |path: &str, content: &str| {
         let mut builder = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_ustar();
@@ -27,7 +32,7 @@ fn deb(name: &str) -> Vec<u8> {
     for (member, content) in [
         ("debian-binary", b"2.0\n".to_vec()),
         ("control.tar", tar("control", &format!("Package: {name}\nVersion: 1\n"))),
-        ("data.tar", tar(&format!("usr/share/{name}"), name)),
+        ("data.tar", tar(file, name)),
     ] {
         let header = ar::Header::new(member.into(), content.len() as u64);
         builder.append(&header, &content[..]).unwrap();
@@ -55,12 +60,142 @@ fn fetch(
     fetch_base(&client, store, &debian, true, &Platform::LinuxAmd64, mirrors, &())
 }
 
+fn fetch_of<'a>(client: &'a Client, store: &'a Store, mirrors: &'a Mirrors) -> Fetch<'a> {
+    Fetch { client, store, mirrors, progress: &(), unsettled: Mutex::default() }
+}
+
+const STAMP: &str = "20261101T000000Z";
+
+/// A record is believed: what it names has to be on the disk before. Until then the download stays.
+#[test]
+fn nothing_is_recorded_before_it_is_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let bytes = deb("aa");
+    let mirrors = mirror(folder.path(), &[("aa", &bytes)]);
+    let locked = package("aa", &bytes);
+    let key = deb_key(&locked.sha256);
+    let client = Client::new(HttpOptions::default(), Cancel::new());
+    let fetch = fetch_of(&client, &store, &mirrors);
+    fetch.package(&locked, STAMP).unwrap();
+    let is_downloaded = || store.download(&locked.sha256, locked.size).is_some();
+    assert!(store.record(&key).unwrap().is_none() && is_downloaded());
+    assert!(store.try_claim(&key).unwrap().is_none(), "nobody unpacks it meanwhile");
+    fetch.settle(Duration::ZERO).unwrap();
+    assert!(store.record(&key).unwrap().is_some() && !is_downloaded());
+    assert!(store.try_claim(&key).unwrap().is_some());
+}
+
+/// Each opens the store anew, as processes do. Each holds packages that the others wait for.
+#[test]
+fn bases_that_share_packages_share_the_work() {
+    struct Counting(AtomicUsize);
+    impl Progress for Counting {
+        fn begin(&self, _: &str, _: u64) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        fn advance(&self, _: &str, _: u64) {}
+        fn end(&self, _: &str) {}
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    Store::open(&root).unwrap();
+    let files: Vec<(String, Vec<u8>)> = (0..20)
+        .map(|number| format!("aa{number:02}"))
+        .map(|name| (name.clone(), deb(&name)))
+        .collect();
+    let listed: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, bytes)| (&name[..], &bytes[..])).collect();
+    let mirrors = &mirror(folder.path(), &listed);
+    let packages: Vec<_> = listed.iter().map(|(name, bytes)| package(name, bytes)).collect();
+    let client = &Client::new(HttpOptions::default(), Cancel::new());
+    let progress = &Counting(AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for rotation in [0, 7, 14] {
+            let mut packages = packages.clone();
+            packages.rotate_left(rotation);
+            let store = Store::open(&root).unwrap();
+            scope.spawn(move || {
+                let debian = LockedDebian { snapshot: STAMP.into(), packages };
+                let platform = Platform::LinuxAmd64;
+                fetch_base(client, &store, &debian, true, &platform, mirrors, progress).unwrap();
+            });
+        }
+    });
+    assert_eq!(progress.0.load(Ordering::SeqCst), packages.len(), "each is fetched once");
+}
+
+#[test]
+fn what_is_finished_is_kept_where_another_fails() {
+    /// The one that fails begins when the other has long been finished.
+    struct Late;
+    impl Progress for Late {
+        fn begin(&self, name: &str, _: u64) {
+            if name == "missing" {
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        }
+        fn advance(&self, _: &str, _: u64) {}
+        fn end(&self, _: &str) {}
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let bytes = deb("aa");
+    let mirrors = mirror(folder.path(), &[("aa", &bytes)]);
+    let locked = package("aa", &bytes);
+    let packages = vec![locked.clone(), package("missing", b"x")];
+    let debian = LockedDebian { snapshot: STAMP.into(), packages };
+    let client = Client::new(HttpOptions::default(), Cancel::new());
+    let error = fetch_base(&client, &store, &debian, true, &Platform::LinuxAmd64, &mirrors, &Late)
+        .unwrap_err();
+    assert!(matches!(error, FetchError::NotFound { .. }), "{error:?}");
+    assert!(store.record(&deb_key(&locked.sha256)).unwrap().is_some());
+}
+
+/// A base whose users are only made up would be recorded, and believed for good.
+#[test]
+fn a_file_that_can_not_be_read_is_not_taken_for_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    let bytes = deb_with("base-passwd", "usr/share/base-passwd/passwd.master");
+    let mirrors = mirror(folder.path(), &[("base-passwd", &bytes)]);
+    let locked = package("base-passwd", &bytes);
+    let whole = fetch(&store, &mirrors, vec![locked.clone()]).unwrap();
+    let blob = Digest::of(b"base-passwd").to_string();
+    let file = store.root().join("blobs").join(&blob[..2]).join(&blob[2..]);
+    std::fs::write(&file, "BASE-PASSWD").unwrap();
+    let error = fetch(&store, &mirrors, vec![locked.clone()]).unwrap_err();
+    assert!(matches!(&error, FetchError::Store(store) if store.is_damage()), "{error:?}");
+    // It is gone now, and so fetched again.
+    assert_eq!(fetch(&store, &mirrors, vec![locked]).unwrap(), whole);
+}
+
 #[test]
 fn the_key_is_pinned() {
     assert_eq!(
         deb_key(&Sha256::of(b"")).to_string(),
         "b7f13583761559e6fb6f5f9c2d66152d809fa5deee79cb014261250b3748f13e"
     );
+}
+
+/// What is kept of a package besides its files: tag; the text of `control`; the list of the other
+/// files by name, each with its name and its content. It is in users' stores: if this fails, the
+/// encoding has changed, and needs a new version in `CONTROL_TAG`.
+#[test]
+fn the_encoding_of_what_a_package_says_is_pinned() {
+    let control = Control {
+        fields: "Package: aa\nVersion: 1\n".into(),
+        files: [("postinst", &b"#!/bin/sh\n"[..]), ("md5sums", b"\xff")]
+            .map(|(name, content)| (name.to_owned(), content.to_vec()))
+            .into(),
+    };
+    let bytes = encode_control(&control);
+    assert_eq!(
+        Digest::of(&bytes).to_string(),
+        "130dad8c0a1771a5db2db2af785a1980166836523c2ffd2cf7585ce4567d0403"
+    );
+    let read = decode_control(&bytes).unwrap();
+    assert_eq!((read.fields, read.files), (control.fields, control.files));
 }
 
 /// A download that was checked once may be damaged later.
@@ -95,7 +230,7 @@ fn what_the_store_does_not_take_is_not_the_fault_of_the_package() {
     let store = Store::open(folder.path().join("store")).unwrap();
     let client = Client::new(HttpOptions::default(), Cancel::new());
     let mirrors = Mirrors::default();
-    let one = Fetch { client: &client, store: &store, mirrors: &mirrors, progress: &() };
+    let one = fetch_of(&client, &store, &mirrors);
     let locked = package("aa", b"x");
     let error = one.copy(&mut &b"content"[..], &mut Full).unwrap_err();
     let error = one.unpack_error(&locked, DebError::Read(error));

@@ -39,14 +39,15 @@ impl Bench {
              Size: 1\nSHA256: {}\n",
             Sha256::of(package.as_bytes())
         );
-        let mut encoder =
-            flate2::read::GzEncoder::new(index.as_bytes(), flate2::Compression::fast());
-        let mut index = Vec::new();
-        encoder.read_to_end(&mut index).unwrap();
+        self.serve_index(root, suite, &gz(index.as_bytes()))
+    }
+
+    /// Serves a suite with this list, which is compressed.
+    fn serve_index(&self, root: &str, suite: &str, index: &[u8]) -> Sha256 {
         let path = "main/binary-amd64/Packages.gz";
         let release = format!(
             "Suite: {suite}\nCodename: {suite}\nDate: Sun, 01 Nov 2026 12:00:00 UTC\nSHA256:\n {} {} {path}\n",
-            Sha256::of(&index),
+            Sha256::of(index),
             index.len()
         );
         let signed = CleartextSignedMessage::sign(
@@ -57,10 +58,10 @@ impl Bench {
         );
         let folder = self.folder.path().join(root).join("dists").join(suite);
         fs::create_dir_all(folder.join("main/binary-amd64")).unwrap();
-        fs::write(folder.join(path), &index).unwrap();
+        fs::write(folder.join(path), index).unwrap();
         let signed = signed.unwrap().to_armored_bytes(ArmorOptions::default()).unwrap();
         fs::write(folder.join("InRelease"), signed).unwrap();
-        Sha256::of(&index)
+        Sha256::of(index)
     }
 
     fn url(&self, root: &str) -> String {
@@ -82,6 +83,13 @@ impl Bench {
         let client = Client::new(HttpOptions::default(), Cancel::new());
         load_catalog(&client, &self.store, mirrors, suite, &Platform::LinuxAmd64, &keyring, &())
     }
+}
+
+fn gz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::read::GzEncoder::new(bytes, flate2::Compression::fast());
+    let mut compressed = Vec::new();
+    encoder.read_to_end(&mut compressed).unwrap();
+    compressed
 }
 
 /// Midnight today, as the snapshot archive writes it.
@@ -153,4 +161,29 @@ fn an_index_that_is_too_long() {
     fs::write(&path, vec![b'\n'; 2 << 20]).unwrap();
     let error = bench.load(&bench.mirrors(), "made-up").unwrap_err();
     assert!(matches!(error, FetchError::TooLarge { .. }), "{error:?}");
+}
+
+/// Nothing of a list may be lost in silence: a security update may be what is lost.
+#[test]
+fn a_list_is_read_to_its_end() {
+    let bench = Bench::new();
+    let package = |name: &str| {
+        let digest = Sha256::of(name.as_bytes());
+        format!(
+            "Package: {name}\nVersion: 1\nArchitecture: all\nFilename: pool/{name}.deb\nSize: 1\n\
+             SHA256: {digest}\n\n"
+        )
+    };
+    let (first, last) = (gz(package("aa").as_bytes()), gz(package("bb").as_bytes()));
+    bench.serve_index("debian", "made-up", &[&first[..], &last].concat());
+    let catalog = bench.load(&bench.mirrors(), "made-up").unwrap();
+    assert_eq!(catalog.names().collect::<Vec<_>>(), ["aa", "bb"]);
+    // Comments, so that only the length is wrong with it.
+    let mut filler = vec![b'#'; 1 << 20];
+    filler[(1 << 20) - 1] = b'\n';
+    let filler = gz(&filler).repeat((MAX_PACKAGES >> 20) as usize);
+    bench.serve_index("debian", "made-up", &[&first[..], &filler, &last].concat());
+    let error = bench.load(&bench.mirrors(), "made-up").unwrap_err();
+    assert!(matches!(error, FetchError::Catalog { .. }), "{error:?}");
+    assert!(error.to_string().contains("too large"), "{error}");
 }

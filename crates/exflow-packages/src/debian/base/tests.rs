@@ -52,7 +52,7 @@ fn lay_out(
     packages: Vec<UnpackedPackage>,
     slim: bool,
 ) -> Result<Assembled, BaseError> {
-    let read = |digest: &Digest| blobs.borrow().get(digest).cloned();
+    let read = |digest: &Digest| Ok(blobs.borrow()[digest].clone());
     assemble(packages, slim, &Platform::LinuxAmd64, &read)
 }
 
@@ -208,6 +208,35 @@ fn users_and_certificates() {
     assert_eq!(text(&blobs, &base, "etc/ssl/certs/ca-certificates.crt").as_deref(), Some("A\nB\n"));
     let base = lay_out(&blobs, Vec::new(), true).unwrap();
     assert!(text(&blobs, &base, "etc/passwd").unwrap().contains("nobody"));
+}
+
+/// A base without its users would be recorded, and believed for good.
+#[test]
+fn what_can_not_be_read_is_not_taken_for_missing() {
+    #[derive(Debug, PartialEq)]
+    enum Error {
+        Base(BaseError),
+        Unreadable(Digest),
+    }
+    impl From<BaseError> for Error {
+        fn from(error: BaseError) -> Self {
+            Self::Base(error)
+        }
+    }
+    let blobs = Blobs::default();
+    let read = |digest: &Digest| Err(Error::Unreadable(*digest));
+    let passwd = "usr/share/base-passwd/passwd.master";
+    for at in [passwd, "usr/share/ca-certificates/a.crt"] {
+        let mut aa = package(&blobs, "aa", &[(at, "x")], &[]);
+        let error = assemble(vec![aa.clone()], true, &Platform::LinuxAmd64, &read).unwrap_err();
+        assert_eq!(error, Error::Unreadable(Digest::of(b"x")), "{at}");
+        let size = MAX_READ + 1;
+        let large = Entry::File { mode: Mode::FILE, blob: Digest::of(b""), size };
+        aa.tree.insert(path(at), large).unwrap();
+        let error = assemble(vec![aa], true, &Platform::LinuxAmd64, &read).unwrap_err();
+        assert_eq!(error, Error::Base(BaseError::TooLarge { path: path(at), size }));
+    }
+    assemble(Vec::new(), true, &Platform::LinuxAmd64, &read).unwrap();
 }
 
 #[test]

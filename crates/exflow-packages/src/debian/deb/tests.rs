@@ -234,6 +234,57 @@ fn long_paths_are_refused() {
     assert!(matches!(error, DebError::TooLarge(_)), "{error:?}");
 }
 
+/// A path makes all folders above it, which no entry of the archive has counted.
+#[test]
+fn folders_that_are_only_implied_are_counted() {
+    let long = |path: &str| {
+        let name = [b"./", path.as_bytes(), b"\0"].concat();
+        entry(b"././@LongLink", tar::EntryType::GNULongName, b"", &name)
+    };
+    let deep = |names: usize| deb(&[long(&vec!["a"; names].join("/")), file("./a", "")]);
+    assert!(read(&deep(128)).is_ok());
+    let error = read(&deep(129)).expect_err("hostile");
+    assert!(error.to_string().contains("128 names in one path"), "{error}");
+    // Each of them counts, whether it has an entry or not, and once.
+    let data = deb(&[file("./a/b/c/d", ""), file("./a/b/c/e", "")]);
+    let within = |entries| read_within(&data, &Limits { entries, ..Limits::default() });
+    assert_eq!(within(5).unwrap().tree.len(), 5);
+    assert!(matches!(within(4), Err(DebError::TooLarge(_))));
+    // So do their names: 4 KB in one path are 230 KB in the folders above it.
+    let many: Vec<_> = (0..400)
+        .flat_map(|number| {
+            let names: Vec<String> = (0..127).map(|at| format!("{number:031}{at}")).collect();
+            [long(&names.join("/")[..4000]), file("./a", "")]
+        })
+        .collect();
+    let Err(error) = read(&deb(&many)) else { panic!("hostile") };
+    assert!(error.to_string().contains("bytes of paths"), "{error}");
+}
+
+/// Parallel compressors write one file as several, one behind the other.
+#[test]
+fn all_members_of_a_compressed_archive_are_read() {
+    let xz = |bytes: &[u8]| {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 0);
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    // Cut where the first entry ends: what is left is an archive, too.
+    let whole = tar_of(&[file("./a", "x"), file("./b", "y")]);
+    let (first, second) = whole.split_at(1024);
+    for (name, data) in [
+        ("data.tar.gz", [gz(first), gz(second)].concat()),
+        ("data.tar.xz", [xz(first), xz(second)].concat()),
+    ] {
+        let found = read(&deb_of(&[
+            ("debian-binary", b"2.0\n".to_vec()),
+            ("control.tar.gz", gz(&tar_of(&[file("./control", "Package: aa\n")]))),
+            (name, data),
+        ]));
+        assert_eq!(found.unwrap().tree.len(), 2, "{name}");
+    }
+}
+
 /// How much memory the decoder needs is written in what it decodes.
 #[test]
 fn xz_gets_only_so_much_memory() {

@@ -1,0 +1,7 @@
+defmodule Two.MixProject do
+  use Mix.Project
+
+  def project do
+    [app: :two, version: "1.0.0", deps: [], releases: [one: [], other: []]]
+  end
+end

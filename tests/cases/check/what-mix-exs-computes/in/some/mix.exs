@@ -1,0 +1,13 @@
+defmodule Some.MixProject do
+  use Mix.Project
+
+  def project do
+    [
+      app: :some,
+      version: "1.0.0",
+      elixirc_paths: Shared.paths(),
+      deps: Shared.deps(),
+      releases: [some: Shared.release()]
+    ]
+  end
+end
