@@ -16,6 +16,7 @@ const ORDER: &[&str] = &[
     "exflow-plan",
     "exflow-image",
     "exflow-store",
+    "exflow-docker",
     "exflow-fetch",
     "exflow-plugin-host",
     "exflow-exec",
@@ -180,6 +181,83 @@ fn every_code_is_explained() {
     let codes = codes();
     assert!(codes.len() > 50, "only {} codes were found", codes.len());
     assert_eq!(codes, headings, "docs/errors.md has a heading for each code, and no other");
+}
+
+/// Codes that stand in no test, and why not. A new one doesn't belong here: a case in `tests/cases`
+/// shows it, or a test beside the code that reports it.
+const NOT_SHOWN: &[(&str, &str)] = &[
+    // A daemon would have to be made to fail in this way.
+    ("exflow::docker::configuration", "reads the daemon's environment"),
+    ("exflow::docker::full", "needs a daemon whose disk is full"),
+    ("exflow::docker::lost", "needs a daemon that goes away"),
+    ("exflow::docker::other-platform", "needs a daemon of another platform"),
+    ("exflow::docker::refused", "needs a daemon that refuses"),
+    ("exflow::docker::unreadable", "needs a daemon whose answers make no sense"),
+    // The machine would have to.
+    ("exflow::exec::container-failed", "needs a daemon that can't start a container"),
+    ("exflow::exec::sandbox-failed", "needs a kernel that fails"),
+    ("exflow::image::failed", "needs a store that gives out other bytes than were put in"),
+    // What they are about is tested; their code would need a whole build, or a signal.
+    ("exflow::fetch::file-too-large", "exflow-packages tests the limit"),
+    ("exflow::fetch::path-in-the-way", "exflow-packages tests the conflict"),
+    ("exflow::fetch::stopped", "e2e stops builds, which then say nothing but that"),
+    ("exflow::image::overlap", "exflow-content tests what can't be laid over what"),
+    ("exflow::image::unknown-user", "exflow-image tests how users are looked up"),
+];
+
+/// All that is only there for tests: the tests at the end of a source, files of nothing else, and what
+/// is expected of a run.
+fn tests(folder: &Path, all: bool, found: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !["target", "in", "out"].contains(&&*name) {
+                tests(&path, all || ["tests", "snapshots"].contains(&&*name), found);
+            }
+        } else if name == "tidy.rs" {
+            // It names what is in no test.
+        } else if name == "tests.rs" || extension == "snap" || (all && extension == "rs") {
+            *found += &fs::read_to_string(&path).unwrap();
+        } else if extension == "rs" {
+            let text = fs::read_to_string(&path).unwrap();
+            let (code, tests) = text.split_at(text_of(&path).len());
+            *found += tests;
+            // There, a code may be called by its constant.
+            for rest in code.split("\nconst ").skip(1) {
+                let Some((name, rest)) = rest.split_once(": &str = \"") else { continue };
+                if tests.contains(name) {
+                    *found += &format!("\n{}\n", rest.split('"').next().unwrap_or_default());
+                }
+            }
+        } else if ["stderr", "stdout"].contains(&&*name) {
+            *found += &fs::read_to_string(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_code_is_shown_by_a_test() {
+    let mut shown = String::new();
+    for (folder, all) in [("crates", false), ("plugins", false), ("tests", true)] {
+        tests(&root().join(folder), all, &mut shown);
+    }
+    // Not one that another begins with.
+    let is_shown = |code: &str| {
+        shown.match_indices(code).any(|(at, _)| {
+            let next = shown[at + code.len()..].chars().next();
+            next.is_none_or(|next| !next.is_ascii_lowercase() && next != '-' && next != ':')
+        })
+    };
+    let codes = codes();
+    let hidden: BTreeSet<&str> =
+        codes.iter().map(String::as_str).filter(|code| !is_shown(code)).collect();
+    let listed: BTreeSet<&str> = NOT_SHOWN.iter().map(|(code, _)| *code).collect();
+    let missing: Vec<&&str> = hidden.difference(&listed).collect();
+    assert!(missing.is_empty(), "no test shows {missing:?}: add a case to tests/cases");
+    let needless: Vec<&&str> = listed.difference(&hidden).collect();
+    assert!(needless.is_empty(), "take {needless:?} off NOT_SHOWN: a test shows it, or it is gone");
 }
 
 #[test]

@@ -14,11 +14,11 @@ const MOST: u64 = 35_000_000;
 
 pub(crate) static MIRROR: LazyLock<Mirror> = LazyLock::new(|| Mirror::new(&cache()));
 
-fn hello() -> PathBuf {
+pub(crate) fn hello() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hello")
 }
 
-fn workspace() -> Workspace {
+pub(crate) fn workspace() -> Workspace {
     let workspace = Workspace::new(EXFLOW);
     MIRROR
         .environment()
@@ -34,8 +34,13 @@ static BUILT: LazyLock<(Workspace, String)> = LazyLock::new(|| {
     (workspace, digest)
 });
 
+/// The example as the sandbox built it, and its digest.
+pub(crate) fn built_in_the_sandbox() -> (&'static Workspace, String) {
+    (&BUILT.0, BUILT.1.clone())
+}
+
 /// A workspace of its own that shares the store of the built example.
-fn sharing() -> Workspace {
+pub(crate) fn sharing() -> Workspace {
     workspace().env("EXFLOW_STORE", BUILT.0.store().to_string_lossy())
 }
 

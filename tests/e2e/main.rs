@@ -3,6 +3,7 @@
 
 mod archive;
 mod debian;
+mod docker;
 mod hello;
 mod plugins;
 mod steps;

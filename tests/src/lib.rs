@@ -8,6 +8,7 @@
 mod archive;
 mod component;
 mod mirror;
+mod relay;
 mod requirement;
 mod server;
 mod shell;
@@ -16,6 +17,7 @@ mod workspace;
 pub use archive::{Archive, Package, deb_of, entry, tar_of};
 pub use component::component;
 pub use mirror::Mirror;
+pub use relay::Relay;
 pub use requirement::{missing, ordinary_user};
 pub use server::{Fault, Server};
 pub use shell::busybox;

@@ -115,6 +115,8 @@ impl Workspace {
             .current_dir(self.root())
             .env_clear()
             .env("EXFLOW_STORE", self.store())
+            // Whatever else this machine has.
+            .env("EXFLOW_EXECUTOR", "sandbox")
             .env("PATH", "/usr/bin:/bin")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());

@@ -1,5 +1,6 @@
 use exflow_content::RelPath;
 use exflow_diagnostics::{Diagnostic, Site};
+use exflow_docker::DockerError;
 use exflow_store::StoreError;
 use std::io;
 
@@ -19,6 +20,17 @@ pub enum ExecError {
     /// The sandbox failed, and it is no fault of the command.
     #[error("the sandbox failed: can't {action}: {reason}")]
     Sandbox {
+        /// What was tried.
+        action: String,
+        /// How it failed.
+        reason: String,
+    },
+    /// The Docker daemon failed.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// A container failed, and it is no fault of the command.
+    #[error("the container failed: can't {action}: {reason}")]
+    Container {
         /// What was tried.
         action: String,
         /// How it failed.
@@ -51,8 +63,26 @@ pub enum ExecError {
     Store(#[from] StoreError),
 }
 
+/// Why no program of this name was found.
+pub(crate) fn no_program(name: &str, path: &str) -> String {
+    if name.contains('/') {
+        "no such program in its base and inputs".to_owned()
+    } else {
+        format!("no such program in PATH, which is `{path}`")
+    }
+}
+
+/// Why an output that is a file can't be kept.
+pub(crate) const NO_FOLDER: &str = "it is not a folder, and outputs are folders";
+
+/// Why an output that holds a pipe, a socket or a device can't be kept.
+pub(crate) fn unsupported(path: &str, kind: &str) -> String {
+    format!("`{path}` in it is a {kind}")
+}
+
 const UNSUPPORTED: &str = "exflow::exec::no-sandbox";
 const SANDBOX: &str = "exflow::exec::sandbox-failed";
+const CONTAINER: &str = "exflow::exec::container-failed";
 const PROGRAM: &str = "exflow::exec::no-such-program";
 const MISSING_OUTPUT: &str = "exflow::exec::missing-output";
 const BAD_OUTPUT: &str = "exflow::exec::bad-output";
@@ -64,6 +94,19 @@ pub fn diagnose(error: &ExecError, step: &str, site: Option<&Site>) -> Diagnosti
         ExecError::Sandbox { .. } => (
             SANDBOX,
             "it is not the command's fault; if it happens again, please report it".to_owned(),
+        ),
+        ExecError::Docker(error) => {
+            let diagnostic = exflow_docker::diagnose(error);
+            return match site {
+                Some(site) => diagnostic.at(site, format!("while `{step}` was to run")),
+                None => diagnostic,
+            };
+        }
+        ExecError::Container { .. } => (
+            CONTAINER,
+            "it is not the command's fault: the daemon's host may lack what containers need here; \
+             `--executor sandbox` runs the same step without Docker"
+                .to_owned(),
         ),
         ExecError::Program { .. } => {
             (PROGRAM, "add the package that has it to the packages of the stage's base".to_owned())
@@ -80,29 +123,11 @@ pub fn diagnose(error: &ExecError, step: &str, site: Option<&Site>) -> Diagnosti
              before the step ends"
                 .to_owned(),
         ),
-        ExecError::Store(error) => {
-            let error = exflow_fetch::FetchError::Store(clone_store_error(error));
-            return exflow_fetch::diagnose(&error, site);
-        }
+        ExecError::Store(error) => return exflow_store::diagnose(error, site),
     };
     let diagnostic = Diagnostic::error(code, format!("`{step}`: {error}")).help(help);
     match site {
         Some(site) => diagnostic.at(site, "asked for here"),
         None => diagnostic,
-    }
-}
-
-/// The words for a failing store are in one place, which wants to own the error.
-fn clone_store_error(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Io { action, path, source } => StoreError::Io {
-            action,
-            path: path.clone(),
-            source: source.raw_os_error().map_or_else(
-                || io::Error::new(source.kind(), source.to_string()),
-                io::Error::from_raw_os_error,
-            ),
-        },
-        other => StoreError::Corrupt { path: std::path::PathBuf::new(), reason: other.to_string() },
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// Something that runs commands.
 pub trait Executor: Sync {
-    /// What users call it: `sandbox`.
-    fn name(&self) -> &'static str;
+    /// What it is, for those who look on: `the sandbox`, `Docker 28.2.2 at unix:///…`.
+    fn name(&self) -> &str;
 
     /// Runs `command` and keeps its outputs in the store.
     ///
@@ -22,6 +22,11 @@ pub trait Executor: Sync {
 /// What is beside a command: it changes when and how a result arrives, never what it is.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
+    /// What users call the step: `shop:release`.
+    pub name: String,
+    /// The same for each run of what users take for the same step. What an executor keeps for a
+    /// step takes the place of what it kept for the run before.
+    pub slot: Digest,
     /// Longer than this, and the command is killed.
     pub time_limit: Duration,
     /// A wish to stop; the command is then killed.

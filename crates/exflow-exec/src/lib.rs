@@ -4,11 +4,16 @@
 //! the trees that came out of it. It adds nothing of its own: whichever executor runs a command,
 //! on whatever machine, the same bytes come out, as far as the programs in it allow.
 
+mod docker;
 mod error;
 mod executor;
+mod inputs;
+mod log;
 mod sandbox;
 mod schedule;
+mod view;
 
+pub use docker::DockerExecutor;
 pub use error::{ExecError, diagnose};
 pub use executor::{Executor, Exit, Outcome, RunOptions};
 pub use sandbox::{Interactive, SandboxExecutor, sandbox_main};

@@ -5,7 +5,7 @@
 
 use crate::config::{canonical, descriptor};
 use exflow_content::Sha256;
-use exflow_plan::ImageSettings;
+use exflow_lock::Platform;
 use oci_spec::OciSpecError;
 use oci_spec::image::{
     Arch, Descriptor, ImageIndex, ImageIndexBuilder, MediaType, Os, PlatformBuilder,
@@ -43,7 +43,7 @@ pub fn check_index(bytes: &[u8]) -> Result<(), IndexError> {
 pub fn index(
     existing: Option<&[u8]>,
     name: &str,
-    settings: &ImageSettings,
+    platform: &Platform,
     manifest: (&Sha256, u64),
 ) -> Result<Vec<u8>, IndexError> {
     let mut manifests = match existing {
@@ -57,7 +57,7 @@ pub fn index(
         descriptor.annotations().as_ref().and_then(|all| all.get(NAME).cloned())
     };
     manifests.retain(|descriptor| named(descriptor).as_deref() != Some(name));
-    let mut descriptor = described(manifest.0, manifest.1, settings)?;
+    let mut descriptor = described(manifest.0, manifest.1, platform)?;
     descriptor.set_annotations(Some(HashMap::from([(NAME.to_owned(), name.to_owned())])));
     manifests.push(descriptor);
     manifests.sort_by_key(named);
@@ -70,32 +70,25 @@ pub fn index(
 }
 
 /// Writes an archive that `docker load` reads, and that is an OCI layout, too, as `docker save`
-/// writes it since version 25. `blobs` are configuration, layers and manifest, by digest; `open`
-/// gives their bytes.
-pub fn write_archive<R: Read>(
-    name: &str,
-    settings: &ImageSettings,
+/// writes it since version 25. `names` are what the image is called there: `shop:latest`. `blobs`
+/// are those that go into it, of manifest, configuration and layers; whoever reads the archive has
+/// the others. `write` writes the bytes of one.
+pub fn write_archive<W: Write>(
+    names: &[String],
+    platform: &Platform,
     manifest: &[u8],
     blobs: &[(Sha256, u64)],
-    open: impl Fn(&Sha256) -> io::Result<R>,
-    out: impl Write,
-) -> io::Result<()> {
+    mut write: impl FnMut(&Sha256, &mut dyn Write) -> io::Result<()>,
+    out: W,
+) -> io::Result<W> {
     let parsed: oci_spec::image::ImageManifest =
         serde_json::from_slice(manifest).map_err(io::Error::other)?;
     let at = |digest: &dyn std::fmt::Display| format!("blobs/sha256/{digest}");
-    let name = reference(name);
-    // Docker's containerd store takes the name from here, and wants it whole.
-    let index = index_of(manifest, settings, |descriptor| {
-        descriptor.set_annotations(Some(HashMap::from([
-            (CONTAINERD_NAME.to_owned(), format!("docker.io/library/{name}:latest")),
-            (NAME.to_owned(), "latest".to_owned()),
-        ])));
-    })
-    .map_err(io::Error::other)?;
+    let index = index_of(manifest, platform, names).map_err(io::Error::other)?;
     let listed = json!([{
         "Config": at(&parsed.config().digest().digest()),
         "Layers": parsed.layers().iter().map(|layer| at(&layer.digest().digest())).collect::<Vec<_>>(),
-        "RepoTags": [format!("{name}:latest")],
+        "RepoTags": names,
     }]);
     let mut archive = Builder::new(out);
     for (path, bytes) in [
@@ -109,37 +102,88 @@ pub fn write_archive<R: Read>(
     sorted.sort();
     sorted.dedup();
     for (digest, size) in sorted {
-        archive.append_data(&mut header(*size), at(digest), open(digest)?)?;
+        let mut header = header(*size);
+        header.set_path(at(digest))?;
+        header.set_cksum();
+        let out = archive.get_mut();
+        out.write_all(header.as_bytes())?;
+        let mut counted = Counted { out: &mut *out, left: *size };
+        write(digest, &mut counted)?;
+        if counted.left > 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a blob is too short"));
+        }
+        // An entry ends at a multiple of a block.
+        let padding = (BLOCK - size % BLOCK) % BLOCK;
+        io::copy(&mut io::repeat(0).take(padding), out)?;
     }
-    archive.into_inner()?.flush()
+    let mut out = archive.into_inner()?;
+    out.flush()?;
+    Ok(out)
 }
 
-/// The index of one image.
+/// The length of a block of a tar archive, in bytes.
+const BLOCK: u64 = 512;
+
+/// Takes so many bytes and not one more.
+struct Counted<'a, W> {
+    out: &'a mut W,
+    left: u64,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() as u64 > self.left {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a blob is too long"));
+        }
+        let written = self.out.write(bytes)?;
+        self.left -= written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// The index of one image by these names.
 fn index_of(
     manifest: &[u8],
-    settings: &ImageSettings,
-    name: impl FnOnce(&mut Descriptor),
+    platform: &Platform,
+    names: &[String],
 ) -> Result<Vec<u8>, OciSpecError> {
     let digest = Sha256::of(manifest);
-    let mut descriptor = described(&digest, manifest.len() as u64, settings)?;
-    name(&mut descriptor);
+    let described = names.iter().map(|name| {
+        let mut descriptor = described(&digest, manifest.len() as u64, platform)?;
+        let tag = name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
+        // Docker's containerd store takes the name from here, and wants it whole.
+        descriptor.set_annotations(Some(HashMap::from([
+            (CONTAINERD_NAME.to_owned(), whole_name(name)),
+            (NAME.to_owned(), tag.to_owned()),
+        ])));
+        Ok(descriptor)
+    });
     let index = ImageIndexBuilder::default()
         .schema_version(2u32)
         .media_type(MediaType::ImageIndex)
-        .manifests(vec![descriptor])
+        .manifests(described.collect::<Result<Vec<_>, OciSpecError>>()?)
         .build()?;
     Ok(canonical(&index)?.0)
 }
 
+/// An image's name with its registry, as Docker completes one.
+fn whole_name(name: &str) -> String {
+    match name.split_once('/') {
+        None => format!("docker.io/library/{name}"),
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => name.to_owned(),
+        Some(_) => format!("docker.io/{name}"),
+    }
+}
+
 /// A manifest as an index names it.
-fn described(
-    digest: &Sha256,
-    size: u64,
-    settings: &ImageSettings,
-) -> Result<Descriptor, OciSpecError> {
+fn described(digest: &Sha256, size: u64, platform: &Platform) -> Result<Descriptor, OciSpecError> {
     let mut descriptor = descriptor(MediaType::ImageManifest, digest, size)?;
     let platform = PlatformBuilder::default()
-        .architecture(Arch::from(settings.platform.oci_architecture()))
+        .architecture(Arch::from(platform.oci_architecture()))
         .os(Os::Linux);
     descriptor.set_platform(Some(platform.build()?));
     Ok(descriptor)
@@ -147,7 +191,7 @@ fn described(
 
 /// A project's name as the name of an image: there, `_` and `-` stand only between other letters,
 /// and `_` at most twice in a row (the distribution specification, "Pulling manifests").
-fn reference(name: &str) -> String {
+pub fn image_name(name: &str) -> String {
     let words: Vec<&str> = name.split(['_', '-']).filter(|word| !word.is_empty()).collect();
     let plain = words.join("-");
     let is_one = |name: &str| {

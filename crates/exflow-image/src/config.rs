@@ -3,7 +3,6 @@
     reason = "the types of oci-spec hold hash maps; `canonical` sorts what comes of them"
 )]
 
-use crate::Layer;
 use exflow_content::{Sha256, Sha256Hasher};
 use exflow_plan::ImageSettings;
 use oci_spec::OciSpecError;
@@ -16,9 +15,33 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::str::FromStr;
 
+/// How the archive that a layer is was compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// By gzip (RFC 1952).
+    Gzip,
+    /// By Zstandard (RFC 8878).
+    Zstd,
+}
+
+impl Compression {
+    /// The media type of a layer, as the OCI image specification names it.
+    pub fn media_type(self) -> MediaType {
+        match self {
+            Self::None => MediaType::ImageLayer,
+            Self::Gzip => MediaType::ImageLayerGzip,
+            Self::Zstd => MediaType::ImageLayerZstd,
+        }
+    }
+}
+
 /// What the bytes of a layer are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerDigests {
+    /// How it is compressed.
+    pub compression: Compression,
     /// The digest of the archive before compression, by which a configuration names it.
     pub diff_id: Sha256,
     /// The digest of the compressed archive, by which a manifest names it.
@@ -41,11 +64,11 @@ pub struct Described {
 }
 
 /// Makes the configuration and the manifest of an image, as the OCI image specification 1.1 defines
-/// them. `user` is the resolved one.
+/// them. `user` is the resolved one. Layers are given by their names and what their bytes are.
 pub fn describe(
     settings: &ImageSettings,
     user: Option<&str>,
-    layers: &[(&Layer, LayerDigests)],
+    layers: &[(&str, LayerDigests)],
 ) -> Result<Described, OciSpecError> {
     let mut config = ConfigBuilder::default()
         .env(settings.env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>())
@@ -61,9 +84,9 @@ pub fn describe(
     if !settings.labels.is_empty() {
         config = config.labels(settings.labels.clone().into_iter().collect::<HashMap<_, _>>());
     }
-    let history = layers.iter().map(|(layer, _)| {
-        HistoryBuilder::default().created_by(format!("exflow: {}", layer.name)).build()
-    });
+    let history = layers
+        .iter()
+        .map(|(name, _)| HistoryBuilder::default().created_by(format!("exflow: {name}")).build());
     let config = ImageConfigurationBuilder::default()
         .architecture(Arch::from(settings.platform.oci_architecture()))
         .os(Os::Linux)
@@ -92,7 +115,9 @@ pub fn describe(
         .layers(
             layers
                 .iter()
-                .map(|(_, layer)| descriptor(MediaType::ImageLayerGzip, &layer.digest, layer.size))
+                .map(|(_, layer)| {
+                    descriptor(layer.compression.media_type(), &layer.digest, layer.size)
+                })
                 .collect::<Result<Vec<_>, _>>()?,
         )
         .build()?;

@@ -1,7 +1,7 @@
-use crate::LayerDigests;
+use crate::{Compression, LayerDigests};
 use exflow_content::{Digest, Entry, Mode, RelPath, Sha256, Sha256Hasher, Tree};
 use exflow_plan::ImageSettings;
-use flate2::{Compression, GzBuilder};
+use flate2::GzBuilder;
 use std::io::{self, Read, Write};
 use tar::{Builder, EntryType, Header};
 
@@ -85,13 +85,27 @@ pub fn write_layer<R: Read>(
     out: impl Write,
 ) -> io::Result<LayerDigests> {
     let compressed = Hashing { out, hasher: Sha256Hasher::new(), size: 0 };
-    let gzip = GzBuilder::new().write(compressed, Compression::new(LEVEL));
-    let mut archive = Builder::new(Hashing { out: gzip, hasher: Sha256Hasher::new(), size: 0 });
+    let gzip = GzBuilder::new().write(compressed, flate2::Compression::new(LEVEL));
+    let (gzip, diff_id, unpacked) = write_tar(tree, 0, open, gzip)?;
+    let (mut out, digest, size) = gzip.finish()?.done();
+    out.flush()?;
+    Ok(LayerDigests { compression: Compression::Gzip, diff_id, digest, size, unpacked })
+}
+
+/// Writes the archive that holds `tree`, everything in it last modified at `mtime`, in seconds. Gives
+/// back where it was written to, its digest, and its length in bytes.
+pub fn write_tar<W: Write, R: Read>(
+    tree: &Tree,
+    mtime: u64,
+    open: impl Fn(&Digest) -> io::Result<R>,
+    out: W,
+) -> io::Result<(W, Sha256, u64)> {
+    let mut archive = Builder::new(Hashing { out, hasher: Sha256Hasher::new(), size: 0 });
     for (path, entry) in tree.entries() {
         let mut header = Header::new_gnu();
         header.set_uid(0);
         header.set_gid(0);
-        header.set_mtime(0);
+        header.set_mtime(mtime);
         header.set_size(0);
         let name = os_path(path.as_bytes());
         match entry {
@@ -115,10 +129,7 @@ pub fn write_layer<R: Read>(
             }
         }
     }
-    let (gzip, diff_id, size) = archive.into_inner()?.done();
-    let (mut out, digest, compressed) = gzip.finish()?.done();
-    out.flush()?;
-    Ok(LayerDigests { diff_id, digest, size: compressed, unpacked: size })
+    Ok(archive.into_inner()?.done())
 }
 
 /// A path of any bytes.

@@ -20,11 +20,13 @@
 mod archive;
 mod config;
 mod layer;
+mod parts;
 mod user;
 
-pub use archive::{IndexError, LAYOUT, check_index, index, write_archive};
-pub use config::{Described, LayerDigests, describe};
-pub use layer::{Layer, split, write_layer};
+pub use archive::{IndexError, LAYOUT, check_index, image_name, index, write_archive};
+pub use config::{Compression, Described, LayerDigests, describe};
+pub use layer::{Layer, split, write_layer, write_tar};
+pub use parts::{Part, Parts};
 pub use user::{UserError, resolve_user};
 
 /// The version of the image assembly: the same trees, settings and version, the same bytes.

@@ -55,9 +55,15 @@ pub(crate) struct BuildArgs {
     #[command(flatten)]
     pub(crate) options: BuildOptions,
 
-    /// Where images go besides the store: `oci=DIR` or `docker-archive=FILE`
-    #[arg(long = "output", short = 'o', value_name = "KIND=PATH")]
+    /// Where images go besides the store: `docker`, `oci=DIR` or `docker-archive=FILE`; may stand
+    /// several times
+    #[arg(long = "output", short = 'o', value_name = "KIND[=PATH]")]
     pub(crate) outputs: Vec<ImageOutput>,
+
+    /// What the image is called in the Docker daemon, instead of as its project; may stand several
+    /// times
+    #[arg(long = "tag", short = 't', value_name = "NAME[:TAG]", value_parser = image_tag)]
+    pub(crate) tags: Vec<String>,
 
     /// Report in JSON on standard output, an object a line
     #[arg(long)]
@@ -67,9 +73,9 @@ pub(crate) struct BuildArgs {
 /// How a build is done; the same for every command that builds.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BuildOptions {
-    /// What runs the steps
-    #[arg(long, value_name = "EXECUTOR", default_value = "auto", env = "EXFLOW_EXECUTOR")]
-    pub(crate) executor: ExecutorChoice,
+    /// What runs the steps [env: EXFLOW_EXECUTOR=]; otherwise what the manifest says, or `auto`
+    #[arg(long, value_name = "EXECUTOR")]
+    pub(crate) executor: Option<ExecutorChoice>,
 
     /// Fail where the lock does not fit the manifest, rather than add to it
     #[arg(long)]
@@ -86,8 +92,10 @@ pub(crate) struct BuildOptions {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExecutorChoice {
-    /// The best that works here
+    /// Docker where a daemon answers, or else the sandbox
     Auto,
+    /// Containers of a Docker daemon, here or on another machine
+    Docker,
     /// Namespaces of the Linux kernel; needs no daemon
     Sandbox,
 }
@@ -99,17 +107,49 @@ pub(crate) enum ImageOutput {
     Oci(PathBuf),
     /// An archive as `docker save` writes it.
     DockerArchive(PathBuf),
+    /// The Docker daemon.
+    Docker,
+}
+
+/// The name of an image with a tag: `shop` is `shop:latest`.
+fn image_tag(text: &str) -> Result<String, String> {
+    // The distribution specification, "Pulling manifests", and before it a registry's host.
+    let (name, tag) = match text.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (text, "latest"),
+    };
+    let is_part = |part: &str| {
+        part.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
+            && part.ends_with(|last: char| last.is_ascii_lowercase() || last.is_ascii_digit())
+            && part.chars().all(|letter| {
+                letter.is_ascii_lowercase() || letter.is_ascii_digit() || "._-:".contains(letter)
+            })
+    };
+    if !name.split('/').all(is_part) {
+        return Err("expected a name in small letters, such as `shop` or `team/shop:1.2`".into());
+    }
+    let is_tag = tag.len() <= 128
+        && tag.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
+        && tag.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
+    if !is_tag {
+        return Err(format!("`{tag}` is no tag: letters, digits, `.`, `_` and `-`"));
+    }
+    Ok(format!("{name}:{tag}"))
 }
 
 impl std::str::FromStr for ImageOutput {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let usage = "expected `oci=DIR` or `docker-archive=FILE`";
+        let usage = "expected `docker`, `oci=DIR` or `docker-archive=FILE`";
+        if text == "docker" {
+            return Ok(Self::Docker);
+        }
         match text.split_once('=') {
             Some((_, "")) | None => Err(usage.to_owned()),
             Some(("oci", path)) => Ok(Self::Oci(path.into())),
             Some(("docker-archive", path)) => Ok(Self::DockerArchive(path.into())),
+            Some(("docker", _)) => Err("`docker` has no path: `--tag` names the image".to_owned()),
             Some((kind, _)) => Err(format!("there is no output `{kind}`: {usage}")),
         }
     }
@@ -176,8 +216,25 @@ mod tests {
         let parse = str::parse::<ImageOutput>;
         assert_eq!(parse("oci=a"), Ok(ImageOutput::Oci("a".into())));
         assert_eq!(parse("docker-archive=a=b"), Ok(ImageOutput::DockerArchive("a=b".into())));
-        for text in ["", "oci", "oci=", "tar=x"] {
+        assert_eq!(parse("docker"), Ok(ImageOutput::Docker));
+        for text in ["", "oci", "oci=", "tar=x", "docker=x"] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tags() {
+        for (text, name) in [
+            ("shop", "shop:latest"),
+            ("shop:1.2", "shop:1.2"),
+            ("team/shop:V1", "team/shop:V1"),
+            ("localhost:5000/shop", "localhost:5000/shop:latest"),
+            ("a.example:5000/b/c:d", "a.example:5000/b/c:d"),
+        ] {
+            assert_eq!(image_tag(text).as_deref(), Ok(name));
+        }
+        for text in ["", "Shop", "shop:", "a//b", "shop:-x", "-shop", "shop/", "a b"] {
+            assert!(image_tag(text).is_err(), "{text}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Does what a plan says: looks up what is known, runs the rest, and keeps what comes of it.
 
 use crate::cli::BuildOptions;
+use crate::executors::{Executors, choice};
 use crate::failed::{Failed, report_failed};
 use crate::forecast::{last_key, why};
 use crate::lockfile::{self, Shown};
@@ -11,7 +12,7 @@ use crate::session::{Session, store_failed};
 use crate::ui::{Ui, seconds};
 use exflow_content::Digest;
 use exflow_diagnostics::Diagnostic;
-use exflow_exec::{Ended, ExecError, Executor, Exit, RunOptions, SandboxExecutor, schedule};
+use exflow_exec::{Ended, ExecError, Exit, RunOptions, schedule};
 use exflow_fetch::debian::fetch_base;
 use exflow_fetch::{Cancel, Client, HttpOptions};
 use exflow_plan::{Action, Command, MountSource, Output, PlannedBase, PlannedRun, StepId};
@@ -52,7 +53,7 @@ pub(crate) struct Built {
 pub(crate) struct Engine<'a> {
     pub(crate) prepared: &'a Prepared,
     pub(crate) ui: &'a Ui,
-    pub(crate) executor: &'a dyn Executor,
+    pub(crate) executors: &'a Executors<'a>,
     pub(crate) client: &'a Client,
     pub(crate) cancel: &'a Cancel,
     pub(crate) done: Mutex<Done>,
@@ -66,24 +67,31 @@ pub(crate) struct Done {
     states: BTreeMap<usize, State>,
 }
 
+/// What came of a build: what was built, and why the rest was not.
+pub(crate) struct Executed {
+    pub(crate) built: Vec<Built>,
+    pub(crate) failure: Option<Failure>,
+}
+
 /// Builds what was prepared.
 pub(crate) fn execute(
     session: &mut Session,
     prepared: &Prepared,
     options: &BuildOptions,
     cancel: &Cancel,
-) -> Result<Vec<Built>, Failure> {
+) -> Result<Executed, Failure> {
     let http = HttpOptions { offline: options.offline, ..HttpOptions::default() };
     let client = Client::new(http, cancel.clone());
-    let executor = SandboxExecutor::new(prepared.store.clone(), "/proc/self/exe".into());
+    let choice = choice(options.executor, prepared.executor)?;
     let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok());
     let jobs = jobs.map_or(1, NonZeroUsize::get);
     let mut has_healed = false;
     loop {
+        let executors = Executors::new(choice, prepared.store.clone(), &session.ui);
         let engine = Engine {
             prepared,
             ui: &session.ui,
-            executor: &executor,
+            executors: &executors,
             client: &client,
             cancel,
             done: Mutex::default(),
@@ -97,10 +105,9 @@ pub(crate) fn execute(
             has_healed = true;
             continue;
         }
-        if !failures.is_empty() {
-            return Err(report_failed(session, failures));
-        }
-        return Ok(engine.built());
+        let built = engine.built();
+        let failure = (!failures.is_empty()).then(|| report_failed(session, failures));
+        return Ok(Executed { built, failure });
     }
 }
 
@@ -161,35 +168,38 @@ impl Engine<'_> {
                 },
             };
             let Some(record) = store.record(&key)? else { continue };
-            // All of them, so that each that is damaged is taken out.
-            let whole = record.trees.iter().filter(|tree| store.is_whole(tree)).count();
-            if whole < record.trees.len() {
+            let mut damaged = false;
+            for tree in &record.trees {
+                damaged |= store.discard_if_damaged(tree)?;
+            }
+            if damaged {
                 store.forget(&key);
             }
         }
         Ok(())
     }
 
-    /// The images, when everything is done.
+    /// The images that are done.
     fn built(self) -> Vec<Built> {
         let plan = &self.prepared.plan;
         let first_image = self.first_image();
         let done = self.done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let built = self.prepared.images.iter().map(|index| {
+        let built = self.prepared.images.iter().filter_map(|index| {
+            let packed = done.images.get(index)?.clone();
             let image = &plan.images[*index];
             let mut nodes = plan.closure([image.base, image.release.step]);
             nodes.push(first_image + index);
             let count =
                 |state| nodes.iter().filter(|node| done.states.get(node) == Some(&state)).count();
-            Built {
+            Some(Built {
                 project: image.project.clone(),
                 image: *index,
-                packed: done.images[index].clone(),
+                packed,
                 ran: count(State::Ran),
                 cached: count(State::Cached),
                 base: done.outputs[&image.base][0],
                 release: done.outputs[&image.release.step][image.release.index],
-            }
+            })
         });
         built.collect()
     }
@@ -358,13 +368,19 @@ impl Engine<'_> {
         let log = logs.join(format!("{key}.log"));
         let made = |source| StoreError::Io { action: "create", path: logs.clone(), source };
         fs::create_dir_all(&logs).map_err(made)?;
+        let executor = self.executors.get().map_err(|problem| match &step.site {
+            Some(site) => Failed::Problems(problem.at(site, "the first step to run").into()),
+            None => Failed::Problems(problem.into()),
+        })?;
         let options = RunOptions {
+            name: step.name.clone(),
+            slot: self.last_key(&step.name),
             time_limit: step.time_limit,
             cancel: self.cancel.clone(),
             log: log.clone(),
         };
         let outputs = self.shown(&step.name, || {
-            let outcome = self.executor.run(&command, &options).map_err(|error| {
+            let outcome = executor.run(&command, &options).map_err(|error| {
                 let problem = exflow_exec::diagnose(&error, &step.name, step.site.as_ref());
                 match error {
                     _ if self.cancel.is_cancelled() => Failed::Interrupted,
@@ -373,7 +389,11 @@ impl Engine<'_> {
                 }
             })?;
             let help = match outcome.exit {
-                Exit::Code(0) => return Ok(outcome.outputs),
+                Exit::Code(0) => {
+                    // The plan counts on them.
+                    assert_eq!(outcome.outputs.len(), command.outputs.len(), "{}", executor.name());
+                    return Ok(outcome.outputs);
+                }
                 Exit::Cancelled => return Err(Failed::Interrupted),
                 Exit::TimedOut => format!(
                     "it may take {}; give it longer with `time-limit`",

@@ -1,11 +1,12 @@
 //! What would become of each step, and why.
 
+use crate::cli::ExecutorChoice;
 use crate::engine::Engine;
+use crate::executors::Executors;
 use crate::prepare::Prepared;
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use exflow_content::{Digest, Encoder, Tree};
-use exflow_exec::SandboxExecutor;
 use exflow_fetch::{Cancel, Client, HttpOptions};
 use exflow_plan::{Action, Command, MountSource, PlannedRun, changes};
 use exflow_store::{Store, StoreError};
@@ -34,11 +35,11 @@ pub(crate) fn forecast(
     let cancel = Cancel::new();
     let client =
         Client::new(HttpOptions { offline: true, ..HttpOptions::default() }, cancel.clone());
-    let executor = SandboxExecutor::new(prepared.store.clone(), "/proc/self/exe".into());
+    let executors = Executors::new(ExecutorChoice::Auto, prepared.store.clone(), &session.ui);
     let engine = Engine {
         prepared,
         ui: &session.ui,
-        executor: &executor,
+        executors: &executors,
         client: &client,
         cancel: &cancel,
         done: Mutex::default(),

@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod engine;
+mod executors;
 mod failed;
 mod forecast;
 mod interrupt;

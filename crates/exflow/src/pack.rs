@@ -3,8 +3,8 @@
 use exflow_content::{Digest, Encoder, Entry, Mode, RelPath, Sha256, Tree};
 use exflow_diagnostics::{Diagnostic, did_you_mean};
 use exflow_image::{
-    ASSEMBLY_VERSION, LAYOUT, Layer, LayerDigests, describe, index, resolve_user, split,
-    write_layer,
+    ASSEMBLY_VERSION, Compression, LAYOUT, Layer, LayerDigests, describe, index, resolve_user,
+    split, write_layer,
 };
 use exflow_plan::{ImageSettings, PlannedImage};
 use exflow_store::{Record, Store, StoreError};
@@ -91,9 +91,11 @@ pub(crate) fn key(image: &PlannedImage, base: &Digest, release: &Digest) -> Dige
 /// The image with `key`, if it has been assembled before.
 pub(crate) fn known(store: &Store, key: &Digest) -> Result<Option<Packed>, StoreError> {
     let Some(record) = store.record(key)? else { return Ok(None) };
-    let Some(layout) = record.trees.first().filter(|layout| store.has_tree(layout)) else {
+    let Some(layout) = record.trees.first() else { return Ok(None) };
+    // A handful of files, of which none may be missing when it is handed on.
+    if !store.tree(layout).is_ok_and(|tree| store.has_blobs(&tree)) {
         return Ok(None);
-    };
+    }
     let packed = serde_json::from_slice::<Packed>(&record.data).ok();
     Ok(packed.map(|packed| Packed { layout: *layout, ..packed }))
 }
@@ -118,8 +120,11 @@ pub(crate) fn pack(
     })?;
     let layers = split(&base, &release, settings);
     let stored = store_layers(store, &layers)?;
-    let described: Vec<(&Layer, LayerDigests)> =
-        layers.iter().zip(&stored).map(|(layer, (digests, _))| (layer, digests.clone())).collect();
+    let described: Vec<(&str, LayerDigests)> = layers
+        .iter()
+        .zip(&stored)
+        .map(|(layer, (digests, _))| (&*layer.name, digests.clone()))
+        .collect();
     let failed = |reason: &dyn std::fmt::Display| {
         let message = format!("the image can't be assembled: {reason}");
         at(image, Diagnostic::error(FAILED, message))
@@ -128,8 +133,9 @@ pub(crate) fn pack(
     let documents =
         describe(settings, user.as_deref(), &described).map_err(|error| failed(&error))?;
     let manifest_bytes = documents.manifest.0.len() as u64;
-    let index = index(None, &image.project, settings, (&documents.manifest.1, manifest_bytes))
-        .map_err(|error| failed(&error))?;
+    let index =
+        index(None, &image.project, &settings.platform, (&documents.manifest.1, manifest_bytes))
+            .map_err(|error| failed(&error))?;
     let mut layout = Tree::new();
     let mut keep = |at: String, blob: Digest, size: u64| {
         let path = RelPath::new(&at).expect("a clean path");
@@ -153,9 +159,10 @@ pub(crate) fn pack(
         digest: format!("sha256:{}", documents.manifest.1),
         size_bytes: documents.size,
         unpacked_bytes: whole.size(),
-        layers: described
+        layers: layers
             .iter()
-            .map(|(layer, digests)| PackedLayer {
+            .zip(&stored)
+            .map(|(layer, (digests, _))| PackedLayer {
                 name: layer.name.clone(),
                 size_bytes: digests.size,
                 unpacked_bytes: layer.tree.size(),
@@ -243,11 +250,14 @@ fn store_layer(store: &Store, tree: &Tree) -> Result<(LayerDigests, Digest), Sto
         return Ok(known);
     }
     let mut writer = store.blob_writer()?;
-    let open = |blob: &Digest| store.open_blob(blob).map_err(io::Error::other);
+    let open = |blob: &Digest| store.open_checked(blob).map_err(io::Error::other);
     let path = store.root().to_owned();
     let written = write_layer(tree, open, io::BufWriter::with_capacity(1 << 16, &mut writer));
-    let digests =
-        written.map_err(|source| StoreError::Io { action: "write a layer to", path, source })?;
+    // Damage to the store is said as such, whoever's reader found it.
+    let digests = written.map_err(|error| match error.downcast::<StoreError>() {
+        Ok(error) => error,
+        Err(source) => StoreError::Io { action: "write a layer to", path, source },
+    })?;
     writer.flush().map_err(|source| StoreError::Io {
         action: "write a layer to",
         path: store.root().to_owned(),
@@ -270,6 +280,7 @@ fn store_layer(store: &Store, tree: &Tree) -> Result<(LayerDigests, Digest), Sto
 fn stored(data: &[u8]) -> Option<(LayerDigests, Digest)> {
     let layer: StoredLayer = serde_json::from_slice(data).ok()?;
     let digests = LayerDigests {
+        compression: Compression::Gzip,
         diff_id: layer.diff_id.parse::<Sha256>().ok()?,
         digest: layer.digest.parse::<Sha256>().ok()?,
         size: layer.size,

@@ -1,12 +1,13 @@
 //! Everything up to the plan: the workspace, the lock, what plugins propose, and what was asked for.
 
+use crate::cli::ExecutorChoice;
 use crate::lockfile::{self, OnStale};
 use crate::report::Failure;
 use crate::session::{self, NO_SETTINGS, Session, platform, store_failed};
 use exflow_content::{RelPath, Tree};
 use exflow_diagnostics::{Diagnostics, did_you_mean};
 use exflow_lock::Lock;
-use exflow_manifest::{Unit, Workspace};
+use exflow_manifest::{ExecutorName, Unit, Workspace};
 use exflow_plan::{Plan, Proposal, StepId};
 use exflow_plugin_host::{Host, Limits, Project, Proposed};
 use exflow_store::Store;
@@ -23,6 +24,8 @@ pub(crate) struct Prepared {
     pub(crate) images: Vec<usize>,
     pub(crate) root: PathBuf,
     pub(crate) store: Store,
+    /// What the manifest says is to run the steps.
+    pub(crate) executor: Option<ExecutorChoice>,
 }
 
 /// Loads, locks, asks plugins, and plans.
@@ -70,7 +73,12 @@ pub(crate) fn prepare(
         }
     }
     let root = session.root.clone();
-    Ok(Prepared { plan, steps, images, root, store })
+    let executor = workspace.executor.map(|executor| match executor {
+        ExecutorName::Auto => ExecutorChoice::Auto,
+        ExecutorName::Docker => ExecutorChoice::Docker,
+        ExecutorName::Sandbox => ExecutorChoice::Sandbox,
+    });
+    Ok(Prepared { plan, steps, images, root, store, executor })
 }
 
 /// The projects that are named, with the stage if one is; all where none is named.

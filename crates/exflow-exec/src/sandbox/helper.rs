@@ -2,6 +2,8 @@
 
 use super::job::{ANSWER_FILE, Answer, JOB_FILE, Job};
 use super::spec;
+use crate::error::{NO_FOLDER, no_program, unsupported};
+use crate::view::OPEN_FILES;
 use exflow_content::{Digest, RelPath};
 use exflow_store::{Store, StoreError};
 use libcontainer::container::builder::ContainerBuilder;
@@ -259,12 +261,10 @@ fn mount_root(job: &Job, folder: &Path) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// As many open files as may be opened on every host. The BEAM makes a table of that size.
 fn limit_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    const FILES: u64 = 4096;
     let mut limit = getrlimit(Resource::Nofile);
-    limit.current = Some(limit.maximum.map_or(FILES, |maximum| maximum.min(FILES)));
+    limit.current = Some(limit.maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES)));
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
@@ -372,11 +372,7 @@ fn find_program(job: &Job, root: &Path) -> Result<PathBuf> {
         path.split(':').map(|folder| Path::new(folder).join(name)).collect()
     };
     places.retain(|place| is_program(place));
-    let reason = if name.contains('/') {
-        "no such program in its base and inputs".to_owned()
-    } else {
-        format!("no such program in PATH, which is `{path}`")
-    };
+    let reason = no_program(name, path);
     places.into_iter().next().ok_or_else(|| Box::new(Answer::Program { reason }))
 }
 
@@ -440,7 +436,7 @@ fn keep(store: &Store, root: &Path, output: &RelPath) -> Result<Digest> {
             let inside = path
                 .strip_prefix("/proc/self/fd")
                 .map_or(path.clone(), |inside| inside.components().skip(1).collect());
-            let reason = format!("`{}` in it is a {kind}", inside.display());
+            let reason = unsupported(&inside.to_string_lossy(), kind);
             Box::new(Answer::BadOutput { output: output.clone(), reason })
         }
         other => store_failed(other),
@@ -458,7 +454,7 @@ fn keep(store: &Store, root: &Path, output: &RelPath) -> Result<Digest> {
     let tree = if metadata.is_dir() {
         store.check_in(&path).map_err(bad)?
     } else {
-        let reason = "it is not a folder, and outputs are folders".to_owned();
+        let reason = NO_FOLDER.to_owned();
         return Err(Box::new(Answer::BadOutput { output: output.clone(), reason }));
     };
     store.put_tree(&tree).map_err(store_failed)

@@ -2,21 +2,21 @@
 
 use super::helper::{DISK_FULL, HELPER};
 use super::job::{ANSWER_FILE, Answer, JOB_FILE, Job};
+use crate::inputs::merged;
+use crate::log::Log;
 use crate::{ExecError, Executor, Exit, Outcome, RunOptions};
-use exflow_content::{Digest, RelPath, Tree};
+use exflow_content::{Digest, RelPath};
 use exflow_plan::Command;
 use exflow_store::{Store, StoreError, TempDir};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// The largest log that is kept of a command, in bytes.
-const MAX_LOG: u64 = 64 << 20;
 /// How often a running command is looked at at the least.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -102,13 +102,7 @@ impl SandboxExecutor {
 
     /// The inputs of a command, laid out as one folder.
     fn lay_out_inputs(&self, command: &Command, temp: &TempDir) -> Result<PathBuf, ExecError> {
-        let mut inputs = Tree::new();
-        for mount in &command.mounts {
-            let tree = self.store.tree(&mount.tree)?;
-            inputs.merge(&mount.at, &tree).map_err(|source| {
-                ExecError::Store(StoreError::Tree { path: mount.at.to_string().into(), source })
-            })?;
-        }
+        let mut inputs = merged(&self.store, command)?;
         // The working folder is there, whatever else is.
         if inputs.get(&command.workdir).is_none() && !command.workdir.is_root() {
             let folder = exflow_content::Entry::Folder { mode: exflow_content::Mode::FOLDER };
@@ -126,8 +120,8 @@ impl SandboxExecutor {
 }
 
 impl Executor for SandboxExecutor {
-    fn name(&self) -> &'static str {
-        "sandbox"
+    fn name(&self) -> &str {
+        "the sandbox"
     }
 
     fn run(&self, command: &Command, options: &RunOptions) -> Result<Outcome, ExecError> {
@@ -146,7 +140,7 @@ impl Executor for SandboxExecutor {
         let logged = |source| {
             ExecError::Store(StoreError::Io { action: "write", path: options.log.clone(), source })
         };
-        let log = File::create(&options.log).map_err(logged)?;
+        let log = Log::create(&options.log).map_err(logged)?;
         let (reader, writer) = io::pipe().map_err(|error| failed("make a pipe", &error))?;
         let second = writer.try_clone().map_err(|error| failed("make a pipe", &error))?;
         let mut child = self.launch(&job, &temp, Stdio::null(), writer.into(), second.into())?;
@@ -195,25 +189,16 @@ fn failed(action: &str, error: &io::Error) -> ExecError {
     ExecError::Sandbox { action: action.to_owned(), reason: error.to_string() }
 }
 
-/// Writes what a command prints to its log as it comes, as much as is kept; the rest is read and
-/// dropped, so that the command isn't held up.
-fn keep_log(mut reader: impl Read, mut log: File) {
-    let mut left = MAX_LOG;
+/// Keeps what a command prints as it comes.
+fn keep_log(mut reader: impl Read, mut log: Log) {
     let mut buffer = vec![0; 64 << 10];
     loop {
-        let length = match reader.read(&mut buffer) {
+        match reader.read(&mut buffer) {
             Ok(0) => return,
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(length) => log.keep(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return,
-        };
-        let kept = usize::try_from(left).map_or(length, |left| length.min(left));
-        let _ = log.write_all(&buffer[..kept]);
-        if left > 0 && kept < length {
-            let note = b"\n[the rest of this log was dropped: it is longer than 64 MiB]\n";
-            let _ = log.write_all(note);
         }
-        left -= kept as u64;
     }
 }
 

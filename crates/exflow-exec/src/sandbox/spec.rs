@@ -1,6 +1,7 @@
 //! The container that libcontainer is asked for, as the OCI runtime specification describes it.
 
 use super::job::Job;
+use crate::view::HOST_NAME;
 use libcontainer::oci_spec::OciSpecError;
 use libcontainer::oci_spec::runtime::{
     Capabilities, Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespaceBuilder,
@@ -8,9 +9,6 @@ use libcontainer::oci_spec::runtime::{
     UserBuilder,
 };
 use std::path::Path;
-
-/// The host name that every command sees.
-const HOST_NAME: &str = "exflow";
 
 /// What root may do in the sandbox. It is only root of a namespace with a single user, so this
 /// says what programs may try: to build packages and to change owners to themselves, not more.

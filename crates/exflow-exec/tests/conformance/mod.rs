@@ -64,7 +64,7 @@ pub(crate) fn trials(
     CASES.iter().map(trial).collect()
 }
 
-fn base(store: &Store, busybox: &Path) -> Digest {
+pub(crate) fn base(store: &Store, busybox: &Path) -> Digest {
     let mut tree = Tree::new();
     let shell = store.check_in_file(busybox, Mode::EXECUTABLE).unwrap();
     tree.insert(path("bin/busybox"), shell).unwrap();
@@ -120,11 +120,7 @@ impl Bench<'_> {
     fn try_run(&self, command: &Command) -> (Result<Outcome, ExecError>, String) {
         let temp = self.store.temp_dir().unwrap();
         let log = temp.path().join("log");
-        let options = RunOptions {
-            time_limit: Duration::from_mins(1),
-            cancel: Cancel::new(),
-            log: log.clone(),
-        };
+        let options = options(Duration::from_mins(1), &Cancel::new(), &log);
         let outcome = self.executor.run(command, &options);
         let log = std::fs::read(log).map(|log| String::from_utf8_lossy(&log).into_owned());
         (outcome, log.unwrap_or_default())
@@ -152,6 +148,16 @@ impl Bench<'_> {
     }
 }
 
+pub(crate) fn options(time_limit: Duration, cancel: &Cancel, log: &Path) -> RunOptions {
+    RunOptions {
+        name: "conformance".into(),
+        slot: Digest::of(b"conformance"),
+        time_limit,
+        cancel: cancel.clone(),
+        log: log.to_owned(),
+    }
+}
+
 fn exit_codes(bench: &Bench<'_>) {
     for code in [0, 1, 42, 255] {
         let (outcome, _) = bench.try_run(&bench.command(&format!("exit {code}")));
@@ -176,8 +182,7 @@ fn a_program_that_is_not_there(bench: &Bench<'_>) {
 
 fn limited(bench: &Bench<'_>, limit: Duration, cancel: &Cancel) -> (Exit, Duration) {
     let temp = bench.store.temp_dir().unwrap();
-    let options =
-        RunOptions { time_limit: limit, cancel: cancel.clone(), log: temp.path().join("log") };
+    let options = options(limit, cancel, &temp.path().join("log"));
     let begun = Instant::now();
     // A child that ignores what it can.
     let command = bench.command("trap '' TERM INT HUP; sleep 1000 & sleep 1000");
@@ -210,8 +215,7 @@ fn a_signal_for_the_terminal_is_not_for_the_step(bench: &Bench<'_>) {
     let cancel = Cancel::new();
     let temp = bench.store.temp_dir().unwrap();
     let log = temp.path().join("log");
-    let options =
-        RunOptions { time_limit: Duration::from_mins(1), cancel: cancel.clone(), log: log.clone() };
+    let options = options(Duration::from_mins(1), &cancel, &log);
     let mut command = bench.command(
         "trap 'exit 0' INT TERM; mkdir out; echo half > out/a; echo ready; sleep 20 & wait; echo whole > out/b",
     );
@@ -430,7 +434,10 @@ fn no_network(bench: &Bench<'_>) {
     );
     let log = bench.print(&script);
     assert!(log.starts_with("1\n0\n"), "{log}");
+    // `nc` is there and works, so that it is the network that is missing.
     assert!(log.ends_with("unreachable\n"), "{log}");
+    let printed = bench.print("ip link; nc 2>&1 | grep -q -i usage && echo works");
+    assert!(printed.contains("lo: <LOOPBACK>") && printed.ends_with("works\n"), "{printed}");
 }
 
 fn no_host_files(bench: &Bench<'_>) {

@@ -1,5 +1,5 @@
 use crate::cli::BuildArgs;
-use crate::engine::{Built, execute};
+use crate::engine::{Built, Executed, execute};
 use crate::lockfile::OnStale;
 use crate::prepare::prepare;
 use crate::report::{Failure, io_failed};
@@ -16,9 +16,9 @@ pub(crate) fn run(session: &mut Session, args: &BuildArgs) -> Result<ExitCode, F
     interrupt::listen(&cancel);
     let on_stale = OnStale::of(&args.options, &cancel);
     let prepared = prepare(session, &args.targets, on_stale)?;
-    outputs::check(&prepared, &args.outputs)?;
-    let images = execute(session, &prepared, &args.options, &cancel)?;
-    outputs::write(&prepared, &images, &args.outputs, &cancel)?;
+    outputs::check(&prepared, args)?;
+    let Executed { built: images, failure } = execute(session, &prepared, &args.options, &cancel)?;
+    outputs::write(&session.ui, &prepared, &images, args, &cancel)?;
     for built in &images {
         let place = outputs::place(&prepared, built)?;
         if args.json {
@@ -26,6 +26,10 @@ pub(crate) fn run(session: &mut Session, args: &BuildArgs) -> Result<ExitCode, F
         } else {
             print(session, built, &place)?;
         }
+    }
+    // What is built is of use, whatever became of the rest.
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     if images.is_empty() {
         session.ui.tell("done", "everything that was asked for; no image was");

@@ -1,5 +1,6 @@
 use crate::cli::RunArgs;
 use crate::engine::execute;
+use crate::executors::sandbox;
 use crate::lockfile::OnStale;
 use crate::pack::laid_over;
 use crate::prepare::prepare;
@@ -7,7 +8,7 @@ use crate::report::{Failure, INTERRUPTED};
 use crate::session::{Session, store_failed};
 use exflow_content::Tree;
 use exflow_diagnostics::Diagnostics;
-use exflow_exec::{Exit, Interactive, SandboxExecutor};
+use exflow_exec::{Exit, Interactive};
 use exflow_fetch::Cancel;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -39,8 +40,11 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
             return Err(Failure::Usage(message));
         }
     }
-    let images = execute(session, &prepared, &args.options, &cancel)?;
-    let [built] = images.as_slice() else { unreachable!("one image was asked for") };
+    let executed = execute(session, &prepared, &args.options, &cancel)?;
+    if let Some(failure) = executed.failure {
+        return Err(failure);
+    }
+    let [built] = executed.built.as_slice() else { unreachable!("one image was asked for") };
     let settings = &prepared.plan.images[built.image].settings;
     let base = prepared.store.tree(&built.base).map_err(store_failed)?;
     let release = prepared.store.tree(&built.release).map_err(store_failed)?;
@@ -81,7 +85,7 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     }
     let program =
         Interactive { layers: vec![built.base, top], argv, env, workdir: settings.workdir.clone() };
-    let executor = SandboxExecutor::new(prepared.store.clone(), "/proc/self/exe".into());
+    let executor = sandbox(&prepared.store);
     if cancel.is_cancelled() {
         return Err(Failure::Interrupted);
     }

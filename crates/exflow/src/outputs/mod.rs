@@ -1,16 +1,20 @@
 //! Images to the places that the user names.
 
-use crate::cli::ImageOutput;
+mod daemon;
+
+use crate::cli::{BuildArgs, ImageOutput};
 use crate::engine::Built;
 use crate::prepare::Prepared;
 use crate::report::{Failure, io_failed};
 use crate::session::store_failed;
+use crate::ui::Ui;
 use exflow_content::{Sha256, Sha256Hasher};
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::Cancel;
-use exflow_image::{LAYOUT, check_index, index, write_archive};
+use exflow_image::{LAYOUT, Parts, check_index, image_name, index, write_archive};
+use exflow_lock::Platform;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The file by which builds that write to the same layout wait for each other.
@@ -23,15 +27,68 @@ pub(crate) fn place(prepared: &Prepared, built: &Built) -> Result<PathBuf, Failu
     prepared.store.checkout(&built.packed.layout).map_err(store_failed)
 }
 
+/// An image that is written to outputs.
+struct Image<'a> {
+    built: &'a Built,
+    platform: &'a Platform,
+    /// The folder that its layout is in.
+    layout: PathBuf,
+    manifest: Sha256,
+}
+
+impl<'a> Image<'a> {
+    fn new(prepared: &'a Prepared, built: &'a Built) -> Result<Self, Failure> {
+        let layout = place(prepared, built)?;
+        let platform = &prepared.plan.images[built.image].settings.platform;
+        Ok(Self { built, platform, layout, manifest: digest(built)? })
+    }
+
+    fn open(&self, digest: &Sha256) -> io::Result<File> {
+        File::open(self.layout.join("blobs/sha256").join(digest.to_string()))
+    }
+
+    fn manifest_size(&self) -> u64 {
+        self.built.packed.manifest_bytes
+    }
+
+    fn read_manifest(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.open(&self.manifest)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// What it consists of.
+    fn parts(&self) -> Result<Parts, Failure> {
+        let parts = self.read_manifest().and_then(|manifest| {
+            Parts::read(&manifest, |config| {
+                let mut bytes = Vec::new();
+                self.open(config)?.read_to_end(&mut bytes)?;
+                Ok(bytes)
+            })
+        });
+        parts.map_err(|error| io_failed("read the image in", &self.layout, &error))
+    }
+}
+
 /// Says what can be said before anything is built: whether the outputs can hold what will be.
-pub(crate) fn check(prepared: &Prepared, outputs: &[ImageOutput]) -> Result<(), Failure> {
-    for output in outputs {
+pub(crate) fn check(prepared: &Prepared, args: &BuildArgs) -> Result<(), Failure> {
+    let images = prepared.images.len();
+    if !args.tags.is_empty() && images != 1 {
+        return Err(Failure::Usage(format!(
+            "`--tag` names one image, and {images} are built: name a project"
+        )));
+    }
+    if !args.tags.is_empty() && !args.outputs.contains(&ImageOutput::Docker) {
+        return Err(Failure::Usage(
+            "`--tag` says what an image is called in a daemon: add `--output docker`".to_owned(),
+        ));
+    }
+    for output in &args.outputs {
         match output {
-            ImageOutput::DockerArchive(path) if prepared.images.len() != 1 => {
+            ImageOutput::DockerArchive(path) if images != 1 => {
                 return Err(Failure::Usage(format!(
-                    "`docker-archive={}` holds one image, and {} are built: name a project",
+                    "`docker-archive={}` holds one image, and {images} are built: name a project",
                     path.display(),
-                    prepared.images.len()
                 )));
             }
             ImageOutput::DockerArchive(path) => {
@@ -42,6 +99,7 @@ pub(crate) fn check(prepared: &Prepared, outputs: &[ImageOutput]) -> Result<(), 
                 }
             }
             ImageOutput::Oci(folder) => drop(existing_index(folder)?),
+            ImageOutput::Docker => drop(daemon::connect()?),
         }
     }
     Ok(())
@@ -49,24 +107,38 @@ pub(crate) fn check(prepared: &Prepared, outputs: &[ImageOutput]) -> Result<(), 
 
 /// Writes every image to every output.
 pub(crate) fn write(
+    ui: &Ui,
     prepared: &Prepared,
     images: &[Built],
-    outputs: &[ImageOutput],
+    args: &BuildArgs,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     for built in images {
-        let layout = place(prepared, built)?;
-        for output in outputs {
+        let image = Image::new(prepared, built)?;
+        for output in &args.outputs {
             if cancel.is_cancelled() {
                 return Err(Failure::Interrupted);
             }
             match output {
-                ImageOutput::Oci(folder) => write_layout(prepared, built, &layout, folder)?,
-                ImageOutput::DockerArchive(file) => write_docker(prepared, built, &layout, file)?,
+                ImageOutput::Oci(folder) => write_layout(&image, folder)?,
+                ImageOutput::DockerArchive(file) => write_docker(&image, file)?,
+                ImageOutput::Docker => {
+                    let names = if args.tags.is_empty() {
+                        vec![default_name(&built.project)]
+                    } else {
+                        args.tags.clone()
+                    };
+                    daemon::load(ui, &daemon::connect()?, &image, &names)?;
+                }
             }
         }
     }
     Ok(())
+}
+
+/// What an image is called where nobody says.
+fn default_name(project: &str) -> String {
+    format!("{}:latest", image_name(project))
 }
 
 /// The `index.json` of a layout that is there already; none where there is nothing yet.
@@ -127,12 +199,7 @@ pub(crate) fn write_whole(
     written
 }
 
-fn write_layout(
-    prepared: &Prepared,
-    built: &Built,
-    layout: &Path,
-    folder: &Path,
-) -> Result<(), Failure> {
+fn write_layout(image: &Image<'_>, folder: &Path) -> Result<(), Failure> {
     let failed = |source: io::Error| io_failed("write the image to", folder, &source);
     existing_index(folder)?;
     // Another build may add an image of its own at the same time. The lock ends with the process.
@@ -140,25 +207,24 @@ fn write_layout(
     let lock = File::create(folder.join(LOCK)).and_then(|file| file.lock().map(|()| file));
     let _lock = lock.map_err(failed)?;
     let old = existing_index(folder)?;
-    let image = &prepared.plan.images[built.image];
-    let manifest = digest(built)?;
     let index = index(
         old.as_deref(),
-        &built.project,
-        &image.settings,
-        (&manifest, built.packed.manifest_bytes),
+        &image.built.project,
+        image.platform,
+        (&image.manifest, image.manifest_size()),
     )
     .map_err(|error| failed(io::Error::other(error)))?;
     let write = || -> io::Result<()> {
         let to = folder.join("blobs/sha256");
         fs::create_dir_all(&to)?;
-        for (name, size) in blobs(layout)? {
+        for (name, size) in blobs(&image.layout)? {
             let target = to.join(&name);
             if is_whole(&target, &name, size) {
                 continue;
             }
             write_whole(&target, |out| {
-                io::copy(&mut File::open(layout.join("blobs/sha256").join(&name))?, out).map(drop)
+                let from = image.layout.join("blobs/sha256").join(&name);
+                io::copy(&mut File::open(from)?, out).map(drop)
             })?;
         }
         write_whole(&folder.join("oci-layout"), |out| out.write_all(LAYOUT))?;
@@ -168,28 +234,22 @@ fn write_layout(
     write().map_err(failed)
 }
 
-fn write_docker(
-    prepared: &Prepared,
-    built: &Built,
-    layout: &Path,
-    file: &Path,
-) -> Result<(), Failure> {
-    let failed = |source: io::Error| io_failed("write the image to", file, &source);
-    let manifest = digest(built)?;
-    let image = &prepared.plan.images[built.image];
-    let blob = |digest: &Sha256| layout.join("blobs/sha256").join(digest.to_string());
+fn write_docker(image: &Image<'_>, file: &Path) -> Result<(), Failure> {
     let write = || -> io::Result<()> {
-        let document = fs::read(blob(&manifest))?;
-        let blobs: Vec<(Sha256, u64)> = blobs(layout)?
+        let document = image.read_manifest()?;
+        let blobs: Vec<(Sha256, u64)> = blobs(&image.layout)?
             .into_iter()
             .filter_map(|(name, size)| Some((name.parse().ok()?, size)))
             .collect();
         write_whole(file, |out| {
-            let open = |digest: &Sha256| File::open(blob(digest));
-            write_archive(&built.project, &image.settings, &document, &blobs, open, out)
+            let copy = |digest: &Sha256, out: &mut dyn Write| {
+                io::copy(&mut image.open(digest)?, out).map(drop)
+            };
+            let names = [default_name(&image.built.project)];
+            write_archive(&names, image.platform, &document, &blobs, copy, out).map(drop)
         })
     };
-    write().map_err(failed)
+    write().map_err(|source| io_failed("write the image to", file, &source))
 }
 
 /// Whether a blob that is there already is what its name says.

@@ -1,0 +1,330 @@
+//! The layers that steps work on, in the store and in the daemon.
+
+use crate::inputs::merged;
+use crate::{ExecError, RunOptions};
+use exflow_content::{Decoder, Digest, Encoder, Entry, Mode, RelPath, STEP_MTIME, Sha256, Tree};
+use exflow_docker::{Daemon, DaemonImage, DockerError};
+use exflow_image::{Compression, LayerDigests, describe, write_archive, write_tar};
+use exflow_lock::Platform;
+use exflow_plan::{Command, ImageSettings};
+use exflow_store::{Record, Store};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+/// Where the init process is in a container.
+pub(super) const INIT_PATH: &str = "/exflow/init";
+/// Where the root of the step is. The init process knows it by the same name.
+const ROOT: &str = "exflow/root";
+/// The label of an image for steps: the digests of its layers, the lowest first.
+const LAYERS_LABEL: &str = "exflow.layers";
+/// What images for steps are called.
+const REPOSITORY: &str = "exflow-step";
+/// The most layers that an image is given. Docker's limit is 127 (`maxLayerDepth`).
+const MAX_LAYERS: usize = 120;
+/// Inputs of less than this, in bytes, share a layer.
+const SMALL: u64 = 64 << 10;
+
+/// A tree at its place in the image of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StepLayer {
+    /// The digest of its archive, which is not compressed.
+    diff_id: Sha256,
+    /// The length of its archive in bytes.
+    size: u64,
+    /// What is in it, from the root of the container on.
+    content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    Init(&'static [u8]),
+    /// Trees below the root of the step, at their places, the lowest first.
+    Trees(Vec<(RelPath, Digest)>),
+}
+
+/// The init process for a platform.
+fn init_program(platform: &Platform) -> &'static [u8] {
+    match platform {
+        Platform::LinuxAmd64 => include_bytes!("../../init/prebuilt/exflow-init-amd64"),
+        Platform::LinuxArm64 => include_bytes!("../../init/prebuilt/exflow-init-arm64"),
+    }
+}
+
+/// The layer with exflow's init process, on which all others stand.
+pub(super) fn init(store: &Store, platform: &Platform) -> Result<StepLayer, ExecError> {
+    let program = init_program(platform);
+    let mut encoder = Encoder::new("exflow step layer 1");
+    encoder.text("init").digest(&Digest::of(program));
+    known_or_made(store, &encoder.digest_of(), Content::Init(program))
+}
+
+/// The layer with a tree at its place.
+pub(super) fn of_tree(store: &Store, tree: &Digest, at: &RelPath) -> Result<StepLayer, ExecError> {
+    of_trees(store, vec![(at.clone(), *tree)])
+}
+
+/// # Encoding
+/// The key of a layer: tag `exflow step layer 1`; `trees`; the list of places and digests. That of
+/// the init process has `init` and the program's digest.
+fn of_trees(store: &Store, trees: Vec<(RelPath, Digest)>) -> Result<StepLayer, ExecError> {
+    let mut encoder = Encoder::new("exflow step layer 1");
+    encoder.text("trees").list(trees.iter(), |encoder, (at, tree)| {
+        encoder.bytes(at.as_bytes()).digest(tree);
+    });
+    known_or_made(store, &encoder.digest_of(), Content::Trees(trees))
+}
+
+/// The layers of a command's inputs. Those that are likely to stay are below those that aren't, so
+/// that the daemon has more of them: what was made by other steps is as a rule larger than what
+/// people edit.
+pub(super) fn of_inputs(store: &Store, command: &Command) -> Result<Vec<StepLayer>, ExecError> {
+    let whole = merged(store, command)?;
+    let mut inputs = Vec::new();
+    let mut entries = 0;
+    for mount in &command.mounts {
+        let tree = store.tree(&mount.tree)?;
+        entries += tree.entries().filter(|(_, entry)| !is_folder(entry)).count();
+        inputs.push((tree.size(), mount.at.clone(), mount.tree));
+    }
+    let files = whole.entries().filter(|(_, entry)| !is_folder(entry)).count();
+    // Where no two have the same file, their order doesn't matter.
+    if entries == files {
+        inputs.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| (&a.1, a.2).cmp(&(&b.1, b.2))));
+    }
+    let mut groups: Vec<(u64, Vec<(RelPath, Digest)>)> = Vec::new();
+    for (size, at, tree) in inputs {
+        let is_last = groups.len() >= MAX_LAYERS;
+        match groups.last_mut() {
+            Some((last, group)) if *last < SMALL || is_last => {
+                *last += size;
+                group.push((at, tree));
+            }
+            _ => groups.push((size, vec![(at, tree)])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| of_trees(store, group)).collect()
+}
+
+fn is_folder(entry: &Entry) -> bool {
+    matches!(entry, Entry::Folder { .. })
+}
+
+/// What a layer's archive is, from a record, or by making it once for nobody.
+fn known_or_made(store: &Store, key: &Digest, content: Content) -> Result<StepLayer, ExecError> {
+    let decode = |data: &[u8]| {
+        let mut decoder = Decoder::new(data, "exflow step layer 1").ok()?;
+        let diff_id = decoder.text().ok()?.parse().ok()?;
+        Some((diff_id, decoder.number().ok()?))
+    };
+    if let Some((diff_id, size)) = store.record(key)?.and_then(|record| decode(&record.data)) {
+        return Ok(StepLayer { diff_id, size, content });
+    }
+    let (diff_id, size) = content.write(store, io::sink())?;
+    let mut encoder = Encoder::new("exflow step layer 1");
+    encoder.text(&diff_id.to_string()).number(size);
+    store.put_record(key, &Record { trees: Vec::new(), data: encoder.finish() })?;
+    Ok(StepLayer { diff_id, size, content })
+}
+
+impl Content {
+    /// Writes the archive; its digest and length.
+    fn write(&self, store: &Store, out: impl Write) -> Result<(Sha256, u64), ExecError> {
+        let mut tree = Tree::new();
+        let root = RelPath::new(ROOT).expect("a clean path");
+        match self {
+            Self::Init(program) => {
+                let blob = Digest::of(program);
+                let at = RelPath::new(INIT_PATH.trim_start_matches('/')).expect("a clean path");
+                let size = program.len() as u64;
+                insert(&mut tree, at, Entry::File { mode: Mode::EXECUTABLE, blob, size })?;
+                insert(&mut tree, root, Entry::Folder { mode: Mode::FOLDER })?;
+                let open = |_: &Digest| Ok(*program);
+                let (_, digest, size) = write_tar(&tree, STEP_MTIME, open, out).map_err(sending)?;
+                Ok((digest, size))
+            }
+            Self::Trees(trees) => {
+                for (at, digest) in trees {
+                    let below = store.tree(digest)?;
+                    check_names(&below)?;
+                    tree.merge(&root.join(at), &below).map_err(|source| {
+                        ExecError::Store(exflow_store::StoreError::Tree {
+                            path: at.to_string().into(),
+                            source,
+                        })
+                    })?;
+                }
+                let open = |blob: &Digest| store.open_checked(blob).map_err(io::Error::other);
+                let (_, digest, size) = write_tar(&tree, STEP_MTIME, open, out).map_err(sending)?;
+                Ok((digest, size))
+            }
+        }
+    }
+}
+
+fn insert(tree: &mut Tree, at: RelPath, entry: Entry) -> Result<(), ExecError> {
+    tree.insert(at, entry).map_err(|error| sending(io::Error::other(error)))
+}
+
+/// In a layer, a name with this beginning removes what has the rest of it as its name (OCI image
+/// specification, "Whiteouts").
+fn check_names(tree: &Tree) -> Result<(), ExecError> {
+    let is_mark =
+        |path: &RelPath| path.names().last().is_some_and(|name| name.starts_with(b".wh."));
+    match tree.entries().find(|(path, _)| is_mark(path)) {
+        None => Ok(()),
+        Some((path, _)) => Err(ExecError::Container {
+            action: "send an input".to_owned(),
+            reason: format!("Docker takes a file named `{path}` for the removal of another"),
+        }),
+    }
+}
+
+/// Damage to the store is said as such, whoever's reader found it.
+fn sending(error: io::Error) -> ExecError {
+    match error.downcast::<exflow_store::StoreError>() {
+        Ok(error) => ExecError::Store(error),
+        Err(error) => {
+            ExecError::Container { action: "send an input".to_owned(), reason: error.to_string() }
+        }
+    }
+}
+
+/// What is known of the daemon's images.
+#[derive(Debug)]
+pub(super) struct Layers(Mutex<Option<Vec<DaemonImage>>>);
+
+impl Layers {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Forgets what the daemon has: it is asked again.
+    pub(super) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// An image that consists of these layers. What the daemon lacks of it is sent.
+    pub(super) fn image(
+        &self,
+        store: &Store,
+        daemon: &Daemon,
+        platform: &Platform,
+        wanted: &[StepLayer],
+        options: &RunOptions,
+    ) -> Result<String, ExecError> {
+        // Held while it is sent: two steps on one base must not both send it.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let images = match &mut *known {
+            Some(images) => images,
+            None => known.insert(daemon.images(LAYERS_LABEL)?),
+        };
+        let chain: Vec<String> = wanted.iter().map(|layer| layer.diff_id.to_string()).collect();
+        let label = chain.join(",");
+        if let Some(image) =
+            images.iter().find(|image| image.labels.get(LAYERS_LABEL) == Some(&label))
+        {
+            return Ok(image.id.clone());
+        }
+        let has = images.iter().filter_map(|image| image.labels.get(LAYERS_LABEL));
+        let has = has.map(|layers| common(&chain, layers)).max().unwrap_or(0);
+        let tag = options.slot.to_string();
+        let name = format!("{REPOSITORY}:{tag}");
+        let image = StepImage { platform, wanted, label: &label, tag: &tag };
+        let loaded = match image.load(store, daemon, has) {
+            // It may have been removed meanwhile, or the daemon may want all of it.
+            Err(ExecError::Docker(DockerError::Refused { .. })) if has > 0 => {
+                image.load(store, daemon, 0)
+            }
+            other => other,
+        };
+        loaded?;
+        let old: Vec<String> = images
+            .iter()
+            .filter(|image| image.tags.contains(&name))
+            .map(|image| image.id.clone())
+            .collect();
+        // The one that it took the place of. Its layers stay where they are those of others.
+        for id in &old {
+            daemon.remove_image(id);
+        }
+        *images = daemon.images(LAYERS_LABEL)?;
+        Ok(name)
+    }
+}
+
+/// How many layers, from the lowest on, are the same.
+fn common(chain: &[String], layers: &str) -> usize {
+    chain.iter().zip(layers.split(',')).take_while(|(wanted, found)| wanted == found).count()
+}
+
+struct StepImage<'a> {
+    platform: &'a Platform,
+    wanted: &'a [StepLayer],
+    label: &'a str,
+    tag: &'a str,
+}
+
+impl StepImage<'_> {
+    /// Sends it, but for the lowest `has` layers.
+    fn load(&self, store: &Store, daemon: &Daemon, has: usize) -> Result<(), ExecError> {
+        let settings = ImageSettings {
+            platform: self.platform.clone(),
+            assembly: exflow_image::ASSEMBLY_VERSION,
+            at: RelPath::root(),
+            layers: Vec::new(),
+            env: BTreeMap::new(),
+            workdir: RelPath::root(),
+            entrypoint: vec![INIT_PATH.to_owned()],
+            command: Vec::new(),
+            user: None,
+            ports: Vec::new(),
+            labels: BTreeMap::from([(LAYERS_LABEL.to_owned(), self.label.to_owned())]),
+        };
+        let layers: Vec<(&str, LayerDigests)> = self
+            .wanted
+            .iter()
+            .map(|layer| {
+                let digests = LayerDigests {
+                    compression: Compression::None,
+                    diff_id: layer.diff_id,
+                    digest: layer.diff_id,
+                    size: layer.size,
+                    unpacked: layer.size,
+                };
+                ("input", digests)
+            })
+            .collect();
+        let described =
+            describe(&settings, None, &layers).map_err(|error| sending(io::Error::other(error)))?;
+        let (config, manifest) = (&described.config, &described.manifest);
+        let sent = &self.wanted[has..];
+        let mut blobs: Vec<(Sha256, u64)> =
+            sent.iter().map(|layer| (layer.diff_id, layer.size)).collect();
+        for (bytes, digest) in [config, manifest] {
+            blobs.push((*digest, bytes.len() as u64));
+        }
+        let mut failed = None;
+        let loaded = daemon.load(|out| {
+            let write = |digest: &Sha256, out: &mut dyn Write| {
+                if let Some((bytes, _)) =
+                    [config, manifest].into_iter().find(|(_, it)| it == digest)
+                {
+                    return out.write_all(bytes);
+                }
+                let layer = sent.iter().find(|layer| layer.diff_id == *digest);
+                let Some(layer) = layer else { return Ok(()) };
+                layer.content.write(store, out).map(drop).map_err(|error| {
+                    failed = Some(error);
+                    io::Error::other("an input can't be read")
+                })
+            };
+            let names = [format!("{REPOSITORY}:{}", self.tag)];
+            write_archive(&names, self.platform, &manifest.0, &blobs, write, out).map(drop)
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(loaded?),
+        }
+    }
+}
