@@ -1,4 +1,5 @@
 use crate::daemon::Within;
+use crate::filters::by_label;
 use crate::{Daemon, DockerError};
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
@@ -7,7 +8,7 @@ use bollard::query_parameters::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -35,7 +36,7 @@ pub struct Running<'a> {
     id: String,
     output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
     /// Held open for as long as the container is to run.
-    _input: Pin<Box<dyn AsyncWrite + Send>>,
+    input: Pin<Box<dyn AsyncWrite + Send>>,
     has_ended: bool,
 }
 
@@ -121,12 +122,12 @@ impl Daemon {
             daemon: self,
             id: id.to_owned(),
             output: attached.output,
-            _input: attached.input,
+            input: attached.input,
             has_ended: false,
         };
         let written = async {
-            running._input.write_all(input).await?;
-            running._input.flush().await
+            running.input.write_all(input).await?;
+            running.input.flush().await
         };
         self.runtime.block_on(written).map_err(|error| DockerError::Lost {
             action: "run a step",
@@ -144,8 +145,8 @@ impl Daemon {
 
     /// The containers that have a label.
     pub fn containers(&self, label: &str) -> Result<Vec<Leftover>, DockerError> {
-        let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let options =
+            ListContainersOptionsBuilder::default().all(true).filters(&by_label(label)).build();
         let found = self.ask("list its containers", self.docker.list_containers(Some(options)))?;
         let found = found.into_iter().map(|container| Leftover {
             id: container.id.unwrap_or_default(),

@@ -131,8 +131,6 @@ fn sha256(text: &str) -> Sha256 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test ends where this panics")]
-
     use super::*;
 
     fn found(folder: &Path, variables: &[(&str, &str)]) -> Result<Endpoint, String> {

@@ -1,10 +1,11 @@
+use crate::filters::by_label;
 use crate::{Daemon, DockerError};
 use bollard::query_parameters::{
     ImportImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use tokio::sync::mpsc;
 
@@ -25,17 +26,17 @@ pub struct DaemonImage {
 impl Daemon {
     /// The images that have a label.
     pub fn images(&self, label: &str) -> Result<Vec<DaemonImage>, DockerError> {
-        self.list(HashMap::from([("label".to_owned(), vec![label.to_owned()])]))
+        self.list(ListImagesOptionsBuilder::default().filters(&by_label(label)))
     }
 
     /// All images, the newest first.
     pub fn all_images(&self) -> Result<Vec<DaemonImage>, DockerError> {
-        self.list(HashMap::new())
+        self.list(ListImagesOptionsBuilder::default())
     }
 
-    fn list(&self, filters: HashMap<String, Vec<String>>) -> Result<Vec<DaemonImage>, DockerError> {
-        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
-        let images = self.ask("list its images", self.docker.list_images(Some(options)))?;
+    fn list(&self, options: ListImagesOptionsBuilder) -> Result<Vec<DaemonImage>, DockerError> {
+        let listed = self.docker.list_images(Some(options.build()));
+        let images = self.ask("list its images", listed)?;
         let images = images.into_iter().map(|image| DaemonImage {
             id: image.id,
             tags: image.repo_tags,

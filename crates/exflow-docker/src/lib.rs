@@ -8,6 +8,7 @@ mod container;
 mod daemon;
 mod endpoint;
 mod error;
+mod filters;
 mod images;
 
 pub use container::{ContainerSpec, Event, Leftover, Running};

@@ -78,11 +78,11 @@ impl<'a> Answers<'a> {
     }
 
     fn frame(&mut self) -> Result<Frame, Ended> {
-        Frame::read(self).map_err(|error| self.ended(error))
+        Frame::read(self).map_err(|error| self.ended(&error))
     }
 
     /// Why an answer ended before its end.
-    fn ended(&mut self, error: io::Error) -> Ended {
+    fn ended(&mut self, error: &io::Error) -> Ended {
         if let Some(exit) = self.stopped {
             return Ended::Stopped(exit);
         }
@@ -172,7 +172,7 @@ fn read(store: &Store, command: &Command, answers: &mut Answers<'_>) -> Result<O
         other => return Err(unexpected(&other)),
     }
     // What is printed last may come last. The container ends after that.
-    answers.fill().map_err(|error| answers.ended(error))?;
+    answers.fill().map_err(|error| answers.ended(&error))?;
     Ok(Outcome { exit, outputs })
 }
 
@@ -235,9 +235,9 @@ fn read_file(
     let mut writer = store.blob_writer()?;
     let mut left = size;
     while left > 0 {
-        answers.fill().map_err(|error| answers.ended(error))?;
+        answers.fill().map_err(|error| answers.ended(&error))?;
         if answers.unread.is_empty() {
-            return Err(answers.ended(io::Error::from(io::ErrorKind::UnexpectedEof)));
+            return Err(answers.ended(&io::Error::from(io::ErrorKind::UnexpectedEof)));
         }
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(answers.unread.len());
         let chunk = answers.unread.split_to(length);

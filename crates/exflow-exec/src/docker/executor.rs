@@ -56,18 +56,6 @@ impl DockerExecutor {
         self.layers.image(&self.store, &self.daemon, &self.platform, &wanted, options)
     }
 
-    fn spec(&self, image: String, options: &RunOptions) -> ContainerSpec {
-        ContainerSpec {
-            image,
-            entrypoint: vec![INIT_PATH.to_owned()],
-            host_name: HOST_NAME.to_owned(),
-            labels: BTreeMap::from([
-                (STEP_LABEL.to_owned(), options.name.clone()),
-                (OWNER_LABEL.to_owned(), Owner::this().to_string()),
-            ]),
-        }
-    }
-
     /// Removes what processes of exflow that are gone have left behind. Their containers end by
     /// themselves; one that was made and never started does not.
     fn sweep(&self) {
@@ -98,16 +86,28 @@ impl Executor for DockerExecutor {
         if options.cancel.is_cancelled() {
             return Ok(Outcome { exit: Exit::Cancelled, outputs: Vec::new() });
         }
-        let running = match self.daemon.start(&self.spec(image, options), &request) {
+        let running = match self.daemon.start(&spec(image, options), &request) {
             // Someone has removed it since it was looked for.
             Err(error) if error.is_not_found() => {
                 self.layers.forget();
                 let image = self.image(command, options)?;
-                self.daemon.start(&self.spec(image, options), &request)
+                self.daemon.start(&spec(image, options), &request)
             }
             other => other,
         };
         outcome(&self.store, command, Answers::new(running?, log, options))
+    }
+}
+
+fn spec(image: String, options: &RunOptions) -> ContainerSpec {
+    ContainerSpec {
+        image,
+        entrypoint: vec![INIT_PATH.to_owned()],
+        host_name: HOST_NAME.to_owned(),
+        labels: BTreeMap::from([
+            (STEP_LABEL.to_owned(), options.name.clone()),
+            (OWNER_LABEL.to_owned(), Owner::this().to_string()),
+        ]),
     }
 }
 
@@ -171,14 +171,11 @@ fn began(process: u32) -> Option<String> {
 
 fn is_left_behind(container: &Leftover) -> bool {
     let owner = container.labels.get(OWNER_LABEL).and_then(|owner| Owner::parse(owner));
-    match owner.and_then(|owner| owner.is_gone()) {
-        Some(is_gone) => is_gone,
-        None => {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            let now = now.map_or(0, |now| now.as_secs().cast_signed());
-            !container.is_running && now.saturating_sub(container.created) > ABANDONED
-        }
-    }
+    owner.and_then(|owner| owner.is_gone()).unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs().cast_signed());
+        !container.is_running && now.saturating_sub(container.created) > ABANDONED
+    })
 }
 
 #[cfg(test)]

@@ -15,8 +15,6 @@ pub use executor::DockerExecutor;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test ends where this panics")]
-
     use super::protocol::{Frame, MAGIC, MAX_BYTES, Request};
     use proptest::collection::vec;
     use proptest::prelude::*;

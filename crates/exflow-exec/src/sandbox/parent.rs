@@ -120,7 +120,7 @@ impl SandboxExecutor {
 }
 
 impl Executor for SandboxExecutor {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "the sandbox"
     }
 
