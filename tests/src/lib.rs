@@ -7,6 +7,7 @@
 
 mod archive;
 mod component;
+mod dockerd;
 mod mirror;
 mod relay;
 mod requirement;
@@ -16,6 +17,7 @@ mod workspace;
 
 pub use archive::{Archive, Package, deb_of, entry, tar_of};
 pub use component::component;
+pub use dockerd::Dockerd;
 pub use mirror::Mirror;
 pub use relay::Relay;
 pub use requirement::{missing, ordinary_user};

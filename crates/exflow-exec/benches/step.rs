@@ -48,6 +48,7 @@ fn main() -> ExitCode {
                 time_limit: Duration::from_mins(1),
                 cancel: Cancel::new(),
                 log: log.clone(),
+                progress: &(),
             };
             let outcome = executor.run(&command, &options).unwrap();
             assert_eq!(outcome.exit, Exit::Code(0));

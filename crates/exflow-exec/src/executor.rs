@@ -1,6 +1,6 @@
 use crate::ExecError;
 use exflow_content::Digest;
-use exflow_fetch::Cancel;
+use exflow_fetch::{Cancel, Progress};
 use exflow_plan::Command;
 use std::fmt;
 use std::path::PathBuf;
@@ -16,12 +16,12 @@ pub trait Executor: Sync {
     /// # Errors
     /// Where the command could not be run, or ended well and lacks an output. A command that ran
     /// and failed is no error, but an [`Outcome`].
-    fn run(&self, command: &Command, options: &RunOptions) -> Result<Outcome, ExecError>;
+    fn run(&self, command: &Command, options: &RunOptions<'_>) -> Result<Outcome, ExecError>;
 }
 
 /// What is beside a command: it changes when and how a result arrives, never what it is.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
+#[derive(Clone)]
+pub struct RunOptions<'a> {
     /// What users call the step: `shop:release`.
     pub name: String,
     /// The same for each run of what users take for the same step. What an executor keeps for a
@@ -33,6 +33,8 @@ pub struct RunOptions {
     pub cancel: Cancel,
     /// Where what it prints is written to.
     pub log: PathBuf,
+    /// Is told how far inputs are that are sent somewhere.
+    pub progress: &'a dyn Progress,
 }
 
 /// How a command ended.

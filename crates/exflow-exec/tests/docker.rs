@@ -5,13 +5,13 @@ mod conformance;
 
 use conformance::{base, options};
 use exflow_content::{Digest, Entry, Mode, RelPath, Tree};
-use exflow_docker::Daemon;
+use exflow_docker::{Daemon, DockerError, Endpoint, Tls};
 use exflow_exec::{DockerExecutor, ExecError, Executor, Exit, SandboxExecutor, sandbox_main};
 use exflow_fetch::Cancel;
 use exflow_lock::Platform;
 use exflow_plan::{Command, Mount};
 use exflow_store::Store;
-use exflow_testkit::{Relay, busybox, missing};
+use exflow_testkit::{Dockerd, Relay, busybox, missing};
 use libtest_mimic::{Arguments, Trial};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,6 +47,9 @@ fn main() -> ExitCode {
         ("the_sandbox_gives_the_same_trees", the_sandbox_gives_the_same_trees),
         ("a_name_that_removes_another", a_name_that_removes_another),
         ("nothing_of_dockers_is_seen", nothing_of_dockers_is_seen),
+        ("a_daemon_that_is_full", a_daemon_that_is_full),
+        ("a_daemon_that_goes_away", a_daemon_that_goes_away),
+        ("a_daemon_behind_tls", a_daemon_behind_tls),
     ];
     for (name, case) in cases {
         let (bench, case) = (bench.clone(), *case);
@@ -81,13 +84,13 @@ impl Docker {
 
     /// An executor that reaches the daemon through something that counts, and can be cut.
     fn behind(&self, relay: &Relay) -> DockerExecutor {
-        let endpoint = exflow_docker::Endpoint {
-            host: format!("unix://{}", relay.path().display()),
-            tls: None,
-            is_chosen: true,
-        };
-        let daemon = Daemon::connect(&endpoint).unwrap();
-        DockerExecutor::new(self.store.clone(), daemon, platform()).unwrap()
+        self.on(&format!("unix://{}", relay.path().display()), None).unwrap()
+    }
+
+    /// An executor on another daemon.
+    fn on(&self, host: &str, tls: Option<Tls>) -> Result<DockerExecutor, DockerError> {
+        let endpoint = Endpoint { host: host.to_owned(), tls, is_chosen: true };
+        DockerExecutor::new(self.store.clone(), Daemon::connect(&endpoint)?, platform())
     }
 
     /// A tree with one file of random bytes, so that no daemon has it yet.
@@ -287,4 +290,88 @@ fn nothing_of_dockers_is_seen(docker: &Docker) {
     let Some(Entry::File { blob, .. }) = tree.get(&path("root")) else { panic!() };
     let root = docker.store.read_blob(blob, 1000).unwrap();
     assert_eq!(String::from_utf8(root).unwrap(), ".\n..\nbin\ndev\nproc\nroot\nsrc\ntmp\n");
+}
+
+/// What is sent doesn't fit, and later it does.
+fn a_daemon_that_is_full(docker: &Docker) {
+    let Some(small) = Dockerd::start(&[], Some(24)) else {
+        return missing("dockerd", "docker: a_daemon_that_is_full");
+    };
+    let executor = docker.on(&format!("unix://{}", small.socket().display()), None).unwrap();
+    let temp = docker.store.temp_dir().unwrap();
+    let options = options(Duration::from_mins(1), &Cancel::new(), &temp.path().join("log"));
+    let large = docker.fresh("large", 40 * MIB);
+    let outcome = executor.run(&docker.command("mkdir out", &[large]), &options);
+    assert!(matches!(&outcome, Err(ExecError::Docker(DockerError::Full { .. }))), "{outcome:?}");
+    docker.run(&executor, &docker.command("mkdir out", &[docker.fresh("a", 10)]), "fits");
+}
+
+/// The daemon's own end, not just that of a connection.
+fn a_daemon_that_goes_away(docker: &Docker) {
+    let Some(mut daemon) = Dockerd::start(&[], None) else {
+        return missing("dockerd", "docker: a_daemon_that_goes_away");
+    };
+    let executor = docker.on(&format!("unix://{}", daemon.socket().display()), None).unwrap();
+    let temp = docker.store.temp_dir().unwrap();
+    let log = temp.path().join("log");
+    let options = options(Duration::from_mins(2), &Cancel::new(), &log);
+    let command = docker.command("echo ready; sleep 1000", &[]);
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let begun = Instant::now();
+            while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("ready")) {
+                assert!(begun.elapsed() < Duration::from_mins(1), "it never starts");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            daemon.kill();
+        });
+        executor.run(&command, &options)
+    });
+    assert!(matches!(&outcome, Err(ExecError::Docker(DockerError::Lost { .. }))), "{outcome:?}");
+    let outcome = executor.run(&command, &options);
+    assert!(matches!(&outcome, Err(ExecError::Docker(DockerError::Lost { .. }))), "{outcome:?}");
+}
+
+/// Over TCP, where both sides prove who they are.
+fn a_daemon_behind_tls(docker: &Docker) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let openssl = |arguments: &str| {
+        let arguments =
+            arguments.split(' ').map(|word| word.replace("AT/", &at("").to_string_lossy()));
+        std::process::Command::new("openssl").args(arguments).output().is_ok_and(|ran| {
+            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+            true
+        })
+    };
+    std::fs::write(at("server.ext"), "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
+        .unwrap();
+    std::fs::write(at("client.ext"), "extendedKeyUsage=clientAuth\n").unwrap();
+    let made = openssl("req -x509 -newkey rsa:2048 -nodes -keyout AT/ca.key -out AT/ca.pem -subj /CN=ca -days 2")
+        && ["server", "client"].into_iter().all(|name| {
+            openssl(&format!("req -newkey rsa:2048 -nodes -keyout AT/{name}.key -out AT/{name}.csr -subj /CN={name}"))
+                && openssl(&format!(
+                    "x509 -req -in AT/{name}.csr -CA AT/ca.pem -CAkey AT/ca.key -CAcreateserial -out AT/{name}.pem -days 2 -extfile AT/{name}.ext"
+                ))
+        });
+    if !made {
+        return missing("openssl", "docker: a_daemon_behind_tls");
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let file = |name: &str| at(name).to_string_lossy().into_owned();
+    let host = format!("tcp://127.0.0.1:{port}");
+    let (ca, cert, key) = (file("ca.pem"), file("server.pem"), file("server.key"));
+    let arguments =
+        ["--host", &host, "--tlsverify", "--tlscacert", &ca, "--tlscert", &cert, "--tlskey", &key];
+    let Some(_daemon) = Dockerd::start(&arguments, None) else {
+        return missing("dockerd", "docker: a_daemon_behind_tls");
+    };
+    let tls = Tls { ca: at("ca.pem"), cert: at("client.pem"), key: at("client.key") };
+    let executor = docker.on(&host, Some(tls.clone())).unwrap();
+    docker.run(&executor, &docker.command("mkdir out", &[]), "tls");
+    // Neither without proof, nor with someone else's.
+    for wrong in [None, Some(Tls { cert: at("server.pem"), ..tls })] {
+        let refused = docker.on(&host, wrong);
+        assert!(matches!(&refused, Err(DockerError::Unreachable { .. })), "{refused:?}");
+    }
 }

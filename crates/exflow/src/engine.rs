@@ -378,6 +378,7 @@ impl Engine<'_> {
             time_limit: step.time_limit,
             cancel: self.cancel.clone(),
             log: log.clone(),
+            progress: &Shown(self.ui),
         };
         let outputs = self.shown(&step.name, || {
             let outcome = executor.run(&command, &options).map_err(|error| {

@@ -20,7 +20,7 @@ const MAX_ENTRIES: usize = 4_000_000;
 pub(super) struct Answers<'a> {
     running: Running<'a>,
     log: Log,
-    options: &'a RunOptions,
+    options: &'a RunOptions<'a>,
     begun: Instant,
     unread: bytes::Bytes,
     /// Whether the command has ended. What is sent back after that has no time limit.
@@ -31,7 +31,7 @@ pub(super) struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    pub(super) fn new(running: Running<'a>, log: Log, options: &'a RunOptions) -> Self {
+    pub(super) fn new(running: Running<'a>, log: Log, options: &'a RunOptions<'a>) -> Self {
         Self {
             running,
             log,

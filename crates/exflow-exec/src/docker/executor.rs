@@ -47,7 +47,7 @@ impl DockerExecutor {
     }
 
     /// The image with the files of `command`, which is made where the daemon has none.
-    fn image(&self, command: &Command, options: &RunOptions) -> Result<String, ExecError> {
+    fn image(&self, command: &Command, options: &RunOptions<'_>) -> Result<String, ExecError> {
         let mut wanted = vec![
             layers::init(&self.store, &self.platform)?,
             layers::of_tree(&self.store, &command.base, &RelPath::root())?,
@@ -73,7 +73,7 @@ impl Executor for DockerExecutor {
         &self.name
     }
 
-    fn run(&self, command: &Command, options: &RunOptions) -> Result<Outcome, ExecError> {
+    fn run(&self, command: &Command, options: &RunOptions<'_>) -> Result<Outcome, ExecError> {
         self.sweep();
         let log = Log::create(&options.log).map_err(|source| {
             ExecError::Store(StoreError::Io { action: "write", path: options.log.clone(), source })
@@ -99,7 +99,7 @@ impl Executor for DockerExecutor {
     }
 }
 
-fn spec(image: String, options: &RunOptions) -> ContainerSpec {
+fn spec(image: String, options: &RunOptions<'_>) -> ContainerSpec {
     ContainerSpec {
         image,
         entrypoint: vec![INIT_PATH.to_owned()],

@@ -211,7 +211,7 @@ impl Layers {
         daemon: &Daemon,
         platform: &Platform,
         wanted: &[StepLayer],
-        options: &RunOptions,
+        options: &RunOptions<'_>,
     ) -> Result<String, ExecError> {
         // Held while it is sent: two steps on one base must not both send it.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,7 +230,7 @@ impl Layers {
         let has = has.map(|layers| common(&chain, layers)).max().unwrap_or(0);
         let tag = options.slot.to_string();
         let name = format!("{REPOSITORY}:{tag}");
-        let image = StepImage { platform, wanted, label: &label, tag: &tag };
+        let image = StepImage { platform, wanted, label: &label, tag: &tag, options };
         let loaded = match image.load(store, daemon, has) {
             // It may have been removed meanwhile, or the daemon may want all of it.
             Err(ExecError::Docker(DockerError::Refused { .. })) if has > 0 => {
@@ -263,6 +263,7 @@ struct StepImage<'a> {
     wanted: &'a [StepLayer],
     label: &'a str,
     tag: &'a str,
+    options: &'a RunOptions<'a>,
 }
 
 impl StepImage<'_> {
@@ -305,7 +306,11 @@ impl StepImage<'_> {
             blobs.push((*digest, bytes.len() as u64));
         }
         let mut failed = None;
+        let name = format!("{} to Docker", self.options.name);
+        let progress = self.options.progress;
+        progress.begin(&name, blobs.iter().map(|(_, size)| size).sum());
         let loaded = daemon.load(|out| {
+            let out = Followed { out, name: &name, options: self.options };
             let write = |digest: &Sha256, out: &mut dyn Write| {
                 if let Some((bytes, _)) =
                     [config, manifest].into_iter().find(|(_, it)| it == digest)
@@ -322,9 +327,32 @@ impl StepImage<'_> {
             let names = [format!("{REPOSITORY}:{}", self.tag)];
             write_archive(&names, self.platform, &manifest.0, &blobs, write, out).map(drop)
         });
+        progress.end(&name);
         match failed {
             Some(error) => Err(error),
             None => Ok(loaded?),
         }
+    }
+}
+
+/// Says how much was written, and stops when someone wishes to.
+struct Followed<'a> {
+    out: &'a mut dyn Write,
+    name: &'a str,
+    options: &'a RunOptions<'a>,
+}
+
+impl Write for Followed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.options.cancel.is_cancelled() {
+            return Err(io::Error::other("someone wished to stop"));
+        }
+        let written = self.out.write(bytes)?;
+        self.options.progress.advance(self.name, written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }

@@ -124,7 +124,7 @@ impl Executor for SandboxExecutor {
         "the sandbox"
     }
 
-    fn run(&self, command: &Command, options: &RunOptions) -> Result<Outcome, ExecError> {
+    fn run(&self, command: &Command, options: &RunOptions<'_>) -> Result<Outcome, ExecError> {
         let temp = self.store.temp_dir()?;
         let base = self.store.checkout(&command.base)?;
         let inputs = self.lay_out_inputs(command, &temp)?;

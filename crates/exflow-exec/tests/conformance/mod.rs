@@ -148,13 +148,14 @@ impl Bench<'_> {
     }
 }
 
-pub(crate) fn options(time_limit: Duration, cancel: &Cancel, log: &Path) -> RunOptions {
+pub(crate) fn options(time_limit: Duration, cancel: &Cancel, log: &Path) -> RunOptions<'static> {
     RunOptions {
         name: "conformance".into(),
         slot: Digest::of(b"conformance"),
         time_limit,
         cancel: cancel.clone(),
         log: log.to_owned(),
+        progress: &(),
     }
 }
 
