@@ -18,6 +18,7 @@ const ORDER: &[&str] = &[
     "exflow-store",
     "exflow-docker",
     "exflow-fetch",
+    "exflow-registry",
     "exflow-plugin-host",
     "exflow-exec",
     "exflow",
@@ -193,6 +194,8 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("exflow::docker::other-platform", "needs a daemon of another platform"),
     ("exflow::docker::refused", "needs a daemon that refuses"),
     ("exflow::docker::unreadable", "needs a daemon whose answers make no sense"),
+    ("exflow::registry::stopped", "a build that is stopped says nothing but that"),
+    ("exflow::registry::unreadable", "needs a store that is damaged between packing and pushing"),
     // The machine would have to.
     ("exflow::exec::container-failed", "needs a daemon that can't start a container"),
     ("exflow::exec::sandbox-failed", "needs a kernel that fails"),

@@ -138,9 +138,10 @@ fn an_image_goes_into_the_daemon() {
     let workspace = sharing()
         .with_files_of(&hello())
         .env("DOCKER_HOST", format!("unix://{}", relay.path().display()));
+    let output = format!("docker={name}");
     let build = || {
         let before = relay.sent();
-        let run = workspace.ok(&["build", "--json", "--output", "docker", "--tag", &name]);
+        let run = workspace.ok(&["build", "--json", "--output", &output]);
         let layers = run.built()[0]["layers"].as_array().unwrap().clone();
         (layers, relay.sent() - before)
     };

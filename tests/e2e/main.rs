@@ -6,6 +6,7 @@ mod debian;
 mod docker;
 mod hello;
 mod plugins;
+mod registry;
 mod steps;
 
 use exflow_testkit::{Archive, Package, Server, Workspace};

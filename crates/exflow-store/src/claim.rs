@@ -89,10 +89,12 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    while done.load(Ordering::SeqCst) < 2000 {
+                    while done.load(Ordering::SeqCst) < 1000 {
                         let Some(claim) = store.try_claim(&key).unwrap() else { continue };
                         assert_eq!(working.fetch_add(1, Ordering::SeqCst), 0);
                         done.fetch_add(1, Ordering::SeqCst);
+                        // Long enough for the others to open the file.
+                        std::thread::sleep(std::time::Duration::from_micros(50));
                         working.fetch_sub(1, Ordering::SeqCst);
                         drop(claim);
                     }

@@ -1,6 +1,7 @@
 //! The arguments, as they are written on the command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use exflow_registry::ImageReference;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -55,14 +56,13 @@ pub(crate) struct BuildArgs {
     #[command(flatten)]
     pub(crate) options: BuildOptions,
 
-    /// Where images go besides the store: `docker`, `oci=DIR` or `docker-archive=FILE`; may stand
-    /// several times
-    #[arg(long = "output", short = 'o', value_name = "KIND[=PATH]")]
+    /// Where images go besides the store: `docker[=NAME]`, `registry=NAME`, `oci=DIR` or
+    /// `docker-archive=FILE`; in a NAME, `{project}` stands for the project; may stand several times
+    #[arg(long = "output", short = 'o', value_name = "KIND[=PLACE]")]
     pub(crate) outputs: Vec<ImageOutput>,
 
-    /// What the image is called in the Docker daemon, instead of as its project; may stand several
-    /// times
-    #[arg(long = "tag", short = 't', value_name = "NAME[:TAG]", value_parser = image_tag)]
+    /// A tag for the image in the daemon or registry, instead of `latest`; may stand several times
+    #[arg(long = "tag", short = 't', value_name = "TAG", value_parser = image_tag)]
     pub(crate) tags: Vec<String>,
 
     /// Report in JSON on standard output, an object a line
@@ -107,49 +107,69 @@ pub(crate) enum ImageOutput {
     Oci(PathBuf),
     /// An archive as `docker save` writes it.
     DockerArchive(PathBuf),
-    /// The Docker daemon.
-    Docker,
+    /// The Docker daemon, under this name or the project's.
+    Docker(Option<ImageName>),
+    /// A repository of a registry.
+    Registry(ImageName),
 }
 
-/// The name of an image with a tag: `shop` is `shop:latest`.
-fn image_tag(text: &str) -> Result<String, String> {
-    // The distribution specification, "Pulling manifests", and before it a registry's host.
-    let (name, tag) = match text.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, tag),
-        _ => (text, "latest"),
-    };
-    let is_part = |part: &str| {
-        part.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
-            && part.ends_with(|last: char| last.is_ascii_lowercase() || last.is_ascii_digit())
-            && part.chars().all(|letter| {
-                letter.is_ascii_lowercase() || letter.is_ascii_digit() || "._-:".contains(letter)
-            })
-    };
-    if !name.split('/').all(is_part) {
-        return Err("expected a name in small letters, such as `shop` or `team/shop:1.2`".into());
+/// What an image is called: a name, in which `{project}` stands for the project's, and a tag if one is
+/// given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImageName {
+    pub(crate) name: String,
+    pub(crate) tag: Option<String>,
+}
+
+/// Stands for the name of the project that an image is of.
+pub(crate) const PROJECT: &str = "{project}";
+
+impl std::str::FromStr for ImageName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, tag) = match text.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+            _ => (text, None),
+        };
+        let whole = text.replace(PROJECT, "project");
+        whole.parse::<ImageReference>().map_err(|error| {
+            format!(
+                "`{text}` is no name of an image, such as `registry.example/team/shop:1.2`: {error}"
+            )
+        })?;
+        Ok(Self { name: name.to_owned(), tag: tag.map(str::to_owned) })
     }
-    let is_tag = tag.len() <= 128
+}
+
+/// A tag, as the distribution specification has it ("Pulling manifests").
+fn image_tag(tag: &str) -> Result<String, String> {
+    let fits = tag.len() <= 128
         && tag.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
         && tag.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
-    if !is_tag {
-        return Err(format!("`{tag}` is no tag: letters, digits, `.`, `_` and `-`"));
+    if fits {
+        return Ok(tag.to_owned());
     }
-    Ok(format!("{name}:{tag}"))
+    Err("a tag has letters, digits, `.`, `_` and `-`; a name goes with the output: \
+         `--output docker=NAME`"
+        .to_owned())
 }
 
 impl std::str::FromStr for ImageOutput {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let usage = "expected `docker`, `oci=DIR` or `docker-archive=FILE`";
+        let usage =
+            "expected `docker`, `docker=NAME`, `registry=NAME`, `oci=DIR` or `docker-archive=FILE`";
         if text == "docker" {
-            return Ok(Self::Docker);
+            return Ok(Self::Docker(None));
         }
         match text.split_once('=') {
             Some((_, "")) | None => Err(usage.to_owned()),
             Some(("oci", path)) => Ok(Self::Oci(path.into())),
             Some(("docker-archive", path)) => Ok(Self::DockerArchive(path.into())),
-            Some(("docker", _)) => Err("`docker` has no path: `--tag` names the image".to_owned()),
+            Some(("docker", name)) => Ok(Self::Docker(Some(name.parse()?))),
+            Some(("registry", name)) => Ok(Self::Registry(name.parse()?)),
             Some((kind, _)) => Err(format!("there is no output `{kind}`: {usage}")),
         }
     }
@@ -216,25 +236,46 @@ mod tests {
         let parse = str::parse::<ImageOutput>;
         assert_eq!(parse("oci=a"), Ok(ImageOutput::Oci("a".into())));
         assert_eq!(parse("docker-archive=a=b"), Ok(ImageOutput::DockerArchive("a=b".into())));
-        assert_eq!(parse("docker"), Ok(ImageOutput::Docker));
-        for text in ["", "oci", "oci=", "tar=x", "docker=x"] {
+        let name = |name: &str, tag: Option<&str>| ImageName {
+            name: name.to_owned(),
+            tag: tag.map(str::to_owned),
+        };
+        assert_eq!(parse("docker"), Ok(ImageOutput::Docker(None)));
+        for (text, whole) in [
+            ("shop", name("shop", None)),
+            ("shop:1.2", name("shop", Some("1.2"))),
+            ("localhost:5000/shop", name("localhost:5000/shop", None)),
+            ("a.example:5000/b/{project}:d", name("a.example:5000/b/{project}", Some("d"))),
+        ] {
+            let docker = parse(&format!("docker={text}"));
+            assert_eq!(docker, Ok(ImageOutput::Docker(Some(whole.clone()))));
+            assert_eq!(parse(&format!("registry={text}")), Ok(ImageOutput::Registry(whole)));
+        }
+        for text in [
+            "",
+            "oci",
+            "oci=",
+            "tar=x",
+            "docker=",
+            "registry",
+            "registry=",
+            "docker=Shop",
+            "docker=a:",
+            "registry=a//b",
+            "registry=a b",
+            "registry={x}",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn tags() {
-        for (text, name) in [
-            ("shop", "shop:latest"),
-            ("shop:1.2", "shop:1.2"),
-            ("team/shop:V1", "team/shop:V1"),
-            ("localhost:5000/shop", "localhost:5000/shop:latest"),
-            ("a.example:5000/b/c:d", "a.example:5000/b/c:d"),
-        ] {
-            assert_eq!(image_tag(text).as_deref(), Ok(name));
+        for tag in ["1.2", "latest", "_x", "V1-a"] {
+            assert_eq!(image_tag(tag).as_deref(), Ok(tag));
         }
-        for text in ["", "Shop", "shop:", "a//b", "shop:-x", "-shop", "shop/", "a b"] {
-            assert!(image_tag(text).is_err(), "{text}");
+        for tag in ["", "-x", ".x", "a/b", "a:b", "a b", &"x".repeat(129)] {
+            assert!(image_tag(tag).is_err(), "{tag}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Images to the places that the user names.
 
 mod daemon;
+mod registry;
 
-use crate::cli::{BuildArgs, ImageOutput};
+use crate::cli::{BuildArgs, ImageName, ImageOutput, PROJECT};
 use crate::engine::Built;
 use crate::prepare::Prepared;
 use crate::report::{Failure, io_failed};
@@ -73,14 +74,14 @@ impl<'a> Image<'a> {
 /// Says what can be said before anything is built: whether the outputs can hold what will be.
 pub(crate) fn check(prepared: &Prepared, args: &BuildArgs) -> Result<(), Failure> {
     let images = prepared.images.len();
-    if !args.tags.is_empty() && images != 1 {
-        return Err(Failure::Usage(format!(
-            "`--tag` names one image, and {images} are built: name a project"
-        )));
-    }
-    if !args.tags.is_empty() && !args.outputs.contains(&ImageOutput::Docker) {
+    let named = args
+        .outputs
+        .iter()
+        .any(|output| matches!(output, ImageOutput::Docker(_) | ImageOutput::Registry(_)));
+    if !args.tags.is_empty() && !named {
         return Err(Failure::Usage(
-            "`--tag` says what an image is called in a daemon: add `--output docker`".to_owned(),
+            "`--tag` is for a daemon or a registry: add `--output docker` or `registry=NAME`"
+                .into(),
         ));
     }
     for output in &args.outputs {
@@ -99,7 +100,17 @@ pub(crate) fn check(prepared: &Prepared, args: &BuildArgs) -> Result<(), Failure
                 }
             }
             ImageOutput::Oci(folder) => drop(existing_index(folder)?),
-            ImageOutput::Docker => drop(daemon::connect()?),
+            ImageOutput::Docker(Some(name)) | ImageOutput::Registry(name)
+                if images != 1 && !name.name.contains(PROJECT) =>
+            {
+                return Err(Failure::Usage(format!(
+                    "`{}` names one image, and {images} are built: name a project, or put \
+                     `{PROJECT}` into the name",
+                    name.name
+                )));
+            }
+            ImageOutput::Registry(_) => {}
+            ImageOutput::Docker(_) => drop(daemon::connect()?),
         }
     }
     Ok(())
@@ -122,18 +133,31 @@ pub(crate) fn write(
             match output {
                 ImageOutput::Oci(folder) => write_layout(&image, folder)?,
                 ImageOutput::DockerArchive(file) => write_docker(&image, file)?,
-                ImageOutput::Docker => {
-                    let names = if args.tags.is_empty() {
-                        vec![default_name(&built.project)]
-                    } else {
-                        args.tags.clone()
-                    };
+                ImageOutput::Docker(name) => {
+                    let (name, tags) = called(built, name.as_ref(), &args.tags);
+                    let names: Vec<String> =
+                        tags.iter().map(|tag| format!("{name}:{tag}")).collect();
                     daemon::load(ui, &daemon::connect()?, &image, &names)?;
+                }
+                ImageOutput::Registry(name) => {
+                    let (name, tags) = called(built, Some(name), &args.tags);
+                    registry::push(ui, &prepared.store, &image, &name, &tags, cancel)?;
                 }
             }
         }
     }
     Ok(())
+}
+
+/// The name and the tags of an image.
+fn called(built: &Built, name: Option<&ImageName>, tags: &[String]) -> (String, Vec<String>) {
+    let project = image_name(&built.project);
+    let mut all: Vec<String> = name.and_then(|name| name.tag.clone()).into_iter().collect();
+    all.extend(tags.iter().cloned());
+    if all.is_empty() {
+        all.push("latest".to_owned());
+    }
+    (name.map_or(project.clone(), |name| name.name.replace(PROJECT, &project)), all)
 }
 
 /// What an image is called where nobody says.
