@@ -80,8 +80,9 @@ fn a_registry_that_asks_who_we_are() {
     let helped = with(&format!(r#"{{"credHelpers": {{"{host}": "test"}}}}"#));
     let helper = helped.outside().join("docker-credential-test");
     let (user, password) = USER;
-    let script =
-        format!("#!/bin/sh\ncat > /dev/null; echo '{{\"Username\":\"{user}\",\"Secret\":\"{password}\"}}'\n");
+    let script = format!(
+        "#!/bin/sh\ncat > /dev/null; echo '{{\"Username\":\"{user}\",\"Secret\":\"{password}\"}}'\n"
+    );
     std::fs::write(&helper, script).unwrap();
     std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", helped.outside().display());

@@ -209,9 +209,10 @@ fn containers_that_were_left_are_removed(docker: &Docker) {
     // One that was made and never started: its process is long gone.
     let images = Docker::daemon().images("exflow.layers").unwrap();
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap();
     let created = std::process::Command::new("docker")
         .args(["create", "--label", "exflow.step=left", "--label"])
-        .arg(format!("exflow.owner={}/1/1", boot.trim()))
+        .arg(format!("exflow.owner={} {}/1/1", boot.trim(), namespace.display()))
         .arg(&images[0].id)
         .output()
         .unwrap();

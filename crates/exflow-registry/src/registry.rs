@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// How long a registry may be silent.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// How long it may take to reach one.
 const CONNECT: Duration = Duration::from_secs(15);
 /// How often something is tried.

@@ -35,7 +35,7 @@ pub fn diagnose(error: &StoreError, site: Option<&Site>) -> Diagnostic {
         StoreError::WrongDigest { .. } => {
             (FAILED, "run it again: what is wrong has been removed".to_owned())
         }
-        StoreError::Owner { .. } | StoreError::Format { .. } => {
+        StoreError::Owner { .. } | StoreError::Format { .. } | StoreError::Occupied { .. } => {
             (FAILED, "use another one: `EXFLOW_STORE=DIR`".to_owned())
         }
         StoreError::Unsupported { .. } | StoreError::Tree { .. } => {

@@ -65,6 +65,14 @@ pub enum StoreError {
         /// Their number.
         owner: u32,
     },
+    /// The folder holds something else, which a store would sweep away.
+    #[error("`{}` is no store, and not empty: it holds `{name}`", path.display())]
+    Occupied {
+        /// Which folder.
+        path: PathBuf,
+        /// Something in it.
+        name: String,
+    },
     /// Others can write to the store, so nothing in it can be believed.
     #[error("others can write to the store at `{}`", path.display())]
     OpenToOthers {

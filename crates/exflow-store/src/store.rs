@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const FORMAT: &str = "exflow store 1";
+/// What is made when a store is laid out.
+const FOLDERS: [&str; 6] = ["blobs", "trees", "checkouts", "records", "downloads", "tmp"];
 
 /// What a mode allows to others than the owner.
 const OTHERS: u32 = 0o077;
@@ -34,7 +36,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Owner`] where it is another user's; [`StoreError::OpenToOthers`] where others
-    /// could have written to it; [`StoreError::Format`] where another version of exflow has laid it
+    /// could have written to it; [`StoreError::Occupied`] where it is a folder of something else's;
+    /// [`StoreError::Format`] where another version of exflow has laid it
     /// out; [`StoreError::Io`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
@@ -43,23 +46,30 @@ impl Store {
         if owner != rustix::process::geteuid().as_raw() {
             return Err(StoreError::Owner { path: root, owner });
         }
-        close_to_others(&root)?;
         let format = root.join("format");
-        match fs::read_to_string(&format) {
-            Ok(found) if found.trim_end() == FORMAT => {}
-            Ok(found) => {
+        let found = match fs::read_to_string(&format) {
+            Ok(found) => Some(found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                check_nothing_else(&root)?;
+                None
+            }
+            Err(error) => return Err(error).doing("read", &format),
+        };
+        close_to_others(&root)?;
+        match found {
+            None => Self::lay_out_store(&root)?,
+            Some(found) if found.trim_end() == FORMAT => {}
+            Some(found) => {
                 let found = found.trim_end().chars().take(80).collect();
                 return Err(StoreError::Format { path: root, found, expected: FORMAT });
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::lay_out_store(&root)?,
-            Err(error) => return Err(error).doing("read", &format),
         }
         let session = Session::new(root.join("tmp"));
         Ok(Self(Arc::new(Inner { root, session, counter: AtomicU64::new(0) })))
     }
 
     fn lay_out_store(root: &Path) -> Result<(), StoreError> {
-        for folder in ["blobs", "trees", "checkouts", "records", "downloads", "tmp"] {
+        for folder in FOLDERS {
             let folder = root.join(folder);
             match fs::create_dir(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -144,6 +154,21 @@ fn close_to_others(root: &Path) -> Result<(), StoreError> {
     // Some file systems have no modes, and show the same one for everything.
     if mode()? & OTHERS_WRITE != 0 {
         return Err(StoreError::OpenToOthers { path: root.to_owned() });
+    }
+    Ok(())
+}
+
+/// Whether a folder without a store holds nothing but what is left of one that was being laid out:
+/// everything in a store's `tmp` is swept away, and nobody must lose a folder of theirs to that.
+fn check_nothing_else(root: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(root).doing("read", root)? {
+        let name = entry.doing("read", root)?.file_name();
+        // The top of a file system of its own has the last one.
+        let is_ours = FOLDERS.iter().chain(&["lost+found"]).any(|known| name == *known);
+        if !is_ours {
+            let name = name.to_string_lossy().into_owned();
+            return Err(StoreError::Occupied { path: root.to_owned(), name });
+        }
     }
     Ok(())
 }

@@ -258,6 +258,20 @@ fn a_store_is_closed_to_others() {
     assert_eq!(mode(), 0o700);
 }
 
+/// Whoever names a folder of theirs as the store loses nothing by it.
+#[test]
+fn a_folder_of_something_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("mine");
+    fs::create_dir_all(root.join("tmp/precious")).unwrap();
+    fs::write(root.join("letter"), "").unwrap();
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+    let error = Store::open(&root).unwrap_err();
+    assert!(matches!(&error, StoreError::Occupied { name, .. } if name == "letter"), "{error:?}");
+    assert!(root.join("tmp/precious").exists() && !root.join("blobs").exists());
+    assert_eq!(fs::metadata(&root).unwrap().mode() & 0o7777, 0o755);
+}
+
 #[test]
 fn another_format_is_refused() {
     let (_folder, store) = store();

@@ -126,7 +126,8 @@ fn request(command: &Command) -> Request {
 /// A process, so that another one on the same machine can tell whether it is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Owner {
-    /// The machine since it was last started.
+    /// The machine since it was last started, and the pid namespace: elsewhere, the number means
+    /// nothing.
     boot: String,
     process: u32,
     /// When it began, in ticks since then (proc(5), `/proc/pid/stat`).
@@ -159,7 +160,8 @@ impl std::fmt::Display for Owner {
 
 fn boot() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    boot.trim().to_owned()
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    format!("{} {}", boot.trim(), namespace.display())
 }
 
 fn began(process: u32) -> Option<String> {
