@@ -226,6 +226,40 @@ fn a_mirror_that_stays_dead_is_continued_by_the_next_build() {
     workspace.ok(&["build"]);
 }
 
+/// What has come by then is kept, and the next build goes on from there.
+#[test]
+fn stopped_while_something_is_fetched() {
+    let big: Vec<u8> = (0..500_000u32)
+        .flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes())
+        .collect();
+    let archive = archive().package(Package::new("big", "1.0").file("usr/share/big", 0o644, &big));
+    let (server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"big\""));
+    workspace.ok(&["lock"]);
+    server.fault("pool/big_1.0_all.deb", Fault::Slowly(Duration::from_millis(100)), 1);
+    let mut build = workspace.start(&["build"]);
+    let lock = workspace.read("exflow.lock");
+    let digest = lock.split("\"name\":\"big\"").nth(1).and_then(|rest| {
+        rest.split("\"sha256\":\"").nth(1).and_then(|rest| rest.split('"').next())
+    });
+    let partial = workspace.store().join(format!("downloads/{}.partial", digest.unwrap()));
+    let has_come = || std::fs::metadata(&partial).is_ok_and(|found| found.len() > 100_000);
+    let begun = std::time::Instant::now();
+    while !has_come() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "nothing comes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let kill = std::process::Command::new("kill").args(["-INT", &build.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let begun = std::time::Instant::now();
+    assert_eq!(build.wait().unwrap().code(), Some(130));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(has_come());
+    workspace.ok(&["build"]);
+    let asked = server.requests();
+    let last = asked.iter().rfind(|request| request.contains("big_1.0")).unwrap();
+    assert!(last.contains(" from "), "{asked:?}");
+}
+
 #[test]
 fn a_server_that_falls_silent_does_not_hang_a_build() {
     let (server, workspace) = served(&archive(), &app());

@@ -352,6 +352,27 @@ fn progress_is_plain_lines_where_there_is_no_terminal() {
     assert!(lines.iter().all(|line| !line.contains('\x1b') && !line.contains('\r')), "{lines:?}");
 }
 
+/// On a terminal, which `script` of util-linux makes, steps and downloads are drawn while they last.
+#[test]
+fn progress_is_drawn_on_a_terminal() {
+    let workspace = with("sleep 1; mkdir out", "");
+    let build = workspace.command(&["build"]);
+    let line = format!("'{}' build", build.get_program().to_string_lossy());
+    let mut script = Command::new("script");
+    script.args(["-q", "-e", "-c", &line, "/dev/null"]).stdin(Stdio::null()).env_clear();
+    for (name, value) in build.get_envs() {
+        script.env(name, value.unwrap_or_default());
+    }
+    let output = script.env("TERM", "xterm").current_dir(workspace.root()).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains("\x1b[") && shown.contains('\r'), "{shown:?}");
+    // The spinner of a step that lasts, drawn several times.
+    let drawn = shown.matches("made:one").count();
+    assert!(drawn > 3, "{drawn} times in {shown:?}");
+    assert!(shown.contains("base:builder"), "{shown:?}");
+}
+
 #[test]
 fn as_an_ordinary_user() {
     let Some(user) = exflow_testkit::ordinary_user() else {

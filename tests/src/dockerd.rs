@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 pub struct Dockerd {
     folder: tempfile::TempDir,
     daemon: Child,
-    /// A file system of its own that it keeps its data on.
-    mounted: Option<PathBuf>,
 }
 
 impl Dockerd {
@@ -27,14 +25,13 @@ impl Dockerd {
         let folder = tempfile::Builder::new().prefix("dockerd").tempdir_in("/tmp").unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("data")).unwrap();
-        let mounted = room.map(|room| {
+        if let Some(room) = room {
             let mount = Command::new("mount")
                 .args(["-t", "tmpfs", "-o", &format!("size={room}m"), "tmpfs"])
                 .arg(at("data"))
                 .status();
             assert!(mount.unwrap().success());
-            at("data")
-        });
+        }
         let log = File::create(at("log")).unwrap();
         let daemon = Command::new("dockerd")
             .arg("--host")
@@ -52,7 +49,7 @@ impl Dockerd {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut started = Self { folder, daemon, mounted };
+        let mut started = Self { folder, daemon };
         let begun = Instant::now();
         while std::os::unix::net::UnixStream::connect(started.socket()).is_err() {
             let ended = started.daemon.try_wait().unwrap();
@@ -82,11 +79,25 @@ impl Dockerd {
 
 impl Drop for Dockerd {
     fn drop(&mut self) {
-        // It ends its own containerd, and takes its mounts away.
+        // It ends its own containerd, and takes its mounts away; one that was killed does neither.
         let _ = kill_process(Pid::from_child(&self.daemon), Signal::TERM);
         let _ = self.daemon.wait();
-        if let Some(mounted) = &self.mounted {
-            let _ = Command::new("umount").arg("-l").arg(mounted).status();
+        let own = self.folder.path().to_string_lossy().into_owned();
+        for process in std::fs::read_dir("/proc").unwrap().flatten() {
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let number = process.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(process) = number.and_then(Pid::from_raw)
+                && String::from_utf8_lossy(&line).contains(&own)
+            {
+                let _ = kill_process(process, Signal::KILL);
+            }
+        }
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+        // The last one first: it may be in another.
+        for line in mounts.lines().rev() {
+            if let Some(at) = line.split(' ').nth(1).filter(|at| at.starts_with(&own)) {
+                let _ = Command::new("umount").arg("-l").arg(at).status();
+            }
         }
     }
 }
