@@ -187,17 +187,9 @@ fn every_code_is_explained() {
 /// Codes that stand in no test, and why not. A new one doesn't belong here: a case in `tests/cases`
 /// shows it, or a test beside the code that reports it.
 const NOT_SHOWN: &[(&str, &str)] = &[
-    // A daemon would have to be made to fail in this way.
-    ("exflow::docker::configuration", "reads the daemon's environment"),
-    ("exflow::docker::full", "needs a daemon whose disk is full"),
-    ("exflow::docker::lost", "needs a daemon that goes away"),
-    ("exflow::docker::other-platform", "needs a daemon of another platform"),
-    ("exflow::docker::refused", "needs a daemon that refuses"),
-    ("exflow::docker::unreadable", "needs a daemon whose answers make no sense"),
     ("exflow::registry::stopped", "a build that is stopped says nothing but that"),
     ("exflow::registry::unreadable", "needs a store that is damaged between packing and pushing"),
     // The machine would have to.
-    ("exflow::exec::container-failed", "needs a daemon that can't start a container"),
     ("exflow::exec::sandbox-failed", "needs a kernel that fails"),
     ("exflow::image::failed", "needs a store that gives out other bytes than were put in"),
     // What they are about is tested; their code would need a whole build, or a signal.
@@ -205,7 +197,6 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("exflow::fetch::path-in-the-way", "exflow-packages tests the conflict"),
     ("exflow::fetch::stopped", "e2e stops builds, which then say nothing but that"),
     ("exflow::image::overlap", "exflow-content tests what can't be laid over what"),
-    ("exflow::image::unknown-user", "exflow-image tests how users are looked up"),
 ];
 
 /// All that is only there for tests: the tests at the end of a source, files of nothing else, and what

@@ -132,6 +132,16 @@ fn an_edit_runs_only_what_depends_on_it() {
     run.says(&["lib/hello.ex"]);
 }
 
+#[test]
+fn a_user_that_the_base_does_not_have() {
+    let workspace = sharing().with_files_of(&hello());
+    let manifest = workspace.read("exflow.kdl");
+    assert!(manifest.contains("user \"nobody\""), "{manifest}");
+    workspace.write("exflow.kdl", &manifest.replace("user \"nobody\"", "user \"nobdy\""));
+    let failed = workspace.fails(&["build"], 1);
+    failed.says(&["exflow::image::unknown-user", "did you mean `nobody`?", "exflow.kdl:"]);
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

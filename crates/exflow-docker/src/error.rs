@@ -142,3 +142,52 @@ pub fn diagnose(error: &DockerError) -> Diagnostic {
     };
     Diagnostic::error(code, error.to_string()).help(help)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bollard::errors::Error;
+
+    #[test]
+    fn each_failure_has_its_own_words() {
+        let host = || "unix:///x".to_owned();
+        let reason = || "why".to_owned();
+        let source = std::io::Error::other("why");
+        for (error, code) in [
+            (DockerError::Configuration { reason: reason() }, "exflow::docker::configuration"),
+            (
+                DockerError::Unreachable { host: host(), reason: reason() },
+                "exflow::docker::unreachable",
+            ),
+            (
+                DockerError::Platform { found: reason(), wanted: reason() },
+                "exflow::docker::other-platform",
+            ),
+            (DockerError::Read { action: "send", source }, "exflow::docker::unreadable"),
+        ] {
+            let said = diagnose(&error);
+            assert_eq!(said.code.as_str(), code);
+            assert!(said.help.is_some_and(|help| !help.is_empty()), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_a_daemon_says() {
+        let answer = |status_code: u16, message: &str| Error::DockerResponseServerError {
+            status_code,
+            message: message.to_owned(),
+        };
+        let full = "write /a: no space left on device".to_owned();
+        for (error, code) in [
+            (answer(500, &full), "exflow::docker::full"),
+            (Error::DockerStreamError { error: full.clone() }, "exflow::docker::full"),
+            (answer(409, "conflict"), "exflow::docker::refused"),
+            (Error::DockerStreamError { error: "no".into() }, "exflow::docker::refused"),
+            (Error::RequestTimeoutError, "exflow::docker::lost"),
+        ] {
+            assert_eq!(diagnose(&DockerError::of("load", error)).code.as_str(), code);
+        }
+        assert!(DockerError::of("load", answer(404, "")).is_not_found());
+        assert!(!DockerError::of("load", answer(500, "")).is_not_found());
+    }
+}

@@ -131,3 +131,23 @@ pub fn diagnose(error: &ExecError, step: &str, site: Option<&Site>) -> Diagnosti
         None => diagnostic,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exflow_diagnostics::SourceName;
+
+    /// Whatever fails in a container, the step is named.
+    #[test]
+    fn what_fails_in_a_container() {
+        let site = Site::new(&SourceName::new("exflow.kdl"), 1..2);
+        let failed = ExecError::Container { action: "mount /proc".into(), reason: "no".into() };
+        let said = diagnose(&failed, "shop:release", Some(&site));
+        assert_eq!(said.code.as_str(), "exflow::exec::container-failed");
+        assert!(said.message.contains("`shop:release`") && said.message.contains("mount /proc"));
+        let gone = DockerError::Lost { action: "run a step", reason: "no".into() };
+        let said = diagnose(&ExecError::Docker(gone), "shop:release", Some(&site));
+        assert_eq!(said.code.as_str(), "exflow::docker::lost");
+        assert!(said.labels[0].text.contains("`shop:release`"), "{said:?}");
+    }
+}
