@@ -142,6 +142,54 @@ fn a_user_that_the_base_does_not_have() {
     failed.says(&["exflow::image::unknown-user", "did you mean `nobody`?", "exflow.kdl:"]);
 }
 
+/// What is built is printed and written out, whatever becomes of the rest.
+#[test]
+fn an_image_beside_a_project_that_fails() {
+    let workspace = sharing().with_files_of(&hello());
+    let manifest = workspace.read("exflow.kdl");
+    workspace.write("exflow.kdl", &format!("workspace \"both\" {{ members \"bad\" }}\n{manifest}"));
+    let bad =
+        "project \"bad\" { stage \"one\" base=\"builder\" { run \"exit 3\"; output \"out\" } }\n";
+    workspace.write("bad/exflow.kdl", bad);
+    let run = workspace.fails(&["build", "--json", "--output", "oci=layout"], 1);
+    run.says(&["`bad:one` failed with exit code 3"]);
+    let built = run.built();
+    assert_eq!(built.len(), 1, "{built:?}");
+    assert_eq!(built[0]["project"], "hello");
+    let digest = built[0]["digest"].as_str().unwrap();
+    assert!(workspace.read("layout/index.json").contains(digest));
+}
+
+/// A layer is lost, and a file that it has to be made of again is not what it was.
+#[test]
+fn damage_that_shows_when_an_image_is_packed() {
+    let workspace = workspace().with_files_of(&hello());
+    let first = workspace.build_one(&["--locked"]);
+    let blobs = || {
+        let folders = std::fs::read_dir(workspace.store().join("blobs")).unwrap().flatten();
+        folders.flat_map(|folder| std::fs::read_dir(folder.path()).unwrap().flatten())
+    };
+    let mut altered = false;
+    for blob in blobs() {
+        let path = blob.path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        if bytes.starts_with(&[0x1f, 0x8b]) && bytes.len() > 1_000_000 {
+            std::fs::remove_file(&path).unwrap();
+        } else if bytes.len() < 100_000
+            && bytes.windows(20).any(|part| part == b"Upstream-Name: dash\n")
+        {
+            // The copyright file of dash, which is in the image.
+            bytes[0] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            altered = true;
+        }
+    }
+    assert!(altered);
+    let run = workspace.ok(&["build", "--locked", "--json"]);
+    run.says(&["the store was damaged"]);
+    assert_eq!(run.built()[0]["digest"].as_str(), Some(&*first.0), "{}", run.stderr);
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
