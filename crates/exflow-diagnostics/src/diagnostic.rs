@@ -127,6 +127,15 @@ impl Diagnostic {
         self
     }
 
+    /// Adds a place, where one is known.
+    #[must_use]
+    pub fn at_known(self, site: Option<&Site>, text: impl Into<String>) -> Self {
+        match site {
+            Some(site) => self.at(site, text),
+            None => self,
+        }
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

@@ -97,10 +97,7 @@ pub fn diagnose(error: &ExecError, step: &str, site: Option<&Site>) -> Diagnosti
         ),
         ExecError::Docker(error) => {
             let diagnostic = exflow_docker::diagnose(error);
-            return match site {
-                Some(site) => diagnostic.at(site, format!("while `{step}` was to run")),
-                None => diagnostic,
-            };
+            return diagnostic.at_known(site, format!("while `{step}` was to run"));
         }
         ExecError::Container { .. } => (
             CONTAINER,
@@ -126,10 +123,7 @@ pub fn diagnose(error: &ExecError, step: &str, site: Option<&Site>) -> Diagnosti
         ExecError::Store(error) => return exflow_store::diagnose(error, site),
     };
     let diagnostic = Diagnostic::error(code, format!("`{step}`: {error}")).help(help);
-    match site {
-        Some(site) => diagnostic.at(site, "asked for here"),
-        None => diagnostic,
-    }
+    diagnostic.at_known(site, "asked for here")
 }
 
 #[cfg(test)]

@@ -163,8 +163,5 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
         FetchError::Cancelled => (CANCELLED, "what was finished is kept"),
     };
     let diagnostic = Diagnostic::error(code, error.to_string()).help(help);
-    match site {
-        Some(site) => diagnostic.at(site, "needed for this"),
-        None => diagnostic,
-    }
+    diagnostic.at_known(site, "needed for this")
 }

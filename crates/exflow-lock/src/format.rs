@@ -212,10 +212,7 @@ pub fn parse(source: &SourceName, text: &str) -> Result<Lock, Diagnostics> {
             "restore the file from version control, or delete it and run `exflow lock`, which \
              pins everything anew",
         );
-        match site {
-            Some(site) => diagnostic.at(&site, label),
-            None => diagnostic,
-        }
+        diagnostic.at_known(site.as_ref(), label)
     };
     if text.len() > MAX_BYTES {
         let message = format!("`{source}` is longer than {} MiB", MAX_BYTES >> 20);

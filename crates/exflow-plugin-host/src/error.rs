@@ -122,10 +122,7 @@ pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnos
         PluginError::Store(error) => return exflow_store::diagnose(error, site),
     };
     let diagnostic = Diagnostic::error(code, format!("plugin `{name}`: {error}")).help(help);
-    match site {
-        Some(site) => diagnostic.at(site, "asked for here"),
-        None => diagnostic,
-    }
+    diagnostic.at_known(site, "asked for here")
 }
 
 #[cfg(test)]

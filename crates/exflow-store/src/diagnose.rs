@@ -48,10 +48,7 @@ pub fn diagnose(error: &StoreError, site: Option<&Site>) -> Diagnostic {
         ),
     };
     let diagnostic = Diagnostic::error(code, error.to_string()).help(help);
-    match site {
-        Some(site) => diagnostic.at(site, "needed for this"),
-        None => diagnostic,
-    }
+    diagnostic.at_known(site, "needed for this")
 }
 
 #[cfg(test)]

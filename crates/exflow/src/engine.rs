@@ -368,9 +368,9 @@ impl Engine<'_> {
         let log = logs.join(format!("{key}.log"));
         let made = |source| StoreError::Io { action: "create", path: logs.clone(), source };
         fs::create_dir_all(&logs).map_err(made)?;
-        let executor = self.executors.get().map_err(|problem| match &step.site {
-            Some(site) => Failed::Problems(problem.at(site, "the first step to run").into()),
-            None => Failed::Problems(problem.into()),
+        let executor = self.executors.get().map_err(|problem| {
+            let problem = problem.at_known(step.site.as_ref(), "the first step to run");
+            Failed::Problems(problem.into())
         })?;
         let options = RunOptions {
             name: step.name.clone(),
@@ -405,10 +405,7 @@ impl Engine<'_> {
             let diagnostic =
                 Diagnostic::error(STEP_FAILED, format!("`{}` {}", step.name, outcome.exit))
                     .help(help);
-            let diagnostic = match &step.site {
-                Some(site) => diagnostic.at(site, "asked for here"),
-                None => diagnostic,
-            };
+            let diagnostic = diagnostic.at_known(step.site.as_ref(), "asked for here");
             Err(Failed::Step { diagnostic, log: log.clone() })
         })?;
         // On the disk first: a record is believed.

@@ -109,10 +109,7 @@ fn stale_problem(workspace: &Workspace, stale: &Stale) -> Diagnostic {
         | Stale::BaseUnused { name } => base_site(workspace, name, None),
         _ => None,
     };
-    match site {
-        Some(site) => diagnostic.at(&site, "declared here"),
-        None => diagnostic,
-    }
+    diagnostic.at_known(site.as_ref(), "declared here")
 }
 
 /// Every way in which the lock doesn't fit, as problems: all that [`update`] would change on purpose.
@@ -262,10 +259,7 @@ fn lock_plugins(
                     new.blake3, old.blake3
                 );
                 let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
-                problems.push(match site {
-                    Some(site) => problem.at(site, "asked for here"),
-                    None => problem,
-                });
+                problems.push(problem.at_known(site, "asked for here"));
                 continue;
             }
             session.ui.tell("moved", &format!("plugin `{name}`: {} to {}", old.blake3, new.blake3));
@@ -327,10 +321,10 @@ fn resolve(
                             moved.join(", ")
                         );
                         let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
-                        problems.push(match base_site(workspace, name, None) {
-                            Some(site) => problem.at(&site, "its packages have changed"),
-                            None => problem,
-                        });
+                        problems.push(problem.at_known(
+                            base_site(workspace, name, None).as_ref(),
+                            "its packages have changed",
+                        ));
                         continue;
                     }
                     let packages = debian.packages.len();

@@ -198,10 +198,7 @@ pub(crate) fn laid_over(
 }
 
 fn at(image: &PlannedImage, diagnostic: Diagnostic) -> Diagnostic {
-    match &image.site {
-        Some(site) => diagnostic.at(site, "asked for here"),
-        None => diagnostic,
-    }
+    diagnostic.at_known(image.site.as_ref(), "asked for here")
 }
 
 /// The image's user, by number.

@@ -52,9 +52,8 @@ pub fn diagnose(
     suite: &str,
     site: impl Fn(Option<&str>) -> Option<Site>,
 ) -> Vec<Diagnostic> {
-    let at = |diagnostic: Diagnostic, name: Option<&str>, label: &str| match site(name) {
-        Some(site) => diagnostic.at(&site, label),
-        None => diagnostic,
+    let at = |diagnostic: Diagnostic, name: Option<&str>, label: &str| {
+        diagnostic.at_known(site(name).as_ref(), label)
     };
     match problem {
         Unsolvable::Unknown(names) => names
