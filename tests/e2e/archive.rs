@@ -18,6 +18,16 @@ fn served(archive: &Archive, manifest: &str) -> (Server, Workspace) {
     (server, workspace)
 }
 
+/// A locked workspace with a package that takes a while, of so many words that no compressor shortens.
+fn with_big_package(words: u32) -> (Server, Workspace) {
+    let big: Vec<u8> =
+        (0..words).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let archive = archive().package(Package::new("big", "1.0").file("usr/share/big", 0o644, &big));
+    let (server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"big\""));
+    workspace.ok(&["lock"]);
+    (server, workspace)
+}
+
 #[test]
 fn locks_the_newest_that_fits_and_builds_it() {
     let (server, workspace) = served(&archive(), &app());
@@ -180,12 +190,7 @@ fn a_mirror_that_serves_a_wrong_index() {
 
 #[test]
 fn a_mirror_that_dies_halfway_is_continued() {
-    let big: Vec<u8> = (0..3_000_000u32)
-        .flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes())
-        .collect();
-    let archive = archive().package(Package::new("big", "1.0").file("usr/share/big", 0o644, &big));
-    let (server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"big\""));
-    workspace.ok(&["lock"]);
+    let (server, workspace) = with_big_package(3_000_000);
     server.forget();
     server.fault("pool/big_1.0_all.deb", Fault::HangUpAfter(1_000_000), 3);
     workspace.ok(&["build"]);
@@ -204,12 +209,7 @@ fn a_mirror_that_dies_halfway_is_continued() {
 
 #[test]
 fn a_mirror_that_stays_dead_is_continued_by_the_next_build() {
-    let big: Vec<u8> = (0..500_000u32)
-        .flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes())
-        .collect();
-    let archive = archive().package(Package::new("big", "1.0").file("usr/share/big", 0o644, &big));
-    let (server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"big\""));
-    workspace.ok(&["lock"]);
+    let (server, workspace) = with_big_package(500_000);
     server.fault("pool/big_1.0_all.deb", Fault::HangUpAfter(0), 99);
     workspace.fails(&["build"], 1).says(&[
         "exflow::fetch::unreachable",
@@ -229,12 +229,7 @@ fn a_mirror_that_stays_dead_is_continued_by_the_next_build() {
 /// What has come by then is kept, and the next build goes on from there.
 #[test]
 fn stopped_while_something_is_fetched() {
-    let big: Vec<u8> = (0..500_000u32)
-        .flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes())
-        .collect();
-    let archive = archive().package(Package::new("big", "1.0").file("usr/share/big", 0o644, &big));
-    let (server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"big\""));
-    workspace.ok(&["lock"]);
+    let (server, workspace) = with_big_package(500_000);
     server.fault("pool/big_1.0_all.deb", Fault::Slowly(Duration::from_millis(100)), 1);
     let mut build = workspace.start(&["build"]);
     let lock = workspace.read("exflow.lock");
@@ -444,12 +439,7 @@ fn versions_with_a_plus() {
 /// A beginning that is not the file's, left by a mirror that lies, is not what a build fails of.
 #[test]
 fn a_wrong_beginning_of_a_download() {
-    let big: Vec<u8> = (0..500_000u32)
-        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
-        .collect();
-    let archive = archive().package(Package::new("big", "1.0").file("usr/share/big", 0o644, &big));
-    let (server, workspace) = served(&archive, &app().replace("\"app\"", "\"app\" \"big\""));
-    workspace.ok(&["lock"]);
+    let (server, workspace) = with_big_package(500_000);
     let lock = workspace.read("exflow.lock");
     let line = lock.lines().find(|line| line.contains("\"big\",\"version\"")).unwrap();
     let digest = line.split("\"sha256\":\"").nth(1).unwrap().split('"').next().unwrap();

@@ -47,6 +47,12 @@ impl Sha256 {
         hasher.finish()
     }
 
+    /// The digest that is written with the name of its algorithm: `sha256:…` (OCI image specification,
+    /// "Digests").
+    pub fn from_oci(text: &str) -> Option<Self> {
+        text.strip_prefix("sha256:")?.parse().ok()
+    }
+
     /// The digest with these bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -36,7 +36,7 @@ pub struct Running<'a> {
     id: String,
     output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
     /// Held open for as long as the container is to run.
-    input: Pin<Box<dyn AsyncWrite + Send>>,
+    _input: Pin<Box<dyn AsyncWrite + Send>>,
     has_ended: bool,
 }
 
@@ -115,25 +115,24 @@ impl Daemon {
             .stderr(true)
             .build();
         // Before it starts, so that nothing is missed.
-        let attached =
+        let mut attached =
             self.ask("attach to a container", self.docker.attach_container(id, Some(options)))?;
         self.ask("start a container", self.docker.start_container(id, None))?;
-        let mut running = Running {
-            daemon: self,
-            id: id.to_owned(),
-            output: attached.output,
-            input: attached.input,
-            has_ended: false,
-        };
         let written = async {
-            running.input.write_all(input).await?;
-            running.input.flush().await
+            attached.input.write_all(input).await?;
+            attached.input.flush().await
         };
         self.runtime.block_on(written).map_err(|error| DockerError::Lost {
             action: "run a step",
             reason: error.to_string(),
         })?;
-        Ok(running)
+        Ok(Running {
+            daemon: self,
+            id: id.to_owned(),
+            output: attached.output,
+            _input: attached.input,
+            has_ended: false,
+        })
     }
 
     /// Ends a container, and removes it. One that isn't there any more is left alone.

@@ -1,11 +1,10 @@
 //! Where the daemon is: as `docker` finds it, so that exflow talks to the one that its user means.
 
 use crate::DockerError;
-use exflow_content::{Sha256, Sha256Hasher};
+use exflow_content::Sha256;
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Where the daemon is when nothing says so.
@@ -100,7 +99,7 @@ fn context(folder: &Path, name: &str) -> Result<Endpoint, DockerError> {
     let wrong = |reason: String| DockerError::Configuration {
         reason: format!("context `{name}`: {reason}"),
     };
-    let id = sha256(name).to_string();
+    let id = Sha256::of(name.as_bytes()).to_string();
     let contexts = folder.join("contexts");
     let bytes = fs::read(contexts.join("meta").join(&id).join("meta.json"))
         .map_err(|error| wrong(format!("there is none of that name ({error})")))?;
@@ -122,13 +121,6 @@ fn context(folder: &Path, name: &str) -> Result<Endpoint, DockerError> {
     })
 }
 
-fn sha256(text: &str) -> Sha256 {
-    let mut hasher = Sha256Hasher::new();
-    // Hashing can't fail.
-    let _ = hasher.write_all(text.as_bytes());
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +138,7 @@ mod tests {
     }
 
     fn put_context(folder: &Path, name: &str, text: &str) {
-        let meta = folder.join("contexts/meta").join(sha256(name).to_string());
+        let meta = folder.join("contexts/meta").join(Sha256::of(name.as_bytes()).to_string());
         fs::create_dir_all(&meta).unwrap();
         fs::write(meta.join("meta.json"), text).unwrap();
     }
@@ -183,7 +175,7 @@ mod tests {
         assert_eq!(found(folder, &at).unwrap().tls, Some(tls(Path::new("/certs"))));
         put_context(folder, "far", r#"{"Endpoints":{"docker":{"Host":"tcp://far:2376"}}}"#);
         let certificates =
-            folder.join("contexts/tls").join(sha256("far").to_string()).join("docker");
+            folder.join("contexts/tls").join(Sha256::of(b"far").to_string()).join("docker");
         fs::create_dir_all(&certificates).unwrap();
         let found = found(folder, &[("DOCKER_CONTEXT", "far")]).unwrap();
         assert_eq!(found.tls, Some(tls(&certificates)));

@@ -3,7 +3,7 @@
 
 mod conformance;
 
-use conformance::{base, options};
+use conformance::{base, options, wait_until_ready};
 use exflow_content::{Digest, Entry, Mode, RelPath, Tree};
 use exflow_docker::{Daemon, DockerError, Endpoint, Tls};
 use exflow_exec::{DockerExecutor, ExecError, Executor, Exit, SandboxExecutor, sandbox_main};
@@ -232,11 +232,7 @@ fn a_connection_that_is_cut(docker: &Docker) {
     let command = docker.command("echo ready; sleep 1000", &[]);
     let outcome = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let begun = Instant::now();
-            while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("ready")) {
-                assert!(begun.elapsed() < Duration::from_mins(1), "it never starts");
-                std::thread::sleep(Duration::from_millis(10));
-            }
+            wait_until_ready(&log);
             relay.cut();
         });
         executor.run(&command, &options)
@@ -319,11 +315,7 @@ fn a_daemon_that_goes_away(docker: &Docker) {
     let command = docker.command("echo ready; sleep 1000", &[]);
     let outcome = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let begun = Instant::now();
-            while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("ready")) {
-                assert!(begun.elapsed() < Duration::from_mins(1), "it never starts");
-                std::thread::sleep(Duration::from_millis(10));
-            }
+            wait_until_ready(&log);
             daemon.kill();
         });
         executor.run(&command, &options)

@@ -3,7 +3,7 @@
     reason = "the types of oci-spec hold hash maps; `canonical` sorts what comes of them"
 )]
 
-use exflow_content::{Sha256, Sha256Hasher};
+use exflow_content::Sha256;
 use exflow_plan::ImageSettings;
 use oci_spec::OciSpecError;
 use oci_spec::image::{
@@ -12,7 +12,6 @@ use oci_spec::image::{
 };
 use serde::Serialize;
 use std::collections::HashMap;
-use std::io::Write;
 use std::str::FromStr;
 
 /// How the archive that a layer is was compressed.
@@ -143,8 +142,6 @@ pub(crate) fn descriptor(
 pub(crate) fn canonical(value: &impl Serialize) -> Result<(Vec<u8>, Sha256), OciSpecError> {
     let value = serde_json::to_value(value).map_err(OciSpecError::from)?;
     let bytes = serde_json::to_vec(&value).map_err(OciSpecError::from)?;
-    let mut hasher = Sha256Hasher::new();
-    // Hashing can't fail.
-    let _ = hasher.write_all(&bytes);
-    Ok((bytes, hasher.finish()))
+    let digest = Sha256::of(&bytes);
+    Ok((bytes, digest))
 }

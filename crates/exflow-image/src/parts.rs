@@ -35,23 +35,19 @@ impl Parts {
     ) -> io::Result<Self> {
         let invalid = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason.to_owned());
         let manifest: ImageManifest = serde_json::from_slice(manifest)?;
-        let sha256 = |digest: &oci_spec::image::Digest| {
-            let digest = digest.to_string();
-            let digest = digest.strip_prefix("sha256:").and_then(|digest| digest.parse().ok());
-            digest.ok_or_else(|| invalid("a digest is no sha256"))
-        };
+        let sha256 =
+            |digest: &str| Sha256::from_oci(digest).ok_or_else(|| invalid("a digest is no sha256"));
         let described = manifest.config();
-        let digest = sha256(described.digest())?;
+        let digest = sha256(described.digest().as_ref())?;
         let config: ImageConfiguration = serde_json::from_slice(&config(&digest)?)?;
         let diff_ids = config.rootfs().diff_ids();
         if diff_ids.len() != manifest.layers().len() {
             return Err(invalid("its configuration has another number of layers"));
         }
         let layers = manifest.layers().iter().zip(diff_ids).map(|(layer, diff_id)| {
-            let diff_id = diff_id.strip_prefix("sha256:").and_then(|digest| digest.parse().ok());
             Ok(Part {
-                diff_id: diff_id.ok_or_else(|| invalid("a digest is no sha256"))?,
-                digest: sha256(layer.digest())?,
+                diff_id: sha256(diff_id)?,
+                digest: sha256(layer.digest().as_ref())?,
                 size: layer.size(),
             })
         });

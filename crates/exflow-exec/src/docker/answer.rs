@@ -59,7 +59,7 @@ impl<'a> Answers<'a> {
         while self.unread.is_empty() {
             self.stopped = self.stop();
             if self.stopped.is_some() {
-                return Err(io::Error::from(io::ErrorKind::Interrupted));
+                return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
             }
             let left = self.options.time_limit.saturating_sub(self.begun.elapsed());
             let wait = if self.has_exited { LOOK } else { LOOK.min(left) };
@@ -77,8 +77,15 @@ impl<'a> Answers<'a> {
         Ok(())
     }
 
+    /// The next frame. The init process may say anywhere that it failed.
     fn frame(&mut self) -> Result<Frame, Ended> {
-        Frame::read(self).map_err(|error| self.ended(&error))
+        match Frame::read(self) {
+            Ok(Frame::Failed { action, reason }) => {
+                Err(ExecError::Container { action, reason }.into())
+            }
+            Ok(frame) => Ok(frame),
+            Err(error) => Err(self.ended(&error)),
+        }
     }
 
     /// Why an answer ended before its end.
@@ -99,11 +106,7 @@ impl<'a> Answers<'a> {
 
 impl Read for Answers<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.fill().map_err(|error| match error.kind() {
-            // Readers try again after that one.
-            io::ErrorKind::Interrupted => io::Error::from(io::ErrorKind::ConnectionAborted),
-            _ => error,
-        })?;
+        self.fill()?;
         let length = self.unread.len().min(buffer.len());
         let read = self.unread.split_to(length);
         buffer[..length].copy_from_slice(&read);
@@ -152,9 +155,6 @@ fn read(store: &Store, command: &Command, answers: &mut Answers<'_>) -> Result<O
             let reason = no_program(&program, path);
             return Err(ExecError::Program { program, reason }.into());
         }
-        Frame::Failed { action, reason } => {
-            return Err(ExecError::Container { action, reason }.into());
-        }
         other => return Err(unexpected(&other)),
     };
     answers.has_exited = true;
@@ -164,12 +164,9 @@ fn read(store: &Store, command: &Command, answers: &mut Answers<'_>) -> Result<O
             outputs.push(read_output(store, output, answers)?);
         }
     }
-    match answers.frame()? {
-        Frame::End => {}
-        Frame::Failed { action, reason } => {
-            return Err(ExecError::Container { action, reason }.into());
-        }
-        other => return Err(unexpected(&other)),
+    let last = answers.frame()?;
+    if last != Frame::End {
+        return Err(unexpected(&last));
     }
     // What is printed last may come last. The container ends after that.
     answers.fill().map_err(|error| answers.ended(&error))?;
@@ -192,9 +189,6 @@ fn read_output(
         Frame::Output => {}
         Frame::Missing => return Err(ExecError::MissingOutput { output: output.clone() }.into()),
         Frame::NoFolder => return Err(bad(NO_FOLDER.to_owned())),
-        Frame::Failed { action, reason } => {
-            return Err(ExecError::Container { action, reason }.into());
-        }
         other => return Err(unexpected(&other)),
     }
     let mut tree = Tree::new();
@@ -211,9 +205,6 @@ fn read_output(
             Frame::Unsupported { path, kind } => {
                 let path = String::from_utf8_lossy(&path).into_owned();
                 return Err(bad(unsupported(&path, &kind)));
-            }
-            Frame::Failed { action, reason } => {
-                return Err(ExecError::Container { action, reason }.into());
             }
             other => return Err(unexpected(&other)),
         };

@@ -4,7 +4,7 @@ use super::protocol::Request;
 use crate::log::Log;
 use crate::view::{HOST_NAME, OPEN_FILES};
 use crate::{ExecError, Executor, Exit, Outcome, RunOptions};
-use exflow_content::{RelPath, STEP_MTIME};
+use exflow_content::STEP_MTIME;
 use exflow_docker::{ContainerSpec, Daemon, DockerError, Leftover};
 use exflow_lock::Platform;
 use exflow_plan::Command;
@@ -50,7 +50,7 @@ impl DockerExecutor {
     fn image(&self, command: &Command, options: &RunOptions<'_>) -> Result<String, ExecError> {
         let mut wanted = vec![
             layers::init(&self.store, &self.platform)?,
-            layers::of_tree(&self.store, &command.base, &RelPath::root())?,
+            layers::of_base(&self.store, &command.base)?,
         ];
         wanted.extend(layers::of_inputs(&self.store, command)?);
         self.layers.image(&self.store, &self.daemon, &self.platform, &wanted, options)

@@ -1,15 +1,15 @@
 //! The layers that steps work on, in the store and in the daemon.
 
-use crate::inputs::merged;
+use crate::inputs::{merged, trees};
 use crate::{ExecError, RunOptions};
 use exflow_content::{Decoder, Digest, Encoder, Entry, Mode, RelPath, STEP_MTIME, Sha256, Tree};
 use exflow_docker::{Daemon, DaemonImage, DockerError};
 use exflow_image::{Compression, LayerDigests, describe, write_archive, write_tar};
 use exflow_lock::Platform;
 use exflow_plan::{Command, ImageSettings};
-use exflow_store::{Record, Store};
+use exflow_store::{Record, Store, StoreError};
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::{Mutex, PoisonError};
 
 /// Where the init process is in a container.
@@ -25,21 +25,25 @@ const MAX_LAYERS: usize = 120;
 /// Inputs of less than this, in bytes, share a layer.
 const SMALL: u64 = 64 << 10;
 
-/// A tree at its place in the image of a step.
+/// The tag and version of the encodings of layers: of their keys, and of what is known of them.
+const TAG: &str = "exflow step layer 1";
+
+/// A layer of the image of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StepLayer {
     /// The digest of its archive, which is not compressed.
     diff_id: Sha256,
     /// The length of its archive in bytes.
     size: u64,
-    /// What is in it, from the root of the container on.
     content: Content,
 }
 
+/// What is in a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
+    /// The init process. It is exflow's own, and so not in the store.
     Init(&'static [u8]),
-    /// Trees below the root of the step, at their places, the lowest first.
+    /// Trees at their places in the container, the lowest first.
     Trees(Vec<(RelPath, Digest)>),
 }
 
@@ -53,43 +57,34 @@ fn init_program(platform: &Platform) -> &'static [u8] {
 
 /// The layer with exflow's init process, on which all others stand.
 pub(super) fn init(store: &Store, platform: &Platform) -> Result<StepLayer, ExecError> {
-    let program = init_program(platform);
-    let mut encoder = Encoder::new("exflow step layer 1");
-    encoder.text("init").digest(&Digest::of(program));
-    known_or_made(store, &encoder.digest_of(), Content::Init(program))
+    layer(store, Content::Init(init_program(platform)))
 }
 
-/// The layer with a tree at its place.
-pub(super) fn of_tree(store: &Store, tree: &Digest, at: &RelPath) -> Result<StepLayer, ExecError> {
-    of_trees(store, vec![(at.clone(), *tree)])
+/// The layer with a base.
+pub(super) fn of_base(store: &Store, base: &Digest) -> Result<StepLayer, ExecError> {
+    layer(store, Content::Trees(vec![(root(), *base)]))
 }
 
-/// # Encoding
-/// The key of a layer: tag `exflow step layer 1`; `trees`; the list of places and digests. That of
-/// the init process has `init` and the program's digest.
-fn of_trees(store: &Store, trees: Vec<(RelPath, Digest)>) -> Result<StepLayer, ExecError> {
-    let mut encoder = Encoder::new("exflow step layer 1");
-    encoder.text("trees").list(trees.iter(), |encoder, (at, tree)| {
-        encoder.bytes(at.as_bytes()).digest(tree);
-    });
-    known_or_made(store, &encoder.digest_of(), Content::Trees(trees))
+/// The root of the step in the container.
+fn root() -> RelPath {
+    RelPath::new(ROOT).expect("a clean path")
 }
 
 /// The layers of a command's inputs. Those that are likely to stay are below those that aren't, so
 /// that the daemon has more of them: what was made by other steps is as a rule larger than what
 /// people edit.
 pub(super) fn of_inputs(store: &Store, command: &Command) -> Result<Vec<StepLayer>, ExecError> {
-    let whole = merged(store, command)?;
-    let mut inputs = Vec::new();
-    let mut entries = 0;
-    for mount in &command.mounts {
-        let tree = store.tree(&mount.tree)?;
-        entries += tree.entries().filter(|(_, entry)| !is_folder(entry)).count();
-        inputs.push((tree.size(), mount.at.clone(), mount.tree));
-    }
-    let files = whole.entries().filter(|(_, entry)| !is_folder(entry)).count();
+    let trees = trees(store, command)?;
+    let files = |tree: &Tree| tree.entries().filter(|(_, entry)| !is_folder(entry)).count();
     // Where no two have the same file, their order doesn't matter.
-    if entries == files {
+    let any_order = trees.iter().map(files).sum::<usize>() == files(&merged(command, &trees)?);
+    let mut inputs: Vec<(u64, RelPath, Digest)> = command
+        .mounts
+        .iter()
+        .zip(&trees)
+        .map(|(mount, tree)| (tree.size(), root().join(&mount.at), mount.tree))
+        .collect();
+    if any_order {
         inputs.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| (&a.1, a.2).cmp(&(&b.1, b.2))));
     }
     let mut groups: Vec<(u64, Vec<(RelPath, Digest)>)> = Vec::new();
@@ -103,67 +98,88 @@ pub(super) fn of_inputs(store: &Store, command: &Command) -> Result<Vec<StepLaye
             _ => groups.push((size, vec![(at, tree)])),
         }
     }
-    groups.into_iter().map(|(_, group)| of_trees(store, group)).collect()
+    groups.into_iter().map(|(_, group)| layer(store, Content::Trees(group))).collect()
 }
 
 fn is_folder(entry: &Entry) -> bool {
     matches!(entry, Entry::Folder { .. })
 }
 
-/// What a layer's archive is, from a record, or by making it once for nobody.
-fn known_or_made(store: &Store, key: &Digest, content: Content) -> Result<StepLayer, ExecError> {
+/// The layer with this content: what its archive is, from a record, or by making it once for nobody.
+///
+/// # Encoding
+/// What is known of a layer: tag; the digest of its archive as a text; its length.
+fn layer(store: &Store, content: Content) -> Result<StepLayer, ExecError> {
+    let key = content.key();
     let decode = |data: &[u8]| {
-        let mut decoder = Decoder::new(data, "exflow step layer 1").ok()?;
+        let mut decoder = Decoder::new(data, TAG).ok()?;
         let diff_id = decoder.text().ok()?.parse().ok()?;
         Some((diff_id, decoder.number().ok()?))
     };
-    if let Some((diff_id, size)) = store.record(key)?.and_then(|record| decode(&record.data)) {
+    if let Some((diff_id, size)) = store.record(&key)?.and_then(|record| decode(&record.data)) {
         return Ok(StepLayer { diff_id, size, content });
     }
     let (diff_id, size) = content.write(store, io::sink())?;
-    let mut encoder = Encoder::new("exflow step layer 1");
+    let mut encoder = Encoder::new(TAG);
     encoder.text(&diff_id.to_string()).number(size);
-    store.put_record(key, &Record { trees: Vec::new(), data: encoder.finish() })?;
+    store.put_record(&key, &Record { trees: Vec::new(), data: encoder.finish() })?;
     Ok(StepLayer { diff_id, size, content })
 }
 
 impl Content {
-    /// Writes the archive; its digest and length.
-    fn write(&self, store: &Store, out: impl Write) -> Result<(Sha256, u64), ExecError> {
-        let mut tree = Tree::new();
-        let root = RelPath::new(ROOT).expect("a clean path");
+    /// # Encoding
+    /// Tag; `init` and the program's digest, or `trees` and the list of places and digests.
+    fn key(&self) -> Digest {
+        let mut encoder = Encoder::new(TAG);
+        match self {
+            Self::Init(program) => encoder.text("init").digest(&Digest::of(program)),
+            Self::Trees(trees) => {
+                encoder.text("trees").list(trees.iter(), |encoder, (at, tree)| {
+                    encoder.bytes(at.as_bytes()).digest(tree);
+                })
+            }
+        };
+        encoder.digest_of()
+    }
+
+    /// All of it, as the container sees it.
+    fn tree(&self, store: &Store) -> Result<Tree, ExecError> {
+        let mut whole = Tree::new();
         match self {
             Self::Init(program) => {
-                let blob = Digest::of(program);
                 let at = RelPath::new(INIT_PATH.trim_start_matches('/')).expect("a clean path");
-                let size = program.len() as u64;
-                insert(&mut tree, at, Entry::File { mode: Mode::EXECUTABLE, blob, size })?;
-                insert(&mut tree, root, Entry::Folder { mode: Mode::FOLDER })?;
-                let open = |_: &Digest| Ok(*program);
-                let (_, digest, size) = write_tar(&tree, STEP_MTIME, open, out).map_err(sending)?;
-                Ok((digest, size))
+                let (blob, size) = (Digest::of(program), program.len() as u64);
+                let file = Entry::File { mode: Mode::EXECUTABLE, blob, size };
+                whole.insert(at, file).expect("an empty tree");
+                let folder = Entry::Folder { mode: Mode::FOLDER };
+                whole.insert(root(), folder).expect("a folder beside a file");
             }
             Self::Trees(trees) => {
                 for (at, digest) in trees {
-                    let below = store.tree(digest)?;
-                    check_names(&below)?;
-                    tree.merge(&root.join(at), &below).map_err(|source| {
-                        ExecError::Store(exflow_store::StoreError::Tree {
-                            path: at.to_string().into(),
-                            source,
-                        })
+                    let tree = store.tree(digest)?;
+                    check_names(&tree)?;
+                    whole.merge(at, &tree).map_err(|source| StoreError::Tree {
+                        path: at.to_string().into(),
+                        source,
                     })?;
                 }
-                let open = |blob: &Digest| store.open_checked(blob).map_err(io::Error::other);
-                let (_, digest, size) = write_tar(&tree, STEP_MTIME, open, out).map_err(sending)?;
-                Ok((digest, size))
             }
         }
+        Ok(whole)
     }
-}
 
-fn insert(tree: &mut Tree, at: RelPath, entry: Entry) -> Result<(), ExecError> {
-    tree.insert(at, entry).map_err(|error| sending(io::Error::other(error)))
+    /// Writes the archive; its digest and length.
+    fn write(&self, store: &Store, out: impl Write) -> Result<(Sha256, u64), ExecError> {
+        let open = |blob: &Digest| -> io::Result<Box<dyn Read>> {
+            Ok(match self {
+                Self::Init(program) => Box::new(*program),
+                Self::Trees(_) => Box::new(store.open_checked(blob).map_err(io::Error::other)?),
+            })
+        };
+        let tree = self.tree(store)?;
+        let (_, digest, size) = write_tar(&tree, STEP_MTIME, open, out).map_err(sending)?;
+        Ok((digest, size))
+    }
 }
 
 /// In a layer, a name with this beginning removes what has the rest of it as its name (OCI image
@@ -182,7 +198,7 @@ fn check_names(tree: &Tree) -> Result<(), ExecError> {
 
 /// Damage to the store is said as such, whoever's reader found it.
 fn sending(error: io::Error) -> ExecError {
-    match error.downcast::<exflow_store::StoreError>() {
+    match error.downcast::<StoreError>() {
         Ok(error) => ExecError::Store(error),
         Err(error) => {
             ExecError::Container { action: "send an input".to_owned(), reason: error.to_string() }
@@ -311,7 +327,7 @@ impl StepImage<'_> {
         progress.begin(&name, blobs.iter().map(|(_, size)| size).sum());
         let loaded = daemon.load(|out| {
             let out = Followed { out, name: &name, options: self.options };
-            let write = |digest: &Sha256, out: &mut dyn Write| {
+            let blob = |digest: &Sha256, out: &mut dyn Write| {
                 if let Some((bytes, _)) =
                     [config, manifest].into_iter().find(|(_, it)| it == digest)
                 {
@@ -325,7 +341,7 @@ impl StepImage<'_> {
                 })
             };
             let names = [format!("{REPOSITORY}:{}", self.tag)];
-            write_archive(&names, self.platform, &manifest.0, &blobs, write, out).map(drop)
+            write_archive(&names, self.platform, &manifest.0, &blobs, blob, out).map(drop)
         });
         progress.end(&name);
         match failed {

@@ -2,7 +2,7 @@
 
 use super::helper::{DISK_FULL, HELPER};
 use super::job::{ANSWER_FILE, Answer, JOB_FILE, Job};
-use crate::inputs::merged;
+use crate::inputs::{merged, trees};
 use crate::log::Log;
 use crate::{ExecError, Executor, Exit, Outcome, RunOptions};
 use exflow_content::{Digest, RelPath};
@@ -102,7 +102,7 @@ impl SandboxExecutor {
 
     /// The inputs of a command, laid out as one folder.
     fn lay_out_inputs(&self, command: &Command, temp: &TempDir) -> Result<PathBuf, ExecError> {
-        let mut inputs = merged(&self.store, command)?;
+        let mut inputs = merged(command, &trees(&self.store, command)?)?;
         // The working folder is there, whatever else is.
         if inputs.get(&command.workdir).is_none() && !command.workdir.is_root() {
             let folder = exflow_content::Entry::Folder { mode: exflow_content::Mode::FOLDER };

@@ -223,11 +223,7 @@ fn a_signal_for_the_terminal_is_not_for_the_step(bench: &Bench<'_>) {
     command.outputs = vec![path("src/out")];
     let outcome = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let begun = Instant::now();
-            while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("ready")) {
-                assert!(begun.elapsed() < Duration::from_secs(20), "it never starts");
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            wait_until_ready(&log);
             // As a terminal does: everything in our process group is told, and so are we.
             for process in group() {
                 let _ = rustix::process::kill_process(process, rustix::process::Signal::INT);
@@ -238,6 +234,15 @@ fn a_signal_for_the_terminal_is_not_for_the_step(bench: &Bench<'_>) {
         bench.executor.run(&command, &options).unwrap()
     });
     assert_eq!(outcome, Outcome { exit: Exit::Cancelled, outputs: Vec::new() });
+}
+
+/// Waits until a command has printed `ready`.
+pub(crate) fn wait_until_ready(log: &Path) {
+    let begun = Instant::now();
+    while !std::fs::read_to_string(log).is_ok_and(|log| log.contains("ready")) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never starts");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// The processes below this one that are in its process group.

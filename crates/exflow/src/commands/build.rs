@@ -16,9 +16,9 @@ pub(crate) fn run(session: &mut Session, args: &BuildArgs) -> Result<ExitCode, F
     interrupt::listen(&cancel);
     let on_stale = OnStale::of(&args.options, &cancel);
     let prepared = prepare(session, &args.targets, on_stale)?;
-    outputs::check(&prepared, args)?;
+    let ready = outputs::check(&prepared, args)?;
     let Executed { built: images, failure } = execute(session, &prepared, &args.options, &cancel)?;
-    outputs::write(&session.ui, &prepared, &images, args, &cancel)?;
+    outputs::write(&session.ui, &prepared, &images, args, &ready, &cancel)?;
     for built in &images {
         let place = outputs::place(&prepared, built)?;
         if args.json {

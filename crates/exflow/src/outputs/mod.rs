@@ -11,6 +11,7 @@ use crate::session::store_failed;
 use crate::ui::Ui;
 use exflow_content::{Sha256, Sha256Hasher};
 use exflow_diagnostics::Diagnostic;
+use exflow_docker::Daemon;
 use exflow_fetch::Cancel;
 use exflow_image::{LAYOUT, Parts, check_index, image_name, index, write_archive};
 use exflow_lock::Platform;
@@ -71,8 +72,15 @@ impl<'a> Image<'a> {
     }
 }
 
+/// What outputs need besides the image.
+#[derive(Default)]
+pub(crate) struct Ready {
+    daemon: Option<Daemon>,
+}
+
 /// Says what can be said before anything is built: whether the outputs can hold what will be.
-pub(crate) fn check(prepared: &Prepared, args: &BuildArgs) -> Result<(), Failure> {
+pub(crate) fn check(prepared: &Prepared, args: &BuildArgs) -> Result<Ready, Failure> {
+    let mut ready = Ready::default();
     let images = prepared.images.len();
     let named = args
         .outputs
@@ -110,10 +118,11 @@ pub(crate) fn check(prepared: &Prepared, args: &BuildArgs) -> Result<(), Failure
                 )));
             }
             ImageOutput::Registry(_) => {}
-            ImageOutput::Docker(_) => drop(daemon::connect()?),
+            ImageOutput::Docker(_) if ready.daemon.is_some() => {}
+            ImageOutput::Docker(_) => ready.daemon = Some(daemon::connect()?),
         }
     }
-    Ok(())
+    Ok(ready)
 }
 
 /// Writes every image to every output.
@@ -122,6 +131,7 @@ pub(crate) fn write(
     prepared: &Prepared,
     images: &[Built],
     args: &BuildArgs,
+    ready: &Ready,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     for built in images {
@@ -135,9 +145,8 @@ pub(crate) fn write(
                 ImageOutput::DockerArchive(file) => write_docker(&image, file)?,
                 ImageOutput::Docker(name) => {
                     let (name, tags) = called(built, name.as_ref(), &args.tags);
-                    let names: Vec<String> =
-                        tags.iter().map(|tag| format!("{name}:{tag}")).collect();
-                    daemon::load(ui, &daemon::connect()?, &image, &names)?;
+                    let daemon = ready.daemon.as_ref().expect("it was connected to by `check`");
+                    daemon::load(ui, daemon, &image, &names(&name, &tags))?;
                 }
                 ImageOutput::Registry(name) => {
                     let (name, tags) = called(built, Some(name), &args.tags);
@@ -160,9 +169,9 @@ fn called(built: &Built, name: Option<&ImageName>, tags: &[String]) -> (String, 
     (name.map_or(project.clone(), |name| name.name.replace(PROJECT, &project)), all)
 }
 
-/// What an image is called where nobody says.
-fn default_name(project: &str) -> String {
-    format!("{}:latest", image_name(project))
+/// A name with each tag.
+fn names(name: &str, tags: &[String]) -> Vec<String> {
+    tags.iter().map(|tag| format!("{name}:{tag}")).collect()
 }
 
 /// The `index.json` of a layout that is there already; none where there is nothing yet.
@@ -269,8 +278,9 @@ fn write_docker(image: &Image<'_>, file: &Path) -> Result<(), Failure> {
             let copy = |digest: &Sha256, out: &mut dyn Write| {
                 io::copy(&mut image.open(digest)?, out).map(drop)
             };
-            let names = [default_name(&image.built.project)];
-            write_archive(&names, image.platform, &document, &blobs, copy, out).map(drop)
+            let (name, tags) = called(image.built, None, &[]);
+            write_archive(&names(&name, &tags), image.platform, &document, &blobs, copy, out)
+                .map(drop)
         })
     };
     write().map_err(|source| io_failed("write the image to", file, &source))
@@ -287,8 +297,7 @@ fn is_whole(path: &Path, digest: &str, size: u64) -> bool {
 }
 
 fn digest(built: &Built) -> Result<Sha256, Failure> {
-    let digest = built.packed.digest.strip_prefix("sha256:").and_then(|digest| digest.parse().ok());
-    digest.ok_or_else(|| {
+    Sha256::from_oci(&built.packed.digest).ok_or_else(|| {
         let reason = io::Error::other("the image's record in the store is damaged");
         io_failed("write the image of", Path::new(&built.project), &reason)
     })
