@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const BUFFER: usize = 256 << 10;
@@ -181,6 +181,13 @@ impl Store {
             return Err(StoreError::Corrupt { path: source_path, reason });
         }
         settle(path, mode)
+    }
+
+    /// The file of a blob with this mode, where it is there and no folder has a link to it.
+    pub(crate) fn unlinked_blob(&self, digest: &Digest, size: u64, mode: Mode) -> Option<PathBuf> {
+        let path = self.variant(digest, mode);
+        let found = fs::symlink_metadata(&path).ok()?;
+        (found.len() == size && found.nlink() == 1).then_some(path)
     }
 
     fn variant(&self, digest: &Digest, mode: Mode) -> PathBuf {

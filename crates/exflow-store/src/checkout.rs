@@ -22,7 +22,14 @@ impl Store {
         let tree = self.tree(digest)?;
         let temp = self.temp_dir()?;
         let new = temp.path().join("tree");
-        self.lay_out_by(&tree, &new, Some(BTreeSet::new()))?;
+        let mut linked = BTreeSet::new();
+        self.lay_out_by(&tree, &new, |blob, size, mode, path| {
+            if linked.insert((*blob, mode)) {
+                return link(&self.blob_with_mode(blob, size, mode)?, path, mode);
+            }
+            self.copy_blob(blob, size, mode, path)?;
+            flush(path)
+        })?;
         match fs::rename(&new, &path) {
             // Another process was faster.
             Err(_) if path.exists() => Ok(path),
@@ -30,36 +37,32 @@ impl Store {
         }
     }
 
-    /// Lays `tree` out as the new folder `root`, which shares no file with the store.
+    /// Lays `tree` out as the new folder `root`, for a while, beside checkouts, and never to be written
+    /// to: a file is a hard link to its blob where that is in no other folder yet.
     pub fn lay_out(&self, tree: &Tree, root: &Path) -> Result<(), StoreError> {
-        self.lay_out_by(tree, root, None)
+        self.lay_out_by(tree, root, |blob, size, mode, path| {
+            match self.unlinked_blob(blob, size, mode) {
+                Some(file) => link(&file, path, mode),
+                None => self.copy_blob(blob, size, mode, path),
+            }
+        })
     }
 
-    /// Files are links to blobs where `shared` is there: it says which have been used already.
-    /// Where two names led to one inode, a program that compares inodes would take them for one
-    /// file, and refuse to copy one over the other. So each blob is linked to once at most.
+    /// `place` puts a file at its path. Where two names led to one inode, a program that compares
+    /// inodes would take them for one file, and refuse to copy one over the other. So of all folders
+    /// that a step sees, one name at most is a link to a blob, and the others are copies.
     fn lay_out_by(
         &self,
         tree: &Tree,
         root: &Path,
-        mut shared: Option<BTreeSet<(Digest, Mode)>>,
+        mut place: impl FnMut(&Digest, u64, Mode, &Path) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         fs::create_dir(root).doing("create", root)?;
         for (at, entry) in tree.entries() {
             let path = below(root, at);
             match entry {
                 Entry::Folder { .. } => fs::create_dir(&path).doing("create", &path)?,
-                Entry::File { mode, blob, size } => match &mut shared {
-                    Some(shared) => {
-                        if shared.insert((*blob, *mode)) {
-                            link(&self.blob_with_mode(blob, *size, *mode)?, &path, *mode)?;
-                        } else {
-                            self.copy_blob(blob, *size, *mode, &path)?;
-                            flush(&path)?;
-                        }
-                    }
-                    None => self.copy_blob(blob, *size, *mode, &path)?,
-                },
+                Entry::File { mode, blob, size } => place(blob, *size, *mode, &path)?,
                 Entry::Symlink { target } => {
                     symlink(OsStr::from_bytes(target), &path).doing("create", &path)?;
                     set_time(&path)?;

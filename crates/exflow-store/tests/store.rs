@@ -258,6 +258,37 @@ fn a_store_is_closed_to_others() {
     assert_eq!(mode(), 0o700);
 }
 
+/// What a step sees is not copied, and no two names of it are one file.
+#[test]
+fn a_file_that_is_laid_out_is_a_link_once() {
+    let (folder, store) = store();
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    let blob = store.put_blob(b"content").unwrap();
+    let entry = Entry::File { mode: Mode::FILE, blob, size: 7 };
+    let mut tree = Tree::new();
+    for name in ["a", "b"] {
+        tree.insert(RelPath::new(name).unwrap(), entry.clone()).unwrap();
+    }
+    let out = folder.path().join("store/tmp/out");
+    store.lay_out(&tree, &out).unwrap();
+    let name = blob.to_string();
+    let own = store.root().join("blobs").join(&name[..2]).join(&name[2..]);
+    assert_eq!(inode(&out.join("a")), inode(&own));
+    assert_ne!(inode(&out.join("b")), inode(&own));
+    assert_eq!(fs::read(out.join("b")).unwrap(), b"content");
+    // Nor is one of them a file of a base's.
+    let base = store.checkout(&store.put_tree(&tree).unwrap()).unwrap();
+    let beside = folder.path().join("store/tmp/beside");
+    store.lay_out(&tree, &beside).unwrap();
+    let mut inodes: Vec<u64> = [&base, &beside]
+        .iter()
+        .flat_map(|folder| ["a", "b"].map(|name| inode(&folder.join(name))))
+        .collect();
+    inodes.sort_unstable();
+    inodes.dedup();
+    assert_eq!(inodes.len(), 4);
+}
+
 /// Whoever names a folder of theirs as the store loses nothing by it.
 #[test]
 fn a_folder_of_something_else_is_refused() {
