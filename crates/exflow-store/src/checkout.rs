@@ -23,7 +23,7 @@ impl Store {
         let temp = self.temp_dir()?;
         let new = temp.path().join("tree");
         let mut linked = BTreeSet::new();
-        self.lay_out_by(&tree, &new, |blob, size, mode, path| {
+        Self::lay_out_by(&tree, &new, |blob, size, mode, path| {
             if linked.insert((*blob, mode)) {
                 return link(&self.blob_with_mode(blob, size, mode)?, path, mode);
             }
@@ -40,7 +40,7 @@ impl Store {
     /// Lays `tree` out as the new folder `root`, for a while, beside checkouts, and never to be written
     /// to: a file is a hard link to its blob where that is in no other folder yet.
     pub fn lay_out(&self, tree: &Tree, root: &Path) -> Result<(), StoreError> {
-        self.lay_out_by(tree, root, |blob, size, mode, path| {
+        Self::lay_out_by(tree, root, |blob, size, mode, path| {
             match self.unlinked_blob(blob, size, mode) {
                 Some(file) => link(&file, path, mode),
                 None => self.copy_blob(blob, size, mode, path),
@@ -52,7 +52,6 @@ impl Store {
     /// inodes would take them for one file, and refuse to copy one over the other. So of all folders
     /// that a step sees, one name at most is a link to a blob, and the others are copies.
     fn lay_out_by(
-        &self,
         tree: &Tree,
         root: &Path,
         mut place: impl FnMut(&Digest, u64, Mode, &Path) -> Result<(), StoreError>,
