@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The address of a daemon that answers.
-fn docker(test: &str) -> Option<String> {
+pub(crate) fn docker(test: &str) -> Option<String> {
     let found = exflow_docker::find(|name| std::env::var_os(name));
     let answers = found.and_then(|endpoint| Daemon::connect(&endpoint).map(|_| endpoint.host));
     if answers.is_err() {

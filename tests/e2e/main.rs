@@ -5,9 +5,11 @@ mod archive;
 mod debian;
 mod docker;
 mod hello;
+mod images;
 mod plugins;
 mod registry;
 mod steps;
+mod three_stage;
 
 use exflow_testkit::{Archive, Package, Server, Workspace};
 use std::path::{Path, PathBuf};

@@ -141,3 +141,37 @@ fn registries_that_fail() {
         assert!(asked.load(Ordering::SeqCst) >= tries, "{status}");
     }
 }
+
+/// What was pushed is what other workspaces stand on, with the same credentials.
+#[test]
+fn a_pushed_image_is_a_base() {
+    let Some(registry) = started(true, "a_pushed_image_is_a_base") else { return };
+    let host = registry.host();
+    let auth = format!(r#"{{"auths": {{"{host}": {{"auth": "dXNlcjpzZWNyZXQ="}}}}}}"#);
+    let logged_in = |workspace: Workspace| {
+        let folder = workspace.outside().join("docker");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("config.json"), &auth).unwrap();
+        workspace.env("DOCKER_CONFIG", folder.to_string_lossy())
+    };
+    let (_, digest) = built_in_the_sandbox();
+    let output = format!("registry={host}/team/hello:1");
+    logged_in(workspace(&host)).ok(&["build", "--output", &output]);
+    let manifest = format!(
+        "base \"builder\" {{ image \"{host}/team/hello:1\" }}\n\
+         project \"made\" {{ stage \"one\" {{ run \"mkdir out; ls /app > out/app\"; output \"out\" }} }}\n"
+    );
+    let other = || {
+        Workspace::new(crate::EXFLOW)
+            .with("exflow.kdl", &manifest)
+            .env("EXFLOW_PLAIN_HTTP_REGISTRIES", &host)
+            .env("DOCKER_CONFIG", "/nowhere")
+    };
+    other().fails(&["lock"], 1).says(&["exflow::fetch::denied", "docker login", &host]);
+    let other = logged_in(other());
+    let run = other.ok(&["build"]);
+    assert!(!run.stderr.contains("secret"), "{}", run.stderr);
+    let lock = other.read("exflow.lock");
+    assert!(lock.contains(&format!("\"manifest\": \"{digest}\"")), "{lock}");
+    assert!(!lock.contains("secret"), "{lock}");
+}

@@ -5,9 +5,11 @@
 //! Nothing here is part of the product. Everything panics where a test could not go on.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "tests end where these panic")]
 
+mod alpine;
 mod archive;
 mod component;
 mod dockerd;
+mod image;
 mod mirror;
 mod registry;
 mod relay;
@@ -16,9 +18,11 @@ mod server;
 mod shell;
 mod workspace;
 
+pub use alpine::{ALPINE_ARCHITECTURE, AlpinePackage, AlpineRepository};
 pub use archive::{Archive, Package, deb_of, entry, tar_of};
 pub use component::component;
 pub use dockerd::Dockerd;
+pub use image::{ARCHITECTURE, Image, Squeeze, archive_of, registry, write_files};
 pub use mirror::Mirror;
 pub use registry::{DockerRegistry, USER};
 pub use relay::Relay;

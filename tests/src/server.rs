@@ -31,6 +31,9 @@ struct Shared {
     faults: Mutex<BTreeMap<String, (Fault, usize)>>,
     /// Method, path, and first byte of each request.
     requests: Mutex<Vec<String>>,
+    /// What it wants to be shown, as a registry does (OCI distribution specification, "Authentication" by
+    /// tokens), and where that is had.
+    token: Mutex<Option<(String, String)>>,
 }
 
 /// A server, until it is dropped.
@@ -54,8 +57,12 @@ impl Server {
     pub(crate) fn finding(find: Box<Find>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let shared =
-            Arc::new(Shared { find, faults: Mutex::default(), requests: Mutex::default() });
+        let shared = Arc::new(Shared {
+            find,
+            faults: Mutex::default(),
+            requests: Mutex::default(),
+            token: Mutex::default(),
+        });
         let served = Arc::downgrade(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -83,6 +90,12 @@ impl Server {
         self.shared.requests.lock().unwrap().clone()
     }
 
+    /// From now on, it wants this token, which it gives to whoever asks for it.
+    pub fn want_token(&self, token: &str) {
+        let realm = format!("{}/token", self.url());
+        *self.shared.token.lock().unwrap() = Some((token.to_owned(), realm));
+    }
+
     /// Forgets what it was asked for.
     pub fn forget(&self) {
         self.shared.requests.lock().unwrap().clear();
@@ -97,6 +110,7 @@ impl Drop for Server {
             find: Box::new(|_| None),
             faults: Mutex::default(),
             requests: Mutex::default(),
+            token: Mutex::default(),
         });
         let _ = TcpStream::connect(address);
     }
@@ -111,9 +125,15 @@ impl Shared {
         let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
         let path = decoded(path.trim_start_matches('/'));
         let mut from = 0;
+        let mut authorization = String::new();
         loop {
             let mut line = String::new();
             reader.read_line(&mut line)?;
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("authorization")
+            {
+                value.trim().clone_into(&mut authorization);
+            }
             let line = line.trim_end().to_ascii_lowercase();
             if line.is_empty() {
                 break;
@@ -124,6 +144,19 @@ impl Shared {
         }
         let part = if from > 0 { format!(" from {from}") } else { String::new() };
         self.requests.lock().unwrap().push(format!("{method} {path}{part}"));
+        if let Some((token, realm)) = self.token.lock().unwrap().clone() {
+            if path.starts_with("token") {
+                let body = format!("{{\"token\":\"{token}\"}}");
+                answer(stream, "200 OK", body.len(), "")?;
+                let mut stream = stream;
+                return stream.write_all(body.as_bytes());
+            }
+            if authorization != format!("Bearer {token}") {
+                let header =
+                    format!("www-authenticate: Bearer realm=\"{realm}\",service=\"test\"\r\n");
+                return answer(stream, "401 Unauthorized", 0, &header);
+            }
+        }
         let fault = {
             let mut faults = self.faults.lock().unwrap();
             match faults.get_mut(&path) {

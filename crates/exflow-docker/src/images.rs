@@ -55,6 +55,20 @@ impl Daemon {
         }
     }
 
+    /// Writes an image as the archive that `docker save` gives.
+    pub fn save(&self, image: &str, out: &mut dyn Write) -> Result<(), DockerError> {
+        const ACTION: &str = "save an image";
+        self.runtime.block_on(async {
+            let mut chunks = Box::pin(self.docker.export_image(image));
+            while let Some(chunk) = chunks.next().await {
+                let chunk = chunk.map_err(|error| DockerError::of(ACTION, error))?;
+                out.write_all(&chunk)
+                    .map_err(|source| DockerError::Read { action: ACTION, source })?;
+            }
+            Ok(())
+        })
+    }
+
     /// Loads an archive as `docker load` takes it. `write` writes it; what it fails with is
     /// [`DockerError::Read`].
     pub fn load(

@@ -61,7 +61,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Something to be downloaded, by content.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Wanted<'a> {
     /// What progress is reported as.
     pub name: &'a str,
@@ -71,6 +71,25 @@ pub struct Wanted<'a> {
     pub sha256: Sha256,
     /// Its length in bytes.
     pub size: u64,
+    /// Who tells servers who we are, if they want to know.
+    pub credentials: Option<&'a dyn Credentials>,
+}
+
+/// Tells servers who we are.
+pub trait Credentials: Sync {
+    /// What the header `Authorization` of a request for `url` is to be; none where nothing is known.
+    ///
+    /// `refused` says that the server has just refused what was given before, or nothing: then the
+    /// server is asked how to prove it, which may take a while.
+    fn authorization(&self, url: &str, refused: bool) -> Result<Option<String>, FetchError>;
+}
+
+/// How something is asked for.
+#[derive(Clone, Copy, Default)]
+struct Manner<'a> {
+    /// The media types that are understood.
+    accept: Option<&'a str>,
+    credentials: Option<&'a dyn Credentials>,
 }
 
 /// An HTTP client.
@@ -103,6 +122,8 @@ impl Client {
             .timeout_per_read(Some(options.patience))
             .http_status_as_error(false)
             .max_redirects(5)
+            // Whoever it is sent on to is not told who we are.
+            .redirect_auth_headers(ureq::config::RedirectAuthHeaders::SameHost)
             .build();
         Self { agent: config.new_agent(), options, cancel }
     }
@@ -121,6 +142,27 @@ impl Client {
     /// A text of at most `limit` bytes, whose content isn't known beforehand; none where there is
     /// nothing.
     pub fn get(&self, url: &str, limit: u64) -> Result<Option<Vec<u8>>, FetchError> {
+        self.get_in(url, limit, Manner::default())
+    }
+
+    /// The same, of one of the media types in `accept`, from a server that may want to know who we are.
+    pub fn get_as(
+        &self,
+        url: &str,
+        limit: u64,
+        accept: &str,
+        credentials: &dyn Credentials,
+    ) -> Result<Option<Vec<u8>>, FetchError> {
+        let credentials = Some(credentials);
+        self.get_in(url, limit, Manner { accept: Some(accept), credentials })
+    }
+
+    fn get_in(
+        &self,
+        url: &str,
+        limit: u64,
+        manner: Manner<'_>,
+    ) -> Result<Option<Vec<u8>>, FetchError> {
         let too_large = || FetchError::TooLarge { url: shown(url), limit };
         if let Some(path) = url.strip_prefix("file://") {
             let mut bytes = Vec::new();
@@ -140,7 +182,7 @@ impl Client {
         }
         let body = self.patiently(url, |_| {
             let mut body = Vec::new();
-            let mut response = self.request(url, 0)?;
+            let mut response = self.request(url, 0, manner)?;
             let mut reader = response.body_mut().as_reader();
             let mut buffer = vec![0; 64 << 10];
             let mut pace = Pace::default();
@@ -189,13 +231,11 @@ impl Client {
                     progress.end(wanted.name);
                     return Err(error);
                 }
-                // "Nothing there" says less than what went wrong elsewhere.
-                Err(FetchError::NotFound { .. })
-                    if !matches!(
-                        last,
-                        FetchError::Offline { .. } | FetchError::NotFound { .. }
-                    ) => {}
-                Err(error) => last = error,
+                Err(error) => {
+                    if says(&error) >= says(&last) {
+                        last = error;
+                    }
+                }
             }
         }
         progress.end(wanted.name);
@@ -325,11 +365,12 @@ impl Client {
             *done = 0;
             &mut local
         } else {
-            response = self.request(url, *done)?;
+            let manner = Manner { accept: None, credentials: wanted.credentials };
+            response = self.request(url, *done, manner)?;
             // Another part than the one that was asked for, or a file that ends before it begins.
             if *done > 0 && response.status() != 200 && begins_at(&response) != Some(*done) {
                 *done = 0;
-                response = self.request(url, 0)?;
+                response = self.request(url, 0, manner)?;
             }
             // A server that knows no ranges sends all of it.
             if response.status() == 200 {
@@ -396,22 +437,35 @@ impl Client {
 
     /// Asks for a file, or for the rest of it from a byte on. The answer has status 200, or where a
     /// rest was asked for 206 or 416.
-    fn request(&self, url: &str, from: u64) -> Result<ureq::http::Response<ureq::Body>, Trouble> {
-        let mut request = self.agent.get(url);
-        if from > 0 {
-            request = request.header("range", format!("bytes={from}-"));
-        }
-        let response = request.call().map_err(|error| match error {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
-                let reason = error.to_string().replace(url, &shown(url));
-                Trouble::Lasting(FetchError::Unreachable { url: shown(url), reason })
+    fn request(
+        &self,
+        url: &str,
+        from: u64,
+        manner: Manner<'_>,
+    ) -> Result<ureq::http::Response<ureq::Body>, Trouble> {
+        let authorization = |refused: bool| match manner.credentials {
+            Some(credentials) => {
+                credentials.authorization(url, refused).map_err(|error| match error {
+                    FetchError::Unreachable { reason, .. } => Trouble::Passing(reason, None),
+                    other => Trouble::Lasting(other),
+                })
             }
-            error => Trouble::Passing(error.to_string().replace(url, &shown(url)), None),
-        })?;
+            None => Ok(None),
+        };
+        let mut response = self.request_with(url, from, manner, authorization(false)?)?;
+        if response.status() == 401
+            && let Some(header) = authorization(true)?
+        {
+            response = self.request_with(url, from, manner, Some(header))?;
+        }
         let status = response.status();
         match status.as_u16() {
             200 => Ok(response),
             206 | 416 if from > 0 => Ok(response),
+            401 | 403 if manner.credentials.is_some() => {
+                let reason = format!("the server answered {status}");
+                Err(Trouble::Lasting(FetchError::Denied { url: shown(url), reason }))
+            }
             404 | 410 => Err(Trouble::Missing),
             429 | 500..=599 => {
                 let pause = response
@@ -426,6 +480,33 @@ impl Client {
                 Err(Trouble::Lasting(FetchError::Unreachable { url: shown(url), reason }))
             }
         }
+    }
+
+    /// Asks once, whatever the answer is.
+    fn request_with(
+        &self,
+        url: &str,
+        from: u64,
+        manner: Manner<'_>,
+        authorization: Option<String>,
+    ) -> Result<ureq::http::Response<ureq::Body>, Trouble> {
+        let mut request = self.agent.get(url);
+        if from > 0 {
+            request = request.header("range", format!("bytes={from}-"));
+        }
+        if let Some(accept) = manner.accept {
+            request = request.header("accept", accept);
+        }
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        request.call().map_err(|error| match error {
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
+                let reason = error.to_string().replace(url, &shown(url));
+                Trouble::Lasting(FetchError::Unreachable { url: shown(url), reason })
+            }
+            error => Trouble::Passing(error.to_string().replace(url, &shown(url)), None),
+        })
     }
 
     /// Tries until it works, won't work, or has failed too often without getting on. `attempt` is
@@ -466,6 +547,18 @@ impl Client {
             std::thread::sleep(left.min(step));
             left = left.saturating_sub(step);
         }
+    }
+}
+
+/// How much a failure says where another place failed, too: that something was altered more than that
+/// nobody answered, and that more than that there was nothing.
+fn says(error: &FetchError) -> u8 {
+    match error {
+        FetchError::Offline { .. } => 0,
+        FetchError::NotFound { .. } => 1,
+        FetchError::Unreachable { .. } => 2,
+        FetchError::Denied { .. } => 3,
+        _ => 4,
     }
 }
 

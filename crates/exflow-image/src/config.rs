@@ -4,6 +4,7 @@
 )]
 
 use exflow_content::Sha256;
+use exflow_lock::Compression;
 use exflow_plan::ImageSettings;
 use oci_spec::OciSpecError;
 use oci_spec::image::{
@@ -14,25 +15,12 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::str::FromStr;
 
-/// How the archive that a layer is was compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// By gzip (RFC 1952).
-    Gzip,
-    /// By Zstandard (RFC 8878).
-    Zstd,
-}
-
-impl Compression {
-    /// The media type of a layer, as the OCI image specification names it.
-    pub fn media_type(self) -> MediaType {
-        match self {
-            Self::None => MediaType::ImageLayer,
-            Self::Gzip => MediaType::ImageLayerGzip,
-            Self::Zstd => MediaType::ImageLayerZstd,
-        }
+/// The media type of a layer that is compressed like this, as the OCI image specification names it.
+fn media_type(compression: Compression) -> MediaType {
+    match compression {
+        Compression::None => MediaType::ImageLayer,
+        Compression::Gzip => MediaType::ImageLayerGzip,
+        Compression::Zstd => MediaType::ImageLayerZstd,
     }
 }
 
@@ -83,6 +71,12 @@ pub fn describe(
     if !settings.labels.is_empty() {
         config = config.labels(settings.labels.clone().into_iter().collect::<HashMap<_, _>>());
     }
+    if !settings.volumes.is_empty() {
+        config = config.volumes(settings.volumes.clone());
+    }
+    if let Some(signal) = &settings.stop_signal {
+        config = config.stop_signal(signal.clone());
+    }
     let history = layers
         .iter()
         .map(|(name, _)| HistoryBuilder::default().created_by(format!("exflow: {name}")).build());
@@ -115,7 +109,7 @@ pub fn describe(
             layers
                 .iter()
                 .map(|(_, layer)| {
-                    descriptor(layer.compression.media_type(), &layer.digest, layer.size)
+                    descriptor(media_type(layer.compression), &layer.digest, layer.size)
                 })
                 .collect::<Result<Vec<_>, _>>()?,
         )

@@ -1,5 +1,7 @@
-use crate::{Compression, LayerDigests};
+use crate::LayerDigests;
+use crate::contents::changes;
 use exflow_content::{Digest, Entry, Mode, RelPath, Sha256, Sha256Hasher, Tree};
+use exflow_lock::Compression;
 use exflow_plan::ImageSettings;
 use flate2::GzBuilder;
 use std::io::{self, Read, Write};
@@ -20,10 +22,22 @@ pub struct Layer {
 /// Cuts an image into layers, from what changes least to what changes most: the base, the layers
 /// that `settings` names, and what is left. Empty ones are left out.
 ///
+/// Where the base keeps the layers of an image, `kept` is what those make, and instead of the base there
+/// is a layer of what was added to them.
+///
 /// Each file is in one layer. The folders above a file are in each layer that has a file of theirs,
 /// and an empty folder is in the last one.
-pub fn split(base: &Tree, release: &Tree, settings: &ImageSettings) -> Vec<Layer> {
-    let mut layers = vec![Layer { name: "base".into(), tree: base.clone() }];
+pub fn split(
+    base: &Tree,
+    kept: Option<&Tree>,
+    release: &Tree,
+    settings: &ImageSettings,
+) -> Vec<Layer> {
+    let mut layers = match kept {
+        None => vec![Layer { name: "base".into(), tree: base.clone() }],
+        Some(kept) if kept == base => Vec::new(),
+        Some(kept) => vec![Layer { name: "packages".into(), tree: changes(kept, base) }],
+    };
     let mut names: Vec<String> = settings.layers.iter().map(|(name, _)| name.clone()).collect();
     names.push("rest".into());
     let mut trees = vec![Tree::new(); names.len()];
@@ -92,6 +106,18 @@ pub fn write_layer<R: Read>(
     Ok(LayerDigests { compression: Compression::Gzip, diff_id, digest, size, unpacked })
 }
 
+/// Compresses an archive that is a layer already, as [`write_layer`] does.
+pub fn compress_layer(mut archive: impl Read, out: impl Write) -> io::Result<LayerDigests> {
+    let compressed = Hashing { out, hasher: Sha256Hasher::new(), size: 0 };
+    let gzip = GzBuilder::new().write(compressed, flate2::Compression::new(LEVEL));
+    let mut hashed = Hashing { out: gzip, hasher: Sha256Hasher::new(), size: 0 };
+    io::copy(&mut archive, &mut hashed)?;
+    let (gzip, diff_id, unpacked) = hashed.done();
+    let (mut out, digest, size) = gzip.finish()?.done();
+    out.flush()?;
+    Ok(LayerDigests { compression: Compression::Gzip, diff_id, digest, size, unpacked })
+}
+
 /// Writes the archive that holds `tree`, everything in it last modified at `mtime`, in seconds. Gives
 /// back where it was written to, its digest, and its length in bytes.
 pub fn write_tar<W: Write, R: Read>(
@@ -119,6 +145,10 @@ pub fn write_tar<W: Write, R: Read>(
                 header.set_entry_type(EntryType::Regular);
                 header.set_mode(mode.bits());
                 header.set_size(*size);
+                if *size == 0 {
+                    archive.append_data(&mut header, name, io::empty())?;
+                    continue;
+                }
                 let mut exact = Exact { inner: open(blob)?, left: *size };
                 archive.append_data(&mut header, name, &mut exact)?;
             }

@@ -4,6 +4,9 @@
 //! base and the release into layers, [`write_layer`] makes the bytes of one, [`describe`] makes the
 //! configuration and the manifest, and [`index`] and [`write_archive`] what holds them together.
 //!
+//! Images from elsewhere are read here, too: [`Document`] and [`Configuration`] say what there is, and
+//! [`read_layer`] and [`LayerContents::apply`] make a tree of layers.
+//!
 //! # What makes an image the same everywhere
 //! | of a layer | how |
 //! |---|---|
@@ -19,14 +22,20 @@
 
 mod archive;
 mod config;
+mod contents;
+mod documents;
 mod layer;
-mod parts;
+mod unzstd;
 mod user;
 
 pub use archive::{IndexError, LAYOUT, check_index, image_name, index, write_archive};
-pub use config::{Compression, Described, LayerDigests, describe};
-pub use layer::{Layer, split, write_layer, write_tar};
-pub use parts::{Part, Parts};
+pub use config::{Described, LayerDigests, describe};
+pub use contents::{LayerContents, LayerLimits, changes, decompress, read_layer};
+pub use documents::{
+    Configuration, Document, DocumentError, Indexed, MAX_DOCUMENT, Manifest, ManifestLayer, choose,
+    image_base_key, named,
+};
+pub use layer::{Layer, compress_layer, split, write_layer, write_tar};
 pub use user::{UserError, resolve_user};
 
 /// The version of the image assembly: the same trees, settings and version, the same bytes.

@@ -47,6 +47,7 @@ fn settings() -> ImageSettings {
     ImageSettings {
         platform: Platform::LinuxAmd64,
         assembly: crate::ASSEMBLY_VERSION,
+        kept: Vec::new(),
         at: path("app"),
         layers: vec![layer("otp", &["erts-*", "lib/kernel-*"]), layer("app", &["lib"])],
         env: [("B", "2"), ("A", "1")].map(|(a, b)| (a.to_owned(), b.to_owned())).into(),
@@ -56,6 +57,8 @@ fn settings() -> ImageSettings {
         user: Some("nobody".into()),
         ports: vec!["80/tcp".into()],
         labels: [("x".to_owned(), "y".to_owned()), ("a".to_owned(), "b".to_owned())].into(),
+        volumes: Vec::new(),
+        stop_signal: None,
     }
 }
 
@@ -70,7 +73,7 @@ const RELEASE: &[&str] = &[
 
 fn image() -> (Vec<Layer>, Described) {
     let names: Vec<&str> = RELEASE.iter().chain(&["etc/passwd"]).copied().collect();
-    let layers = split(&tree(&["etc/passwd"]), &tree(RELEASE), &settings());
+    let layers = split(&tree(&["etc/passwd"]), None, &tree(RELEASE), &settings());
     let digests: Vec<_> =
         layers.iter().map(|layer| (&*layer.name, packed(&layer.tree, &blobs(&names)).1)).collect();
     let described = describe(&settings(), Some("65534:65534"), &digests).unwrap();
@@ -219,7 +222,7 @@ fn folders_of_the_base_keep_their_modes() {
     let mut base = Tree::new();
     base.insert(path("tmp"), Entry::Folder { mode: Mode::new(0o1777) }).unwrap();
     let settings = ImageSettings { at: path("tmp/app"), ..settings() };
-    for layer in split(&base, &tree(&["lib/a"]), &settings) {
+    for layer in split(&base, None, &tree(&["lib/a"]), &settings) {
         if let Some(entry) = layer.tree.get(&path("tmp")) {
             assert_eq!(*entry, Entry::Folder { mode: Mode::new(0o1777) }, "{}", layer.name);
         }
@@ -240,7 +243,7 @@ proptest! {
     fn every_file_is_in_one_layer(names in prop::collection::btree_set("(lib|erts-1|x)/[a-c]{1,2}/[a-c]", 0..12)) {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let release = tree(&names);
-        let layers = split(&Tree::new(), &release, &settings());
+        let layers = split(&Tree::new(), None, &release, &settings());
         let mut merged = Tree::new();
         let mut files = 0;
         for layer in &layers {

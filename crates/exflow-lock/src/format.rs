@@ -2,9 +2,12 @@
 //!
 //! The structs here are the wire format and nothing else; they are converted to the model at once.
 
+mod image;
+
+use self::image::{WireApk, WireDefaults, WireLayer};
 use crate::{
-    Lock, LockedBase, LockedDebian, LockedPackage, LockedPlugin, Platform, RequestedDebian,
-    RequestedPlugin,
+    Lock, LockedBase, LockedDebian, LockedPackage, LockedPlugin, LockedRoot, Platform,
+    RequestedBase, RequestedDebian, RequestedPlugin,
 };
 use exflow_content::RelPath;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
@@ -14,9 +17,9 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::marker::PhantomData;
 
-/// The version of the format that is read and written.
-pub const VERSION: u32 = 1;
-/// The first version that there was.
+/// The newest version of the format that is read and written: 2 knows bases that are images.
+pub const VERSION: u32 = 2;
+/// The first version that there was, in which every base is made of Debian packages.
 const OLDEST: u32 = 1;
 
 /// The longest lock that is read, in bytes. A package takes some 200.
@@ -26,9 +29,10 @@ const INVALID: &str = "exflow::lock::invalid";
 const CONFLICT: &str = "exflow::lock::merge-conflict";
 const NEWER: &str = "exflow::lock::newer-version";
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WireLock {
+    #[expect(dead_code, reason = "it is read before all else, as `Version`")]
     version: u32,
     image_assembly: u32,
     #[serde(default, deserialize_with = "unique")]
@@ -37,27 +41,47 @@ struct WireLock {
     plugins: BTreeMap<String, WirePlugin>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WireBase {
     requested: WireRequested,
     #[serde(deserialize_with = "unique")]
-    locked: BTreeMap<String, WireDebian>,
+    locked: BTreeMap<String, WireRoot>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// Of `debian`, `image`, `layout`, `archive` and `daemon` exactly one is there.
+#[derive(Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct WireRequested {
-    debian: String,
-    slim: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debian: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slim: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     packages: Vec<String>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireDebian {
-    snapshot: String,
-    packages: Vec<WirePackage>,
+/// What a base is: Debian packages, or an image with perhaps packages added to it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WireRoot {
+    index: Option<String>,
+    manifest: Option<String>,
+    config: Option<String>,
+    defaults: Option<WireDefaults>,
+    layers: Option<Vec<WireLayer>>,
+    snapshot: Option<String>,
+    packages: Option<Vec<WirePackage>>,
+    apks: Option<Vec<WireApk>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,28 +163,23 @@ fn yes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
 /// of what changed, and two branches that change different things merge.
 pub fn print(lock: &Lock) -> String {
     let mut out = format!(
-        "{{\n  \"version\": {VERSION},\n  \"image-assembly\": {},\n  \"bases\": {{",
+        "{{\n  \"version\": {},\n  \"image-assembly\": {},\n  \"bases\": {{",
+        version_of(lock),
         lock.image_assembly
     );
     for (number, (name, base)) in lock.bases.iter().enumerate() {
         out += separator(number);
         let _ = writeln!(out, "    {}: {{", json(name));
-        let requested = WireRequested {
-            debian: base.requested.suite.clone(),
-            slim: base.requested.slim,
-            packages: base.requested.packages.clone(),
-        };
+        let requested = wire_requested(&base.requested);
         let _ = write!(out, "      \"requested\": {},\n      \"locked\": {{", json(&requested));
-        for (number, (platform, debian)) in base.locked.iter().enumerate() {
+        for (number, (platform, root)) in base.locked.iter().enumerate() {
             out += separator(number);
             let _ = writeln!(out, "        {}: {{", json(&platform.to_string()));
-            let _ = writeln!(out, "          \"snapshot\": {},", json(&debian.snapshot));
-            out += "          \"packages\": [";
-            for (number, package) in debian.packages.iter().enumerate() {
-                out += separator(number);
-                let _ = write!(out, "            {}", json(&wire_package(package)));
+            match root {
+                LockedRoot::Debian(debian) => print_debian(&mut out, debian),
+                LockedRoot::Image(image) => image::print(&mut out, image),
             }
-            out += "\n          ]\n        }";
+            out += "\n        }";
         }
         out += "\n      }\n    }";
     }
@@ -182,6 +201,43 @@ pub fn print(lock: &Lock) -> String {
     }
     out += "\n  }\n}\n";
     out
+}
+
+/// The oldest version that can say what this lock says.
+fn version_of(lock: &Lock) -> u32 {
+    let has_image =
+        lock.bases.values().any(|base| matches!(base.requested, RequestedBase::Image(_)));
+    if has_image { VERSION } else { OLDEST }
+}
+
+fn wire_requested(requested: &RequestedBase) -> WireRequested {
+    match requested {
+        RequestedBase::Debian(RequestedDebian { suite, slim, packages }) => WireRequested {
+            debian: Some(suite.clone()),
+            slim: Some(*slim),
+            packages: packages.clone(),
+            ..WireRequested::default()
+        },
+        RequestedBase::Image(image) => image::requested(image),
+    }
+}
+
+fn print_debian(out: &mut String, debian: &LockedDebian) {
+    let _ = writeln!(out, "          \"snapshot\": {},", json(&debian.snapshot));
+    let packages = debian.packages.iter().map(|package| json(&wire_package(package)));
+    print_list(out, "packages", packages);
+}
+
+/// A list with a line for each of its values.
+fn print_list(out: &mut String, name: &str, values: impl Iterator<Item = String>) {
+    let _ = write!(out, "          {}: [", json(&name));
+    let mut is_empty = true;
+    for (number, value) in values.enumerate() {
+        is_empty = false;
+        out.push_str(separator(number));
+        let _ = write!(out, "            {value}");
+    }
+    out.push_str(if is_empty { "]" } else { "\n          ]" });
 }
 
 fn separator(number: usize) -> &'static str {
@@ -284,16 +340,15 @@ struct Wrong {
 fn lower(wire: WireLock) -> Result<Lock, Wrong> {
     let mut lock = Lock { image_assembly: wire.image_assembly, ..Lock::default() };
     for (name, base) in wire.bases {
+        let requested = lower_requested(&name, base.requested)?;
         let mut locked = BTreeMap::new();
-        for (platform, debian) in base.locked {
+        for (platform, root) in base.locked {
             let parsed = Platform::parse(&platform).ok_or_else(|| Wrong {
                 message: format!("`{platform}` is not a platform that exflow builds for"),
                 value: platform,
             })?;
-            locked.insert(parsed, lower_debian(debian)?);
+            locked.insert(parsed, lower_root(&name, &requested, root)?);
         }
-        let WireRequested { debian, slim, packages } = base.requested;
-        let requested = RequestedDebian { suite: debian, slim, packages };
         lock.bases.insert(name, LockedBase { requested, locked });
     }
     for (name, plugin) in wire.plugins {
@@ -309,15 +364,55 @@ fn lower(wire: WireLock) -> Result<Lock, Wrong> {
     Ok(lock)
 }
 
-fn lower_debian(debian: WireDebian) -> Result<LockedDebian, Wrong> {
-    let snapshot = debian.snapshot;
+fn lower_requested(name: &str, requested: WireRequested) -> Result<RequestedBase, Wrong> {
+    match requested {
+        WireRequested {
+            debian: Some(suite),
+            slim: Some(slim),
+            image: None,
+            layout: None,
+            archive: None,
+            daemon: None,
+            name: None,
+            packages,
+        } => Ok(RequestedBase::Debian(RequestedDebian { suite, slim, packages })),
+        other => image::lower_requested(name, other).map(RequestedBase::Image),
+    }
+}
+
+fn lower_root(name: &str, requested: &RequestedBase, root: WireRoot) -> Result<LockedRoot, Wrong> {
+    match (requested, root) {
+        (
+            RequestedBase::Debian(_),
+            WireRoot {
+                index: None,
+                manifest: None,
+                config: None,
+                defaults: None,
+                layers: None,
+                apks: None,
+                snapshot: Some(snapshot),
+                packages: Some(packages),
+            },
+        ) => lower_debian(snapshot, packages).map(LockedRoot::Debian),
+        (RequestedBase::Image(_), root) => {
+            image::lower(name, root).map(Box::new).map(LockedRoot::Image)
+        }
+        (RequestedBase::Debian(_), _) => Err(Wrong {
+            message: format!("base `{name}` is not locked as what is requested"),
+            value: name.to_owned(),
+        }),
+    }
+}
+
+fn lower_debian(snapshot: String, wire: Vec<WirePackage>) -> Result<LockedDebian, Wrong> {
     // It becomes part of an address.
     if !is_stamp(&snapshot) {
         let message = format!("`{snapshot}` is not a time such as `20261101T000000Z`");
         return Err(Wrong { message, value: snapshot });
     }
-    let mut packages: Vec<LockedPackage> = Vec::with_capacity(debian.packages.len().min(4096));
-    for package in debian.packages {
+    let mut packages: Vec<LockedPackage> = Vec::with_capacity(wire.len().min(4096));
+    for package in wire {
         let WirePackage { name, version, architecture, archive, path, size, sha256 } = package;
         // It becomes part of file names.
         if !is_debian_package(&name) {

@@ -14,7 +14,8 @@ mod stale;
 
 pub use format::{MAX_BYTES, VERSION, is_debian_package, parse, print};
 pub use model::{
-    Lock, LockedBase, LockedDebian, LockedPackage, LockedPlugin, Platform, RequestedDebian,
-    RequestedPlugin, Wanted,
+    AddedPackages, Compression, ImageDefaults, ImageSource, LocalImage, Lock, LockedAlpine,
+    LockedApk, LockedBase, LockedDebian, LockedImage, LockedLayer, LockedPackage, LockedPlugin,
+    LockedRoot, Platform, RequestedBase, RequestedDebian, RequestedImage, RequestedPlugin, Wanted,
 };
 pub use stale::{Stale, stale};

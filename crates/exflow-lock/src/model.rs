@@ -64,9 +64,27 @@ impl fmt::Display for Platform {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedBase {
     /// As in the manifest.
-    pub requested: RequestedDebian,
-    /// What it means.
-    pub locked: BTreeMap<Platform, LockedDebian>,
+    pub requested: RequestedBase,
+    /// What it means. Each is of the kind that was requested.
+    pub locked: BTreeMap<Platform, LockedRoot>,
+}
+
+/// A base as the manifest asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestedBase {
+    /// Made of Debian packages.
+    Debian(RequestedDebian),
+    /// An image, perhaps with packages added to it.
+    Image(RequestedImage),
+}
+
+/// What a base is on one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockedRoot {
+    /// Debian packages.
+    Debian(LockedDebian),
+    /// An image.
+    Image(Box<LockedImage>),
 }
 
 /// A Debian base as the manifest asks for it.
@@ -109,6 +127,122 @@ pub struct LockedPackage {
     pub sha256: Sha256,
 }
 
+/// An image as the manifest asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestedImage {
+    /// Where it comes from.
+    pub source: ImageSource,
+    /// The packages that are added to it, as written, sorted.
+    pub packages: Vec<String>,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageSource {
+    /// A registry, by the image's reference: `docker.io/library/debian:bookworm`.
+    Registry(String),
+    /// A folder that is an OCI image layout.
+    Layout(LocalImage),
+    /// A file: an OCI image layout as a tar archive, or what `docker save` writes.
+    Archive(LocalImage),
+    /// The Docker daemon, by the image's name there.
+    Daemon(String),
+}
+
+impl fmt::Display for ImageSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(name) | Self::Daemon(name) => f.write_str(name),
+            Self::Layout(LocalImage { path, name }) | Self::Archive(LocalImage { path, name }) => {
+                match name {
+                    Some(name) => write!(f, "{path}: {name}"),
+                    None => f.write_str(path),
+                }
+            }
+        }
+    }
+}
+
+/// An image in a file or a folder of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalImage {
+    /// The path, relative to the workspace.
+    pub path: String,
+    /// Which of its images, by name, where it may have several.
+    pub name: Option<String>,
+}
+
+/// An image, by content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedImage {
+    /// The digest of the index that was found by its reference, where it was one.
+    pub index: Option<Sha256>,
+    /// The digest of the manifest for this platform. What an archive of Docker's own format holds
+    /// has none.
+    pub manifest: Option<Sha256>,
+    /// The digest of the configuration: what Docker calls the image's ID.
+    pub config: Sha256,
+    /// What an image that stands on it takes over.
+    pub defaults: ImageDefaults,
+    /// The layers, the lowest first.
+    pub layers: Vec<LockedLayer>,
+    /// The packages that are added to it.
+    pub packages: AddedPackages,
+}
+
+/// What a container of an image gets where nothing else is said: a part of its configuration (OCI
+/// image specification 1.1, "Image Configuration").
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageDefaults {
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+    /// The user, by name or number.
+    pub user: Option<String>,
+    /// The ports that it listens on: `4001/tcp`. Sorted.
+    pub ports: Vec<String>,
+    /// The folders that keep what is written to them. Sorted.
+    pub volumes: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// The signal that stops it: `SIGTERM`.
+    pub stop_signal: Option<String>,
+}
+
+/// A layer of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedLayer {
+    /// The digest of its bytes as they are sent.
+    pub digest: Sha256,
+    /// The digest of the archive before compression.
+    pub diff_id: Sha256,
+    /// The length of its bytes as they are sent.
+    pub size: u64,
+    /// How it is compressed.
+    pub compression: Compression,
+}
+
+/// How a layer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// By gzip (RFC 1952).
+    Gzip,
+    /// By Zstandard (RFC 8878).
+    Zstd,
+}
+
+/// Packages that are added to an image, by what manages its packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddedPackages {
+    /// None.
+    None,
+    /// With dpkg.
+    Debian(LockedDebian),
+    /// With apk.
+    Alpine(LockedAlpine),
+}
+
 /// A plugin: where it comes from, and what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedPlugin {
@@ -133,9 +267,35 @@ pub enum RequestedPlugin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// Bases by name.
-    pub bases: BTreeMap<String, RequestedDebian>,
+    pub bases: BTreeMap<String, RequestedBase>,
     /// Plugins by name.
     pub plugins: BTreeMap<String, RequestedPlugin>,
     /// The platform that is built for.
     pub platform: Platform,
+}
+
+/// The packages that are added to an Alpine image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedAlpine {
+    /// The packages, sorted by name.
+    pub packages: Vec<LockedApk>,
+}
+
+/// One package of Alpine's, by content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedApk {
+    /// Its name.
+    pub name: String,
+    /// Its version, as Alpine writes it.
+    pub version: String,
+    /// Its architecture: `x86_64`.
+    pub architecture: String,
+    /// The repository that it is in, without its mirror: `v3.21/main`.
+    pub repository: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The digest of the whole file.
+    pub sha256: Sha256,
+    /// What the repository's index calls it by: `Q1` and the SHA-1 of its control segment.
+    pub checksum: String,
 }

@@ -1,4 +1,4 @@
-use crate::{Lock, Wanted};
+use crate::{Lock, RequestedBase, Wanted};
 use std::fmt;
 
 /// One way in which a lock doesn't fit what a workspace asks for.
@@ -73,13 +73,7 @@ pub fn stale(lock: &Lock, wanted: &Wanted) -> Vec<Stale> {
         };
         let old = &locked.requested;
         if old != requested {
-            let what = if old.suite != requested.suite {
-                format!("the manifest asks for `{}`, the lock has `{}`", requested.suite, old.suite)
-            } else if old.slim != requested.slim {
-                "`slim` has changed".to_owned()
-            } else {
-                packages_changed(&old.packages, &requested.packages)
-            };
+            let what = changed(old, requested);
             stale.push(Stale::BaseChanged { name, what });
         } else if !locked.locked.contains_key(&wanted.platform) {
             stale.push(Stale::BaseMissing { name });
@@ -105,6 +99,38 @@ pub fn stale(lock: &Lock, wanted: &Wanted) -> Vec<Stale> {
     stale
 }
 
+/// What has changed in a request, as a phrase.
+fn changed(old: &RequestedBase, new: &RequestedBase) -> String {
+    let asks =
+        |new: &str, old: &str| format!("the manifest asks for `{new}`, the lock has `{old}`");
+    match (old, new) {
+        (RequestedBase::Debian(old), RequestedBase::Debian(new)) => {
+            if old.suite != new.suite {
+                asks(&new.suite, &old.suite)
+            } else if old.slim != new.slim {
+                "`slim` has changed".to_owned()
+            } else {
+                packages_changed(&old.packages, &new.packages)
+            }
+        }
+        (RequestedBase::Image(old), RequestedBase::Image(new)) if old.source == new.source => {
+            packages_changed(&old.packages, &new.packages)
+        }
+        _ => {
+            let (new, old) = (shown(new), shown(old));
+            if new == old { "its image comes from elsewhere".to_owned() } else { asks(&new, &old) }
+        }
+    }
+}
+
+/// A base in a few words.
+fn shown(base: &RequestedBase) -> String {
+    match base {
+        RequestedBase::Debian(debian) => debian.suite.clone(),
+        RequestedBase::Image(image) => image.source.to_string(),
+    }
+}
+
 fn packages_changed(old: &[String], new: &[String]) -> String {
     let list = |from: &[String], without: &[String]| {
         let names: Vec<_> = from
@@ -125,15 +151,18 @@ fn packages_changed(old: &[String], new: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LockedBase, LockedDebian, Platform, RequestedDebian, RequestedPlugin};
+    use crate::{
+        ImageSource, LockedBase, LockedDebian, LockedRoot, Platform, RequestedDebian,
+        RequestedImage, RequestedPlugin,
+    };
     use std::collections::BTreeMap;
 
-    fn base(packages: &[&str]) -> RequestedDebian {
-        RequestedDebian {
+    fn base(packages: &[&str]) -> RequestedBase {
+        RequestedBase::Debian(RequestedDebian {
             suite: "bookworm".into(),
             slim: false,
             packages: packages.iter().map(|&name| name.into()).collect(),
-        }
+        })
     }
 
     fn check(locked: &[(&str, &[&str])], wanted: &[(&str, &[&str])], expected: &[&str]) {
@@ -143,7 +172,8 @@ mod tests {
                 .iter()
                 .map(|(name, packages)| {
                     let debian = LockedDebian { snapshot: String::new(), packages: Vec::new() };
-                    let locked = BTreeMap::from([(Platform::LinuxAmd64, debian)]);
+                    let locked =
+                        BTreeMap::from([(Platform::LinuxAmd64, LockedRoot::Debian(debian))]);
                     ((*name).into(), LockedBase { requested: base(packages), locked })
                 })
                 .collect(),
@@ -172,5 +202,34 @@ mod tests {
                 "base `b` is locked and no longer used",
             ],
         );
+    }
+
+    #[test]
+    fn says_how_an_image_has_changed() {
+        let image = |source, packages: &[&str]| {
+            let packages = packages.iter().map(|&name| name.into()).collect();
+            RequestedBase::Image(RequestedImage { source, packages })
+        };
+        let registry = |name: &str| ImageSource::Registry(name.into());
+        for (old, new, expected) in [
+            (
+                image(registry("a:1"), &[]),
+                image(registry("a:2"), &[]),
+                "the manifest asks for `a:2`, the lock has `a:1`",
+            ),
+            (image(registry("a:1"), &["x"]), image(registry("a:1"), &[]), "the manifest drops `x`"),
+            (
+                image(registry("a:1"), &[]),
+                image(ImageSource::Daemon("a:1".into()), &[]),
+                "its image comes from elsewhere",
+            ),
+            (
+                base(&[]),
+                image(registry("a:1"), &[]),
+                "the manifest asks for `a:1`, the lock has `bookworm`",
+            ),
+        ] {
+            assert_eq!(changed(&old, &new), expected);
+        }
     }
 }

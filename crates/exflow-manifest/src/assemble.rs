@@ -2,7 +2,9 @@
 
 use crate::grammar::quoted;
 use crate::members::Members;
-use crate::model::{Base, Manifest, Project, Spanned, Stage, StageKind, Unit, Workspace};
+use crate::model::{
+    Base, Manifest, Project, Spanned, Stage, StageKind, Unit, Workspace, WorkspaceNode,
+};
 use crate::problems::{
     CYCLE, DUPLICATE, MISPLACED, MISSING_NODE, NO_MEMBER, NO_PROJECT, UNKNOWN_BASE, UNKNOWN_PLUGIN,
     UNKNOWN_STAGE,
@@ -37,14 +39,16 @@ pub fn assemble(
     }
     let Manifest { workspace, bases: base_nodes, plugins: plugin_nodes, project } = root;
     let executor = workspace.as_ref().and_then(|node| node.executor);
-    let (name, debian_mirror, security_mirror) = if let Some(node) = workspace {
-        (node.name.value, node.debian_mirror, node.security_mirror)
-    } else {
-        let name = project.as_ref().map(|project| project.name.value.clone());
-        (name.unwrap_or_default(), None, None)
+    let mirror = |of: fn(&WorkspaceNode) -> &Option<Spanned<String>>| {
+        Some(of(workspace.as_ref()?).as_ref()?.value.clone())
     };
-    let debian_mirror = debian_mirror.map(|mirror| mirror.value);
-    let security_mirror = security_mirror.map(|mirror| mirror.value);
+    let debian_mirror = mirror(|node| &node.debian_mirror);
+    let security_mirror = mirror(|node| &node.security_mirror);
+    let alpine_mirror = mirror(|node| &node.alpine_mirror);
+    let name = workspace.as_ref().map(|node| &node.name);
+    let name = name.or(project.as_ref().map(|project| &project.name));
+    let name = name.map(|name| name.value.clone()).unwrap_or_default();
+    let registries = workspace.map(|node| node.registries).unwrap_or_default();
     let bases = by_name(base_nodes, |base| &base.name, "base", &mut problems);
     let plugins = by_name(plugin_nodes, |plugin| &plugin.name, "plugin", &mut problems);
     let mut found: Vec<(RelPath, Project)> = Vec::new();
@@ -99,6 +103,8 @@ pub fn assemble(
         executor,
         debian_mirror,
         security_mirror,
+        alpine_mirror,
+        registries,
     })
 }
 

@@ -83,14 +83,37 @@ static MEMBERS: Spec =
 static DEBIAN_MIRROR: Spec = leaf("debian-mirror", "where Debian packages come from", TEXT, false);
 static DEBIAN_SECURITY_MIRROR: Spec =
     leaf("debian-security-mirror", "where Debian's security updates come from", TEXT, false);
+static ALPINE_MIRROR: Spec =
+    leaf("alpine-mirror", "where Alpine's packages come from", TEXT, false);
+static REGISTRY: Spec = Spec {
+    name: "registry",
+    about: "how a container registry, by its host, is talked to: `mirror` is another one that is asked first, `plain-http=#true` says that it has no TLS",
+    arguments: TEXT,
+    properties: Properties::Named(&[("mirror", Kind::Text), ("plain-http", Kind::Flag)]),
+    repeats: true,
+    children: &[],
+};
 static EXECUTOR: Spec =
     leaf("executor", "what runs the steps: `auto`, `docker` or `sandbox`", TEXT, false);
-static PACKAGES: Spec = leaf("packages", "Debian packages", TEXTS, true);
+static PACKAGES: Spec = leaf(
+    "packages",
+    "the packages of a Debian base, or those that are added to an image",
+    TEXTS,
+    true,
+);
 static DEBIAN: Spec = Spec {
     name: "debian",
     about: "the suite: `bookworm`; `slim=#true` for only the named packages and what they need, without documentation",
     arguments: TEXT,
     properties: Properties::Named(&[("slim", Kind::Flag)]),
+    repeats: false,
+    children: &[],
+};
+static IMAGE: Spec = Spec {
+    name: "image",
+    about: "an image: its reference in a registry; with `from=\"layout\"` or `\"archive\"` a path in the workspace, and `name` tells which image it is if there are several; with `from=\"docker\"` its name in the Docker daemon",
+    arguments: TEXT,
+    properties: Properties::Named(&[("from", Kind::Text), ("name", Kind::Text)]),
     repeats: false,
     children: &[],
 };
@@ -171,7 +194,14 @@ static WORKSPACE: Spec = Spec {
     arguments: TEXT,
     properties: NO_PROPERTIES,
     repeats: false,
-    children: &[&MEMBERS, &EXECUTOR, &DEBIAN_MIRROR, &DEBIAN_SECURITY_MIRROR],
+    children: &[
+        &MEMBERS,
+        &EXECUTOR,
+        &DEBIAN_MIRROR,
+        &DEBIAN_SECURITY_MIRROR,
+        &ALPINE_MIRROR,
+        &REGISTRY,
+    ],
 };
 static BASE: Spec = Spec {
     name: "base",
@@ -179,7 +209,7 @@ static BASE: Spec = Spec {
     arguments: TEXT,
     properties: NO_PROPERTIES,
     repeats: true,
-    children: &[&DEBIAN, &PACKAGES],
+    children: &[&DEBIAN, &IMAGE, &PACKAGES],
 };
 static PLUGIN: Spec = Spec {
     name: "plugin",

@@ -18,8 +18,9 @@ pub use format::format;
 pub use grammar::{reference, schema};
 pub use members::{MANIFEST, MemberPlace, Members};
 pub use model::{
-    Base, ExecutorName, Manifest, Plugin, Project, ReleaseTool, Scalar, Setting, Spanned, Stage,
-    StageKind, Unit, Workspace, WorkspaceNode,
+    Base, BaseImage, BaseSource, ExecutorName, ImageOrigin, Manifest, Plugin, Project,
+    RegistryNode, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, Unit, Workspace,
+    WorkspaceNode,
 };
 pub use parse::{MAX_BYTES, parse};
 

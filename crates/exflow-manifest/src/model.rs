@@ -40,6 +40,10 @@ pub struct WorkspaceNode {
     pub debian_mirror: Option<Spanned<String>>,
     /// Where Debian's security updates come from.
     pub security_mirror: Option<Spanned<String>>,
+    /// Where Alpine's packages come from.
+    pub alpine_mirror: Option<Spanned<String>>,
+    /// How registries are talked to, each once.
+    pub registries: Vec<RegistryNode>,
 }
 
 /// What runs the steps.
@@ -53,19 +57,67 @@ pub enum ExecutorName {
     Sandbox,
 }
 
-/// `base "builder" { … }`: a root file system, of Debian packages.
+/// `registry "docker.io" mirror="…"`: how a container registry is talked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryNode {
+    /// Its host, and its port if it has one.
+    pub host: Spanned<String>,
+    /// The host of another registry that is asked first for its images.
+    pub mirror: Option<String>,
+    /// It has no TLS.
+    pub plain_http: bool,
+}
+
+/// `base "builder" { … }`: a root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
     /// Its name.
     pub name: Spanned<String>,
-    /// The suite: `bookworm`.
-    pub suite: Spanned<String>,
-    /// Only the named packages and what they need, without documentation.
-    pub slim: bool,
-    /// The packages.
+    /// What it is made of.
+    pub source: BaseSource,
+    /// The packages that it has, or that are added to it.
     pub packages: Vec<Spanned<String>>,
     /// The whole node.
     pub site: Site,
+}
+
+/// What a base is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BaseSource {
+    /// `debian "bookworm"`: Debian packages.
+    Debian {
+        /// The suite: `bookworm`.
+        suite: Spanned<String>,
+        /// Only the named packages and what they need, without documentation.
+        slim: bool,
+    },
+    /// `image "…"`: an image.
+    Image(BaseImage),
+}
+
+/// `image "docker.io/library/debian:bookworm"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseImage {
+    /// Where it comes from.
+    pub from: ImageOrigin,
+    /// What it is called there: a reference, or for what is in the workspace a path that is relative
+    /// to it, and clean.
+    pub place: Spanned<String>,
+    /// Which of several images in a layout or an archive.
+    pub name: Option<String>,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageOrigin {
+    /// A registry.
+    Registry,
+    /// A folder that is an OCI image layout.
+    Layout,
+    /// A tar archive: such a layout, or what `docker save` writes.
+    Archive,
+    /// The Docker daemon.
+    Docker,
 }
 
 /// `plugin "name" path="…"`: a release tool's plugin that doesn't ship inside exflow.
@@ -191,6 +243,10 @@ pub struct Workspace {
     pub debian_mirror: Option<String>,
     /// Where Debian's security updates come from.
     pub security_mirror: Option<String>,
+    /// Where Alpine's packages come from.
+    pub alpine_mirror: Option<String>,
+    /// How registries are talked to.
+    pub registries: Vec<RegistryNode>,
 }
 
 /// A project at its place in the workspace, with every stage that it has.

@@ -3,8 +3,8 @@
 use crate::grammar::{BUILD_STAGE, Checker, FILE, OWN_STAGE, RUNTIME_STAGE};
 use crate::members;
 use crate::model::{
-    Base, ExecutorName, Manifest, Plugin, Project, ReleaseTool, Scalar, Setting, Spanned, Stage,
-    StageKind, WorkspaceNode,
+    Base, BaseImage, BaseSource, ExecutorName, ImageOrigin, Manifest, Plugin, Project,
+    RegistryNode, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, WorkspaceNode,
 };
 use crate::problems::{DUPLICATE, MISSING_NODE, SYNTAX, TOO_LARGE};
 use exflow_content::{PatternSet, RelPath};
@@ -32,6 +32,21 @@ pub fn parse(source: &SourceName, text: &str) -> Result<Manifest, Diagnostics> {
     let mut problems = Diagnostics::new();
     let manifest = Parser { check: Checker { source, problems: &mut problems } }.file(&document);
     problems.into_result(manifest)
+}
+
+/// Whether Debian allows this name of a package (Debian Policy, section 5.6.1).
+fn is_debian_package(name: &str) -> bool {
+    name.len() >= 2
+        && name.starts_with(|letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit())
+        && name.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
+        })
+}
+
+/// Whether some distribution may allow this name of a package. Which one it is, only the image tells.
+fn is_package(name: &str) -> bool {
+    name.starts_with(|letter: char| letter.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
 }
 
 /// Reads KDL.
@@ -275,7 +290,17 @@ impl Parser<'_> {
         let security_mirror = self.mirror(node, "debian-security-mirror");
         let executor = self.executor(node);
         let name = self.name(node)?;
-        Some(WorkspaceNode { name, members, executor, debian_mirror, security_mirror })
+        let alpine_mirror = self.mirror(node, "alpine-mirror");
+        let registries = self.registries(node);
+        Some(WorkspaceNode {
+            name,
+            members,
+            executor,
+            debian_mirror,
+            security_mirror,
+            alpine_mirror,
+            registries,
+        })
     }
 
     fn executor(&mut self, node: &KdlNode) -> Option<ExecutorName> {
@@ -297,45 +322,107 @@ impl Parser<'_> {
 
     fn mirror(&mut self, node: &KdlNode, name: &'static str) -> Option<Spanned<String>> {
         let mirror = self.only(node, name)?;
+        let holds = if name == "alpine-mirror" { "`v3.21`" } else { "`dists` and `pool`" };
         if !mirror.value.starts_with("http://") && !mirror.value.starts_with("https://") {
             self.check.wrong_value(
                 &mirror.site,
                 &format!("`{name}`"),
                 "not an address",
-                "write the address of the folder that holds `dists` and `pool`, with `http://` or \
-                 `https://`",
+                &format!("write the address of the folder that holds {holds}, with `http://` or `https://`"),
             );
         }
         Some(mirror)
     }
 
+    fn registries(&mut self, workspace: &KdlNode) -> Vec<RegistryNode> {
+        let mut registries: Vec<RegistryNode> = Vec::new();
+        for node in nodes(workspace, "registry") {
+            let Some(host) = arguments(node).next().and_then(|entry| self.text(entry)) else {
+                continue;
+            };
+            self.host(&host);
+            if let Some(first) = registries.iter().find(|known| known.host.value == host.value) {
+                let problem = Diagnostic::error(
+                    DUPLICATE,
+                    format!("registry `{}` is declared twice", host.value),
+                );
+                self.check.problems.push(
+                    problem
+                        .at(&host.site, "again here")
+                        .at(&first.host.site, "first here")
+                        .help("keep one of them"),
+                );
+                continue;
+            }
+            let mirror = node.entry("mirror").and_then(|entry| self.text(entry));
+            if let Some(mirror) = &mirror {
+                self.host(mirror);
+            }
+            let plain_http = node.get("plain-http").and_then(KdlValue::as_bool).unwrap_or(false);
+            let mirror = mirror.map(|mirror| mirror.value);
+            registries.push(RegistryNode { host, mirror, plain_http });
+        }
+        registries
+    }
+
+    fn host(&mut self, host: &Spanned<String>) {
+        let fits = !host.value.is_empty()
+            && host
+                .value
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte));
+        if !fits {
+            self.check.wrong_value(
+                &host.site,
+                "`registry`",
+                "not the name of a host",
+                "for example `docker.io` or `localhost:5000`, without `http://`",
+            );
+        }
+    }
+
     fn base(&mut self, node: &KdlNode) -> Option<Base> {
         let debian = nodes(node, "debian").next();
-        if debian.is_none() {
-            self.missing(node, "`debian`", "say which suite it is: `debian \"bookworm\"`");
+        let image = nodes(node, "image").next();
+        if let (Some(debian), Some(image)) = (debian, image) {
+            let problem = Diagnostic::error(DUPLICATE, "a base is made of one thing, not of two");
+            let (first, second) = (self.check.head_site(debian), self.check.head_site(image));
+            self.check.problems.push(
+                problem
+                    .at(&second, "an image")
+                    .at(&first, "and Debian packages")
+                    .help("keep one of them; `packages` are added to either"),
+            );
+        }
+        if debian.is_none() && image.is_none() {
+            self.missing(
+                node,
+                "`debian` or `image`",
+                "say what it is made of: `debian \"bookworm\"`, or `image \"alpine:3.21\"`",
+            );
         }
         let packages = self.texts(node, "packages");
         for package in &packages {
-            // Debian Policy, section 5.6.1.
-            let fits = package.value.len() >= 2
-                && package.value.starts_with(|letter: char| {
-                    letter.is_ascii_lowercase() || letter.is_ascii_digit()
-                })
-                && package.value.bytes().all(|byte| {
-                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
-                });
-            if !fits {
+            let fits = if image.is_some() { is_package } else { is_debian_package };
+            if !fits(&package.value) {
                 self.check.wrong_value(
                     &package.site,
                     "`packages`",
-                    "not the name of a Debian package",
+                    "not the name of a package",
                     "lower-case letters, digits, `+`, `-` and `.`; the lock decides on versions",
                 );
             }
         }
         let name = self.name(node)?;
-        let debian = debian?;
-        let suite = arguments(debian).next().and_then(|entry| self.text(entry))?;
+        let source = match (debian, image) {
+            (Some(debian), _) => self.debian(debian)?,
+            (None, image) => self.image(image?)?,
+        };
+        Some(Base { name, source, packages, site: self.check.head_site(node) })
+    }
+
+    fn debian(&mut self, node: &KdlNode) -> Option<BaseSource> {
+        let suite = arguments(node).next().and_then(|entry| self.text(entry))?;
         let fits = suite
             .value
             .bytes()
@@ -348,8 +435,71 @@ impl Parser<'_> {
                 "for example `bookworm`",
             );
         }
-        let slim = debian.get("slim").and_then(KdlValue::as_bool).unwrap_or(false);
-        Some(Base { name, suite, slim, packages, site: self.check.head_site(node) })
+        let slim = node.get("slim").and_then(KdlValue::as_bool).unwrap_or(false);
+        Some(BaseSource::Debian { suite, slim })
+    }
+
+    fn image(&mut self, node: &KdlNode) -> Option<BaseSource> {
+        let mut place = arguments(node).next().and_then(|entry| self.text(entry))?;
+        let name = node.entry("name").and_then(|entry| self.text(entry));
+        let from = match node.entry("from").and_then(|entry| self.text(entry)) {
+            None => ImageOrigin::Registry,
+            Some(from) => match &*from.value {
+                "registry" => ImageOrigin::Registry,
+                "layout" => ImageOrigin::Layout,
+                "archive" => ImageOrigin::Archive,
+                "docker" => ImageOrigin::Docker,
+                other => {
+                    let known = ["registry", "layout", "archive", "docker"];
+                    let help = match did_you_mean(other, known) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "it is `registry`, `layout`, `archive` or `docker`".to_owned(),
+                    };
+                    self.check.wrong_value(
+                        &from.site,
+                        "`from`",
+                        "images don't come from there",
+                        &help,
+                    );
+                    return None;
+                }
+            },
+        };
+        match from {
+            ImageOrigin::Layout | ImageOrigin::Archive => match RelPath::clean(&place.value) {
+                Ok(path) if !path.is_root() && !place.value.starts_with('/') => {
+                    place.value = path.to_string();
+                }
+                _ => self.check.wrong_value(
+                    &place.site,
+                    "`image`",
+                    "not a path in the workspace",
+                    "write it relative to the workspace's folder, without `..`",
+                ),
+            },
+            ImageOrigin::Registry | ImageOrigin::Docker => {
+                if let Some(name) = &name {
+                    self.check.wrong_value(
+                        &name.site,
+                        "`name`",
+                        "there is only one image of this name",
+                        "`name` is for layouts and archives, which may hold several",
+                    );
+                }
+                let is_plain = !place.value.is_empty()
+                    && place.value.bytes().all(|byte| byte.is_ascii_graphic());
+                if !is_plain || place.value.contains("://") {
+                    self.check.wrong_value(
+                        &place.site,
+                        "`image`",
+                        "not the name of an image",
+                        "for example `debian:bookworm-slim` or `registry.example/team/base:1.2`",
+                    );
+                }
+            }
+        }
+        let name = name.map(|name| name.value);
+        Some(BaseSource::Image(BaseImage { from, place, name }))
     }
 
     fn plugin(&mut self, node: &KdlNode) -> Option<Plugin> {

@@ -1,4 +1,4 @@
-use crate::{assemble, format, parse, reference, schema};
+use crate::{BaseSource, ImageOrigin, assemble, format, parse, reference, schema};
 use exflow_content::RelPath;
 use exflow_diagnostics::{Diagnostics, SourceName, Sources, Style, render};
 use insta::assert_snapshot;
@@ -296,4 +296,68 @@ proptest! {
         prop_assert_eq!(values(&once), values(&text), "{}\n{}", text, once);
         prop_assert_eq!(format(&source(), &once).unwrap(), once);
     }
+}
+
+#[test]
+fn a_base_may_be_an_image() {
+    let text = r#"
+        workspace "w" {
+            alpine-mirror "https://mirror.example/alpine"
+            registry "docker.io" mirror="localhost:5000"
+            registry "localhost:5000" plain-http=#true
+        }
+        base "a" { image "alpine:3.21"; packages "build-base" "libstdc++" }
+        base "b" { image "images/./b" from="layout" name="b" }
+        base "c" { image "b.tar" from="archive" }
+        base "d" { image "mine" from="docker" }
+    "#;
+    let manifest = parse(&SourceName::new("exflow.kdl"), text).expect("it is valid");
+    let images: Vec<_> = manifest
+        .bases
+        .iter()
+        .map(|base| match &base.source {
+            BaseSource::Image(image) => (image.from, &*image.place.value, image.name.as_deref()),
+            BaseSource::Debian { .. } => unreachable!("none is"),
+        })
+        .collect();
+    assert_eq!(
+        images,
+        [
+            (ImageOrigin::Registry, "alpine:3.21", None),
+            (ImageOrigin::Layout, "images/b", Some("b")),
+            (ImageOrigin::Archive, "b.tar", None),
+            (ImageOrigin::Docker, "mine", None),
+        ]
+    );
+    let workspace = manifest.workspace.expect("there is one");
+    let registries: Vec<_> = workspace
+        .registries
+        .iter()
+        .map(|node| (&*node.host.value, node.mirror.as_deref(), node.plain_http))
+        .collect();
+    assert_eq!(
+        registries,
+        [("docker.io", Some("localhost:5000"), false), ("localhost:5000", None, true)]
+    );
+}
+
+#[test]
+fn mistakes_in_images() {
+    assert_snapshot!(check(
+        r#"
+workspace "w" {
+    alpine-mirror "ftp://x"
+    registry "https://docker.io"
+    registry "docker.io" mirrors="x"
+    registry "docker.io" mirror="a/b"
+}
+base "a" { image "alpine"; debian "bookworm" }
+base "b" { packages "git" }
+base "c" { image "../x" from="layout" }
+base "d" { image "x" from="arcive" }
+base "e" { image "x y"; packages "a b" }
+base "f" { image "x" name="y" }
+base "g" { image }
+"#
+    ));
 }

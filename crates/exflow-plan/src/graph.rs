@@ -3,7 +3,7 @@
 use crate::{Command, Mount};
 use exflow_content::{Digest, Encoder, PatternSet, RelPath, Tree};
 use exflow_diagnostics::Site;
-use exflow_lock::{LockedDebian, Platform};
+use exflow_lock::{Compression, ImageSource, LockedDebian, LockedImage, LockedLayer, Platform};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,21 +44,49 @@ pub enum Action {
     Run(PlannedRun),
 }
 
-/// A base to be laid out.
+/// A base to be laid out. Where what it is made of comes from is beside it: the content is the
+/// identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedBase {
     /// Its name in the manifest.
     pub name: String,
-    /// Its packages.
-    pub debian: Arc<LockedDebian>,
-    /// Whether it is slim.
-    pub slim: bool,
+    /// What it is made of.
+    pub root: PlannedRoot,
     /// What it is for.
     pub platform: Platform,
-    /// The mirror that the manifest names. Beside the step: the content is the identity.
-    pub mirror: Option<String>,
-    /// The same, of security updates.
-    pub security_mirror: Option<String>,
+}
+
+/// What a base is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlannedRoot {
+    /// Debian packages.
+    Debian {
+        /// Which.
+        debian: Arc<LockedDebian>,
+        /// Only what was asked for and what that needs, without documentation.
+        slim: bool,
+    },
+    /// An image, perhaps with packages added to it.
+    Image {
+        /// What it is.
+        image: Arc<LockedImage>,
+        /// The packages that were asked for, which its database lists.
+        named: Vec<String>,
+        /// Where it comes from. Beside the step: never in its key.
+        source: ImageSource,
+    },
+}
+
+impl PlannedBase {
+    /// What comes of the step: the tree of the base. Of an image also a tree that holds the bytes of
+    /// its layers, each by the sha256 of its bytes in hexadecimal, and the tree of its files before
+    /// packages were added to it.
+    pub fn outputs(&self) -> usize {
+        match self.root {
+            PlannedRoot::Debian { .. } => 1,
+            PlannedRoot::Image { .. } => 3,
+        }
+    }
 }
 
 /// A command whose inputs may still have to be made.
@@ -164,6 +192,9 @@ pub struct ImageSettings {
     pub platform: Platform,
     /// The version of the image assembly that it was locked with.
     pub assembly: u32,
+    /// The layers of the base that stay as they are, the lowest first. None where the base is no
+    /// image: then it becomes a layer.
+    pub kept: Vec<LockedLayer>,
     /// Where the release is, relative to the root.
     pub at: RelPath,
     /// How the release is cut into layers: names, and what is in them. See
@@ -183,15 +214,19 @@ pub struct ImageSettings {
     pub ports: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Folders that keep what is written to them.
+    pub volumes: Vec<String>,
+    /// The signal that stops it.
+    pub stop_signal: Option<String>,
 }
 
 impl ImageSettings {
     /// The key of an image: the digest of everything that can affect its bytes.
     ///
     /// # Encoding
-    /// Tag `exflow image 1`; digests of the base's tree and the release's; platform; assembly; the
-    /// fields of this struct in their order, each list, pair and text as the canonical encoding
-    /// has them.
+    /// Tag `exflow image 2`; digests of the base's tree and the release's; then the fields of this
+    /// struct in their order, each list, pair and text as the canonical encoding has them, a layer as
+    /// digest, `diff_id`, size and compression (0 none, 1 gzip, 2 zstd).
     pub fn key(&self, base: &Digest, release: &Digest) -> Digest {
         let texts = |encoder: &mut Encoder, texts: &[String]| {
             encoder.list(texts.iter(), |encoder, text| {
@@ -203,9 +238,17 @@ impl ImageSettings {
                 encoder.text(name).text(value);
             });
         };
-        let mut encoder = Encoder::new("exflow image 1");
+        let mut encoder = Encoder::new("exflow image 2");
         encoder.digest(base).digest(release);
         encoder.text(&self.platform.to_string()).number(self.assembly.into());
+        encoder.list(self.kept.iter(), |encoder, layer| {
+            encoder.sha256(&layer.digest).sha256(&layer.diff_id).number(layer.size);
+            encoder.variant(match layer.compression {
+                Compression::None => 0,
+                Compression::Gzip => 1,
+                Compression::Zstd => 2,
+            });
+        });
         encoder.bytes(self.at.as_bytes());
         encoder.list(self.layers.iter(), |encoder, (name, files)| {
             encoder.text(name);
@@ -220,6 +263,10 @@ impl ImageSettings {
         });
         texts(&mut encoder, &self.ports);
         pairs(&mut encoder, &self.labels);
+        texts(&mut encoder, &self.volumes);
+        encoder.optional(self.stop_signal.as_ref(), |encoder, signal| {
+            encoder.text(signal);
+        });
         encoder.digest_of()
     }
 }
@@ -246,6 +293,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use exflow_content::Sha256;
 
     fn path(text: &str) -> RelPath {
         RelPath::new(text).expect("clean")
@@ -256,6 +304,7 @@ mod tests {
         ImageSettings {
             platform: Platform::LinuxAmd64,
             assembly: 1,
+            kept: vec![layer("a")],
             at: path("app"),
             layers: vec![(
                 "otp".into(),
@@ -268,6 +317,17 @@ mod tests {
             user: Some("nobody".into()),
             ports: vec!["4001/tcp".into()],
             labels: pair("x", "y"),
+            volumes: vec!["/data".into()],
+            stop_signal: Some("SIGINT".into()),
+        }
+    }
+
+    fn layer(name: &str) -> LockedLayer {
+        LockedLayer {
+            digest: Sha256::of(name.as_bytes()),
+            diff_id: Sha256::of(b"files"),
+            size: 7,
+            compression: Compression::Gzip,
         }
     }
 
@@ -281,7 +341,7 @@ mod tests {
     fn the_key_of_an_image_is_pinned() {
         assert_eq!(
             key(&sample()).to_string(),
-            "67bf223f70d579ce2d6f24cc74e5dbe64ef88c8d1d34efc8c6e6aa243f8145ad"
+            "831d651347bc9f884d67074613025ce22bba19fc34980ed98bdfc5edb49f68f4"
         );
     }
 
@@ -290,6 +350,7 @@ mod tests {
         let ImageSettings {
             platform: _,
             assembly: _,
+            kept: _,
             at: _,
             layers: _,
             env: _,
@@ -299,6 +360,8 @@ mod tests {
             user: _,
             ports: _,
             labels: _,
+            volumes: _,
+            stop_signal: _,
         } = sample();
         let pair = |name: &str, value: &str| BTreeMap::from([(name.into(), value.into())]);
         let layers = |name: &str, patterns: &[&str]| {
@@ -308,6 +371,15 @@ mod tests {
         let changed = [
             ImageSettings { platform: Platform::LinuxArm64, ..one() },
             ImageSettings { assembly: 2, ..one() },
+            ImageSettings { kept: Vec::new(), ..one() },
+            ImageSettings { kept: vec![layer("b")], ..one() },
+            ImageSettings { kept: vec![layer("a"), layer("a")], ..one() },
+            ImageSettings {
+                kept: vec![LockedLayer { compression: Compression::Zstd, ..layer("a") }],
+                ..one()
+            },
+            ImageSettings { volumes: Vec::new(), ..one() },
+            ImageSettings { stop_signal: None, ..one() },
             ImageSettings { at: path("srv"), ..one() },
             ImageSettings { layers: Vec::new(), ..one() },
             ImageSettings { layers: layers("erts", &["erts-*", "lib/kernel-*"]), ..one() },

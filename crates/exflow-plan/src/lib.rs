@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | base, inputs | yes | digests of their trees, so that a step whose inputs came out identical is not run again, even where the steps before it were |
 //! | where inputs are laid | yes | path |
-//! | arguments, environment, working folder, outputs | yes | as they are |
+//! | arguments, environment, working folder, outputs | yes | as they are; where the base is an image, what its configuration sets is in the environment |
 //! | platform | through the base | a base is for one platform |
 //! | its name, its place in the manifest | no | they only matter to people |
 //! | time limit, mirrors | no | they change when a result arrives, not what it is |
@@ -24,7 +24,7 @@ pub use change::{Change, changes};
 pub use command::{Command, Mount};
 pub use graph::{
     Action, ImageSettings, MountSource, Output, Plan, PlannedBase, PlannedImage, PlannedMount,
-    PlannedRun, Step, StepId,
+    PlannedRoot, PlannedRun, Step, StepId,
 };
 pub use plan::{DEFAULT_TIME_LIMIT, plan};
 pub use proposal::{Proposal, ProposedImage, ProposedLayer, ProposedStep, ProposedUse};

@@ -2,12 +2,12 @@
 
 use crate::graph::{
     Action, ImageSettings, MountSource, Output, Plan, PlannedBase, PlannedImage, PlannedMount,
-    PlannedRun, Step, StepId,
+    PlannedRoot, PlannedRun, Step, StepId,
 };
 use crate::proposal::{Proposal, ProposedStep};
 use exflow_content::{PatternError, PatternSet, RelPath, STEP_MTIME, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
-use exflow_lock::{Lock, Platform};
+use exflow_lock::{ImageDefaults, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian};
 use exflow_manifest::{Stage, Unit, Workspace};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub(crate) fn source_root() -> RelPath {
     RelPath::new("src").expect("a clean path")
 }
 
-/// The environment of every step, before what its plugin and its stage add.
+/// The environment of every step, before all that is said of it.
 fn environment() -> BTreeMap<String, String> {
     let epoch = STEP_MTIME.to_string();
     [
@@ -137,14 +137,19 @@ impl Planner<'_> {
             );
             return None;
         };
-        let action = Action::Base(PlannedBase {
-            name: name.clone(),
-            debian: Arc::new(locked.clone()),
-            slim: base.slim,
-            platform: self.platform.clone(),
-            mirror: self.workspace.debian_mirror.clone(),
-            security_mirror: self.workspace.security_mirror.clone(),
-        });
+        let root = match (locked, &self.lock.bases[name].requested) {
+            (LockedRoot::Debian(debian), RequestedBase::Debian(RequestedDebian { slim, .. })) => {
+                PlannedRoot::Debian { debian: Arc::new(debian.clone()), slim: *slim }
+            }
+            (LockedRoot::Image(image), RequestedBase::Image(requested)) => PlannedRoot::Image {
+                image: Arc::new((**image).clone()),
+                named: requested.packages.clone(),
+                source: requested.source.clone(),
+            },
+            _ => unreachable!("a base is locked as what is requested"),
+        };
+        let action =
+            Action::Base(PlannedBase { name: name.clone(), root, platform: self.platform.clone() });
         let step = self.push(Step {
             name: format!("base:{name}"),
             stage: None,
@@ -154,6 +159,23 @@ impl Planner<'_> {
         });
         self.bases.insert(name.clone(), step);
         Some(step)
+    }
+
+    /// What the image that a base is says of its containers; nothing where it is none.
+    fn defaults(&self, base: StepId) -> ImageDefaults {
+        match &self.plan.steps[base].action {
+            Action::Base(PlannedBase { root: PlannedRoot::Image { image, .. }, .. }) => {
+                image.defaults.clone()
+            }
+            _ => ImageDefaults::default(),
+        }
+    }
+
+    /// The environment of a step in this base, before what its plugin and its stage add.
+    fn environment(&self, base: StepId) -> BTreeMap<String, String> {
+        let mut env = environment();
+        env.extend(self.defaults(base).env);
+        env
     }
 
     fn sources(&self, at: &RelPath, picked: &PatternSet) -> PlannedMount {
@@ -199,7 +221,7 @@ impl Planner<'_> {
             for need in &stage.needs {
                 mounts.extend(own.get(need.value.as_str()).cloned().unwrap_or_default());
             }
-            let mut env = environment();
+            let mut env = self.environment(base);
             env.extend(stage.env.clone());
             let script = stage.run.as_ref().map(|run| run.value.clone()).unwrap_or_default();
             let outputs: Vec<RelPath> =
@@ -270,10 +292,22 @@ impl Planner<'_> {
         else {
             return;
         };
-        let mut env = image.env.clone();
+        // As `FROM` does: what the base's image says holds, until something else is said.
+        let defaults = self.defaults(base);
+        let mut env = defaults.env;
+        env.extend(image.env.clone());
         env.extend(stage.env.clone());
-        let mut labels = image.labels.clone();
+        let mut labels = defaults.labels;
+        labels.extend(image.labels.clone());
         labels.extend(stage.labels.clone());
+        let mut ports = stage.expose.clone();
+        ports.extend(defaults.ports.into_iter().filter(|port| !stage.expose.contains(port)));
+        let kept = match &self.plan.steps[base].action {
+            Action::Base(PlannedBase { root: PlannedRoot::Image { image, .. }, .. }) => {
+                image.layers.clone()
+            }
+            _ => Vec::new(),
+        };
         self.plan.images.push(PlannedImage {
             project: unit.name.value.clone(),
             base,
@@ -281,6 +315,7 @@ impl Planner<'_> {
             settings: ImageSettings {
                 platform: self.platform.clone(),
                 assembly: self.lock.image_assembly,
+                kept,
                 at: image.at.clone(),
                 layers: image
                     .layers
@@ -291,9 +326,11 @@ impl Planner<'_> {
                 workdir: image.workdir.clone(),
                 entrypoint: image.entrypoint.clone(),
                 command: stage.command.clone().unwrap_or_else(|| image.command.clone()),
-                user: stage.user.clone(),
-                ports: stage.expose.clone(),
+                user: stage.user.clone().or(defaults.user),
+                ports,
                 labels,
+                volumes: defaults.volumes,
+                stop_signal: defaults.stop_signal,
             },
             site: Some(stage.site.clone()),
         });
@@ -326,7 +363,7 @@ impl Planner<'_> {
                 source: MountSource::Output(output),
             });
         }
-        let mut env = environment();
+        let mut env = self.environment(base);
         env.extend(proposed.env.clone());
         env.extend(stage.env.clone());
         Some(PlannedRun {
@@ -373,7 +410,7 @@ mod tests {
     use crate::{ProposedImage, ProposedLayer, ProposedUse};
     use exflow_content::{Digest, Entry, Mode};
     use exflow_diagnostics::SourceName;
-    use exflow_lock::{LockedBase, LockedDebian, RequestedDebian};
+    use exflow_lock::{LockedBase, LockedDebian};
     use insta::assert_snapshot;
 
     const MANIFEST: &str = r#"
@@ -400,10 +437,17 @@ mod tests {
 
     fn lock() -> Lock {
         let base = |slim| LockedBase {
-            requested: RequestedDebian { suite: "bookworm".into(), slim, packages: Vec::new() },
+            requested: RequestedBase::Debian(RequestedDebian {
+                suite: "bookworm".into(),
+                slim,
+                packages: Vec::new(),
+            }),
             locked: [(
                 Platform::LinuxAmd64,
-                LockedDebian { snapshot: "20261101T000000Z".into(), packages: Vec::new() },
+                LockedRoot::Debian(LockedDebian {
+                    snapshot: "20261101T000000Z".into(),
+                    packages: Vec::new(),
+                }),
             )]
             .into(),
         };

@@ -5,9 +5,13 @@ use oci_client::secrets::RegistryAuth;
 /// What Docker's configuration calls Docker Hub.
 const HUB: &str = "https://index.docker.io/v1/";
 
+/// Where the API of Docker Hub is.
+pub(crate) const HUB_API: &str = "registry-1.docker.io";
+
 /// How to prove to a registry who we are: as `docker login` was told.
 pub(crate) fn of(registry: &str) -> Result<RegistryAuth, RegistryError> {
-    let server = if registry == "docker.io" { HUB } else { registry };
+    let is_hub = registry == "docker.io" || registry == HUB_API;
+    let server = if is_hub { HUB } else { registry };
     let wrong =
         |reason: String| RegistryError::Credentials { registry: registry.to_owned(), reason };
     match get_credential(server) {

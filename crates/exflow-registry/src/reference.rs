@@ -58,6 +58,42 @@ impl fmt::Display for ImageReference {
     }
 }
 
+/// An image in a registry that something stands on: `debian:bookworm`, or with a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseReference(Reference);
+
+impl BaseReference {
+    /// The registry, as images are named by it: `docker.io`.
+    pub fn registry(&self) -> &str {
+        self.0.registry()
+    }
+
+    /// The host that a registry of this name has its API at.
+    pub fn api_host(registry: &str) -> &str {
+        if registry == "docker.io" { crate::credentials::HUB_API } else { registry }
+    }
+
+    /// The repository in the registry: `library/debian`.
+    pub fn repository(&self) -> &str {
+        self.0.repository()
+    }
+
+    /// The digest, or else the tag.
+    pub fn version(&self) -> &str {
+        self.0.digest().or(self.0.tag()).unwrap_or("latest")
+    }
+}
+
+impl FromStr for BaseReference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse()
+            .map(Self)
+            .map_err(|error: oci_client::ParseError| ReferenceError(error.to_string()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +112,23 @@ mod tests {
         for text in ["", "A", "a:", "a b", "a//b", &digest] {
             assert!(text.parse::<ImageReference>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn references_of_bases() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for (text, registry, repository, version) in [
+            ("debian", "docker.io", "library/debian", "latest"),
+            ("hexpm/elixir:1.18", "docker.io", "hexpm/elixir", "1.18"),
+            (&format!("localhost:5000/a/b:1@{digest}"), "localhost:5000", "a/b", &digest),
+        ] {
+            let reference: BaseReference = text.parse().unwrap();
+            assert_eq!(
+                (reference.registry(), reference.repository(), reference.version()),
+                (registry, repository, version)
+            );
+        }
+        assert_eq!(BaseReference::api_host("docker.io"), "registry-1.docker.io");
+        assert!("A B".parse::<BaseReference>().is_err());
     }
 }

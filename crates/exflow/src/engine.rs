@@ -4,18 +4,23 @@ use crate::cli::BuildOptions;
 use crate::executors::{Executors, choice};
 use crate::failed::{Failed, report_failed};
 use crate::forecast::{last_key, why};
-use crate::lockfile::{self, Shown};
-use crate::pack::{self, Packed};
+use crate::images::OpenImage;
+use crate::pack::{self, BaseTrees, Packed};
 use crate::prepare::Prepared;
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
-use crate::ui::{Ui, seconds};
+use crate::ui::{Shown, Ui, seconds};
 use exflow_content::Digest;
 use exflow_diagnostics::Diagnostic;
 use exflow_exec::{Ended, ExecError, Exit, RunOptions, schedule};
 use exflow_fetch::debian::fetch_base;
-use exflow_fetch::{Cancel, Client, HttpOptions};
-use exflow_plan::{Action, Command, MountSource, Output, PlannedBase, PlannedRun, StepId};
+use exflow_fetch::image::fetch_image;
+use exflow_fetch::{AddedApks, Cancel, Client, FetchError, HttpOptions, add_alpine, add_debian};
+use exflow_lock::{AddedPackages, ImageSource, LockedImage, Platform};
+use exflow_plan::{
+    Action, Command, MountSource, Output, PlannedBase, PlannedRoot, PlannedRun, StepId,
+};
+use exflow_registry::Login;
 use exflow_store::{Claim, Record, StoreError};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -229,7 +234,7 @@ impl Engine<'_> {
             return Ok(true);
         }
         let (key, outputs) = match &self.prepared.plan.steps[node].action {
-            Action::Base(base) => (base_key(base), 1),
+            Action::Base(base) => (base_key(base), base.outputs()),
             Action::Run(run) => (self.command(run).key(), run.outputs.len()),
         };
         let Some(record) = store.record(&key)? else { return Ok(false) };
@@ -247,12 +252,13 @@ impl Engine<'_> {
         run.command(|output: Output| done.outputs[&output.step][output.index])
     }
 
-    fn image_key(&self, image: usize) -> (Digest, Digest, Digest) {
+    /// The key of an image, and the trees that it is made of.
+    fn image_key(&self, image: usize) -> (Digest, BaseTrees, Digest) {
         let image = &self.prepared.plan.images[image];
         let done = self.done();
-        let base = done.outputs[&image.base][0];
+        let base = BaseTrees::of(&done.outputs[&image.base]);
         let release = done.outputs[&image.release.step][image.release.index];
-        (pack::key(image, &base, &release), base, release)
+        (pack::key(image, &base.tree, &release), base, release)
     }
 
     fn run(&self, node: usize) -> Result<(), Failed> {
@@ -333,20 +339,57 @@ impl Engine<'_> {
         step: &exflow_plan::Step,
     ) -> Result<Vec<Digest>, Failed> {
         let store = &self.prepared.store;
-        let mirrors = lockfile::mirrors(base.mirror.as_deref(), base.security_mirror.as_deref());
-        let tree = fetch_base(
-            self.client,
-            store,
-            &base.debian,
-            base.slim,
-            &base.platform,
-            &mirrors,
-            &Shown(self.ui),
-        );
-        let tree = tree.map_err(|error| Failed::fetching(&error, step.site.as_ref()))?;
+        let progress = Shown(self.ui);
+        let trees = match &base.root {
+            PlannedRoot::Debian { debian, slim } => {
+                let mirrors = self.prepared.places.debian();
+                fetch_base(self.client, store, debian, *slim, &base.platform, &mirrors, &progress)
+                    .map(|tree| vec![tree])
+            }
+            PlannedRoot::Image { image, named, source } => self
+                .fetch_image(image, named, source, &base.platform)
+                .map_err(|error| error.of_image(source.to_string())),
+        };
+        let trees = trees.map_err(|error| Failed::fetching(&error, step.site.as_ref()))?;
         store.sync()?;
-        store.put_record(&base_key(base), &Record { trees: vec![tree], data: Vec::new() })?;
-        Ok(vec![tree])
+        let record = Record { trees: trees.clone(), data: Vec::new() };
+        store.put_record(&base_key(base), &record)?;
+        Ok(trees)
+    }
+
+    /// The trees of a base that is an image: see [`PlannedBase::outputs`].
+    fn fetch_image(
+        &self,
+        image: &LockedImage,
+        named: &[String],
+        source: &ImageSource,
+        platform: &Platform,
+    ) -> Result<Vec<Digest>, FetchError> {
+        let store = &self.prepared.store;
+        let places = &self.prepared.places;
+        let login = Login::new(places.registries(), self.cancel.clone());
+        let open = OpenImage::open(source, places, &login, Some(image.config))?;
+        let progress = Shown(self.ui);
+        let fetched = fetch_image(self.client, store, image, &open, &progress)?;
+        let files = store.put_tree(&fetched.tree)?;
+        let tree = match &image.packages {
+            AddedPackages::None => files,
+            AddedPackages::Debian(debian) => add_debian(
+                self.client,
+                store,
+                &fetched.tree,
+                debian,
+                platform,
+                &places.debian(),
+                &progress,
+            )?,
+            AddedPackages::Alpine(locked) => {
+                let mirror = places.alpine_mirror.as_deref();
+                let apks = AddedApks { locked, named, mirror };
+                add_alpine(self.client, store, &fetched.tree, apks, platform, &progress)?
+            }
+        };
+        Ok(vec![tree, store.put_tree(&fetched.layers)?, files])
     }
 
     fn run_command(
@@ -432,5 +475,12 @@ impl Engine<'_> {
 }
 
 fn base_key(base: &PlannedBase) -> Digest {
-    exflow_packages::debian::base_key(&base.debian, base.slim, &base.platform)
+    match &base.root {
+        PlannedRoot::Debian { debian, slim } => {
+            exflow_packages::debian::base_key(debian, *slim, &base.platform)
+        }
+        PlannedRoot::Image { image, named, .. } => {
+            exflow_image::image_base_key(image, named, &base.platform)
+        }
+    }
 }

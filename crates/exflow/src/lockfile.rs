@@ -2,24 +2,20 @@
 
 use crate::cli::BuildOptions;
 use crate::report::Failure;
+use crate::resolve::{MOVE_IT, resolve};
 use crate::session::{
     Session, base_site, plugin_bytes, plugin_path, read_bounded, unreadable, wanted,
 };
-use crate::ui::Ui;
 use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
-use exflow_fetch::debian::{
-    Keyring, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors, load_catalog,
-};
-use exflow_fetch::{Cancel, Client, HttpOptions, Progress};
+use exflow_fetch::Cancel;
 use exflow_image::ASSEMBLY_VERSION;
 use exflow_lock::{
-    Lock, LockedBase, LockedDebian, LockedPlugin, MAX_BYTES, RequestedPlugin, Stale, Wanted, parse,
-    print, stale,
+    Lock, LockedPlugin, MAX_BYTES, RequestedPlugin, Stale, Wanted, parse, print, stale,
 };
 use exflow_manifest::Workspace;
 use exflow_plugin_host::PluginError;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -30,9 +26,7 @@ pub(crate) const LOCK: &str = "exflow.lock";
 const STALE: &str = "exflow::lock::stale";
 const ASSEMBLY: &str = "exflow::lock::other-assembly";
 const WOULD_MOVE: &str = "exflow::lock::would-move";
-const MOVE_IT: &str = "a build never moves it: do so on purpose, by `exflow lock`";
 const UNWRITABLE: &str = "exflow::lock::unwritable";
-const KEYRING: &str = "exflow::lock::bad-keyring";
 
 /// Reads the lock; an empty one where there is none.
 pub(crate) fn read(session: &mut Session) -> Result<Lock, Failure> {
@@ -269,99 +263,6 @@ fn lock_plugins(
     Ok(problems.into_result(())?)
 }
 
-/// Resolves `names` with what their suites have today. Every base that can't be resolved is shown.
-fn resolve(
-    session: &mut Session,
-    workspace: &Workspace,
-    lock: &mut Lock,
-    names: &BTreeSet<String>,
-    may_move: bool,
-    cancel: &Cancel,
-) -> Result<(), Failure> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    let wanted = wanted(workspace);
-    let store = session.store()?;
-    let client = Client::new(HttpOptions::default(), cancel.clone());
-    let mirrors = mirrors(workspace.debian_mirror.as_deref(), workspace.security_mirror.as_deref());
-    let keyring = keyring()?;
-    let mut problems = Diagnostics::new();
-    // By suite, because the list of a suite's packages is large: one at a time.
-    let mut suites: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
-    for name in names {
-        suites.entry(&wanted.bases[name].suite).or_default().push(name);
-    }
-    for (suite, names) in suites {
-        session.ui.tell("indexing", suite);
-        let progress = Shown(&session.ui);
-        let loaded =
-            load_catalog(&client, &store, &mirrors, suite, &wanted.platform, &keyring, &progress);
-        let catalog = match loaded {
-            Ok(catalog) => catalog,
-            Err(exflow_fetch::FetchError::Cancelled) => return Err(Failure::Interrupted),
-            Err(error) => {
-                let base = names.first().and_then(|name| workspace.bases.get(*name));
-                let site = base.map(|base| &base.suite.site);
-                problems.push(exflow_fetch::diagnose(&error, site));
-                continue;
-            }
-        };
-        for name in names {
-            let requested = &wanted.bases[name];
-            // Another suite has other packages: nothing of the old one is left that could move.
-            let old = lock.bases.get(name).filter(|base| base.requested.suite == suite);
-            let old = old.and_then(|base| base.locked.get(&wanted.platform));
-            match exflow_packages::debian::resolve(requested, &catalog, old) {
-                Ok(debian) => {
-                    let moved = old.map(|old| moved(old, &debian)).unwrap_or_default();
-                    if !moved.is_empty() && !may_move {
-                        let message = format!(
-                            "base `{name}` can't be completed without moving what is locked: {}",
-                            moved.join(", ")
-                        );
-                        let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
-                        problems.push(problem.at_known(
-                            base_site(workspace, name, None).as_ref(),
-                            "its packages have changed",
-                        ));
-                        continue;
-                    }
-                    let packages = debian.packages.len();
-                    session.ui.tell("resolved", &format!("base `{name}`: {packages} packages"));
-                    for package in moved {
-                        session.ui.tell("moved", &package);
-                    }
-                    let mut locked = match lock.bases.remove(name) {
-                        // Other platforms stay as they are while the request does.
-                        Some(old) if old.requested == *requested => old.locked,
-                        _ => BTreeMap::new(),
-                    };
-                    locked.insert(wanted.platform.clone(), debian);
-                    let base = LockedBase { requested: requested.clone(), locked };
-                    lock.bases.insert(name.clone(), base);
-                }
-                Err(unsolvable) => {
-                    let site = |package: Option<&str>| base_site(workspace, name, package);
-                    problems.extend(exflow_packages::debian::diagnose(&unsolvable, suite, site));
-                }
-            }
-        }
-    }
-    Ok(problems.into_result(())?)
-}
-
-/// The packages that are in both, and not in the same version.
-fn moved(old: &LockedDebian, new: &LockedDebian) -> Vec<String> {
-    let versions: BTreeMap<&str, &str> =
-        old.packages.iter().map(|package| (&*package.name, &*package.version)).collect();
-    let moved = new.packages.iter().filter_map(|package| {
-        let old = versions.get(&*package.name).filter(|old| **old != package.version)?;
-        Some(format!("{}: {old} to {}", package.name, package.version))
-    });
-    moved.collect()
-}
-
 /// Writes the lock at once: a reader sees the old one or the new one.
 fn write(root: &Path, lock: &Lock) -> Result<(), Failure> {
     let path = root.join(LOCK);
@@ -380,59 +281,14 @@ fn write(root: &Path, lock: &Lock) -> Result<(), Failure> {
     })
 }
 
-/// Where Debian's archives are for this workspace, on this host.
-pub(crate) fn mirrors(debian: Option<&str>, security: Option<&str>) -> Mirrors {
-    let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let manifest = NamedMirrors { debian, security };
-    let debian = named("EXFLOW_DEBIAN_MIRROR");
-    let security = named("EXFLOW_DEBIAN_SECURITY_MIRROR");
-    let environment = NamedMirrors { debian: debian.as_deref(), security: security.as_deref() };
-    let snapshot = named("EXFLOW_DEBIAN_SNAPSHOT");
-    let snapshot = snapshot.as_deref().unwrap_or(SNAPSHOT);
-    let apt = apt_sources(Path::new("/etc/apt"));
-    find_mirrors(manifest, environment, &apt, Some(snapshot))
-}
-
-/// Debian's keys, and those that the user trusts besides.
-fn keyring() -> Result<Keyring, Failure> {
-    let mut keyring = Keyring::debian();
-    if let Some(path) = std::env::var_os("EXFLOW_DEBIAN_KEYRING").filter(|path| !path.is_empty()) {
-        let path = Path::new(&path);
-        let bytes = fs::read(path).map_err(|source| unreadable(path, &source))?;
-        keyring.add(&bytes).map_err(|reason| {
-            Diagnostic::error(
-                KEYRING,
-                format!("`{}` is no OpenPGP keyring: {reason}", path.display()),
-            )
-            .help("`EXFLOW_DEBIAN_KEYRING` names a file of OpenPGP public keys, armored or not")
-        })?;
-    }
-    Ok(keyring)
-}
-
-/// Shows how far downloads are.
-pub(crate) struct Shown<'a>(pub(crate) &'a Ui);
-
-impl Progress for Shown<'_> {
-    fn begin(&self, name: &str, total: u64) {
-        self.0.begin(name, Some(total));
-    }
-
-    fn advance(&self, name: &str, bytes: u64) {
-        self.0.advance(name, bytes);
-    }
-
-    fn end(&self, name: &str) {
-        self.0.end(name);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::Ui;
     use exflow_content::RelPath;
-    use exflow_lock::Platform;
+    use exflow_lock::{LockedBase, LockedDebian, LockedRoot, Platform};
     use exflow_manifest::assemble;
+    use std::collections::BTreeMap;
 
     const MANIFEST: &str = "base \"builder\" { debian \"made-up\" }
         base \"runner\" { debian \"made-up\" }
@@ -467,7 +323,8 @@ mod tests {
         fn lock(&self, plugins: &BTreeMap<String, RequestedPlugin>) {
             let debian = LockedDebian { snapshot: "20261101T000000Z".into(), packages: Vec::new() };
             let platforms = [Platform::LinuxAmd64, Platform::LinuxArm64];
-            let locked: BTreeMap<Platform, LockedDebian> =
+            let debian = LockedRoot::Debian(debian);
+            let locked: BTreeMap<Platform, LockedRoot> =
                 platforms.map(|platform| (platform, debian.clone())).into();
             let bases = wanted(&self.workspace)
                 .bases

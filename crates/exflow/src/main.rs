@@ -7,12 +7,15 @@ mod engine;
 mod executors;
 mod failed;
 mod forecast;
+mod images;
 mod interrupt;
 mod lockfile;
 mod outputs;
 mod pack;
+mod places;
 mod prepare;
 mod report;
+mod resolve;
 mod session;
 mod ui;
 

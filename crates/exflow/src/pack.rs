@@ -3,9 +3,10 @@
 use exflow_content::{Digest, Encoder, Entry, Mode, RelPath, Sha256, Tree};
 use exflow_diagnostics::{Diagnostic, did_you_mean};
 use exflow_image::{
-    ASSEMBLY_VERSION, Compression, LAYOUT, Layer, LayerDigests, describe, index, resolve_user,
+    ASSEMBLY_VERSION, LAYOUT, Layer, LayerDigests, compress_layer, describe, index, resolve_user,
     split, write_layer,
 };
+use exflow_lock::{Compression, LockedLayer};
 use exflow_plan::{ImageSettings, PlannedImage};
 use exflow_store::{Record, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -48,8 +49,17 @@ fn unknown_layout() -> Digest {
 }
 
 /// A layer whose bytes are in the store.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 struct StoredLayer {
+    digests: LayerDigests,
+    blob: Digest,
+    /// The length of its files in bytes.
+    files_bytes: u64,
+}
+
+/// What is kept of a layer that was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct LayerRecord {
     diff_id: String,
     digest: String,
     size: u64,
@@ -100,16 +110,35 @@ pub(crate) fn known(store: &Store, key: &Digest) -> Result<Option<Packed>, Store
     Ok(packed.map(|packed| Packed { layout: *layout, ..packed }))
 }
 
+/// The trees of a base.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BaseTrees {
+    /// Its files.
+    pub(crate) tree: Digest,
+    /// Of an image: the bytes of its layers, and what they make.
+    image: Option<(Digest, Digest)>,
+}
+
+impl BaseTrees {
+    /// From what its step gives: see [`PlannedBase::outputs`](exflow_plan::PlannedBase::outputs).
+    pub(crate) fn of(outputs: &[Digest]) -> Self {
+        match outputs {
+            [tree, layers, files] => Self { tree: *tree, image: Some((*layers, *files)) },
+            _ => Self { tree: outputs[0], image: None },
+        }
+    }
+}
+
 /// Assembles an image of `base` and `release`, and records it under `key`.
 pub(crate) fn pack(
     store: &Store,
     image: &PlannedImage,
     key: &Digest,
-    base: &Digest,
+    trees: &BaseTrees,
     release: &Digest,
 ) -> Result<Packed, PackError> {
     let settings = &image.settings;
-    let base = store.tree(base)?;
+    let base = store.tree(&trees.tree)?;
     let release = store.tree(release)?;
     let user = user(store, image, &base)?;
     let whole = laid_over(&base, &release, settings).map_err(|reason| {
@@ -118,13 +147,18 @@ pub(crate) fn pack(
             "the plugin decides where the release goes: tell its author, or take another base",
         )
     })?;
-    let layers = split(&base, &release, settings);
-    let stored = store_layers(store, &layers)?;
-    let described: Vec<(&str, LayerDigests)> = layers
-        .iter()
-        .zip(&stored)
-        .map(|(layer, (digests, _))| (&*layer.name, digests.clone()))
-        .collect();
+    let (mut kept, mut files) = (Vec::new(), None);
+    if let Some((bytes, tree)) = &trees.image {
+        kept = keep_layers(store, &settings.kept, &store.tree(bytes)?)?;
+        files = Some(store.tree(tree)?);
+    }
+    let layers = split(&base, files.as_ref(), &release, settings);
+    let made = store_layers(store, &layers)?;
+    let kept = kept.into_iter().map(|layer| ("base", layer));
+    let stored: Vec<(&str, StoredLayer)> =
+        kept.chain(layers.iter().map(|layer| &*layer.name).zip(made)).collect();
+    let described: Vec<(&str, LayerDigests)> =
+        stored.iter().map(|(name, layer)| (*name, layer.digests.clone())).collect();
     let failed = |reason: &dyn std::fmt::Display| {
         let message = format!("the image can't be assembled: {reason}");
         at(image, Diagnostic::error(FAILED, message))
@@ -151,7 +185,7 @@ pub(crate) fn pack(
     ] {
         keep(digest, store.put_blob(bytes)?, bytes.len() as u64);
     }
-    for (digests, blob) in &stored {
+    for (_, StoredLayer { digests, blob, .. }) in &stored {
         keep(format!("blobs/sha256/{}", digests.digest), *blob, digests.size);
     }
     let layout = store.put_tree(&layout)?;
@@ -159,13 +193,12 @@ pub(crate) fn pack(
         digest: format!("sha256:{}", documents.manifest.1),
         size_bytes: documents.size,
         unpacked_bytes: whole.size(),
-        layers: layers
+        layers: stored
             .iter()
-            .zip(&stored)
-            .map(|(layer, (digests, _))| PackedLayer {
-                name: layer.name.clone(),
-                size_bytes: digests.size,
-                unpacked_bytes: layer.tree.size(),
+            .map(|(name, layer)| PackedLayer {
+                name: (*name).to_owned(),
+                size_bytes: layer.digests.size,
+                unpacked_bytes: layer.files_bytes,
             })
             .collect(),
         manifest_bytes,
@@ -220,11 +253,48 @@ fn user(store: &Store, image: &PlannedImage, base: &Tree) -> Result<Option<Strin
     })
 }
 
-/// Makes the layers that the store doesn't have, side by side.
-fn store_layers(
+/// The layers of a base that an image hands on: as they came, but compressed where they were not.
+/// `bytes` has them by the sha256 of their bytes.
+fn keep_layers(
     store: &Store,
-    layers: &[Layer],
-) -> Result<Vec<(LayerDigests, Digest)>, StoreError> {
+    layers: &[LockedLayer],
+    bytes: &Tree,
+) -> Result<Vec<StoredLayer>, StoreError> {
+    let kept = layers.iter().map(|layer| {
+        let at = RelPath::new(layer.digest.to_string()).expect("a clean path");
+        let Some(Entry::File { blob, .. }) = bytes.get(&at) else {
+            unreachable!("a base has the layers that it is locked to")
+        };
+        if layer.compression == Compression::None {
+            let files_bytes = exflow_fetch::image::files_bytes(store, layer)?.unwrap_or(layer.size);
+            return made(store, &compressed_key(layer), files_bytes, |out| {
+                compress_layer(store.open_checked(blob).map_err(io::Error::other)?, out)
+            });
+        }
+        let digests = LayerDigests {
+            compression: layer.compression,
+            diff_id: layer.diff_id,
+            digest: layer.digest,
+            size: layer.size,
+            unpacked: 0,
+        };
+        let files_bytes = exflow_fetch::image::files_bytes(store, layer)?.unwrap_or(layer.size);
+        Ok(StoredLayer { digests, blob: *blob, files_bytes })
+    });
+    kept.collect()
+}
+
+/// # Encoding
+/// The key of a layer that came without compression: tag `exflow compressed layer 1`; the version of the
+/// assembly; the digest of its archive.
+fn compressed_key(layer: &LockedLayer) -> Digest {
+    let mut encoder = Encoder::new("exflow compressed layer 1");
+    encoder.number(ASSEMBLY_VERSION.into()).sha256(&layer.diff_id);
+    encoder.digest_of()
+}
+
+/// Makes the layers that the store doesn't have, side by side.
+fn store_layers(store: &Store, layers: &[Layer]) -> Result<Vec<StoredLayer>, StoreError> {
     std::thread::scope(|scope| {
         let threads: Vec<_> =
             layers.iter().map(|layer| scope.spawn(|| store_layer(store, &layer.tree))).collect();
@@ -237,19 +307,28 @@ fn store_layers(
 
 /// # Encoding
 /// The key of a layer: tag `exflow layer 1`; the version of the assembly; the digest of its tree.
-fn store_layer(store: &Store, tree: &Tree) -> Result<(LayerDigests, Digest), StoreError> {
+fn store_layer(store: &Store, tree: &Tree) -> Result<StoredLayer, StoreError> {
     let mut encoder = Encoder::new("exflow layer 1");
     encoder.number(ASSEMBLY_VERSION.into()).digest(&tree.digest());
-    let key = encoder.digest_of();
-    if let Some(known) = store.record(&key)?.and_then(|record| stored(&record.data))
-        && store.has_blob(&known.1, known.0.size)
+    let open = |blob: &Digest| store.open_checked(blob).map_err(io::Error::other);
+    made(store, &encoder.digest_of(), tree.size(), |out| write_layer(tree, open, out))
+}
+
+/// The layer with `key`, made by `write` where the store doesn't have it.
+fn made(
+    store: &Store,
+    key: &Digest,
+    files_bytes: u64,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<LayerDigests>,
+) -> Result<StoredLayer, StoreError> {
+    if let Some((digests, blob)) = store.record(key)?.and_then(|record| recorded(&record.data))
+        && store.has_blob(&blob, digests.size)
     {
-        return Ok(known);
+        return Ok(StoredLayer { digests, blob, files_bytes });
     }
     let mut writer = store.blob_writer()?;
-    let open = |blob: &Digest| store.open_checked(blob).map_err(io::Error::other);
     let path = store.root().to_owned();
-    let written = write_layer(tree, open, io::BufWriter::with_capacity(1 << 16, &mut writer));
+    let written = write(&mut io::BufWriter::with_capacity(1 << 16, &mut writer));
     // Damage to the store is said as such, whoever's reader found it.
     let digests = written.map_err(|error| match error.downcast::<StoreError>() {
         Ok(error) => error,
@@ -261,7 +340,7 @@ fn store_layer(store: &Store, tree: &Tree) -> Result<(LayerDigests, Digest), Sto
         source,
     })?;
     let (blob, _) = writer.finish()?;
-    let record = StoredLayer {
+    let record = LayerRecord {
         diff_id: digests.diff_id.to_string(),
         digest: digests.digest.to_string(),
         size: digests.size,
@@ -270,12 +349,12 @@ fn store_layer(store: &Store, tree: &Tree) -> Result<(LayerDigests, Digest), Sto
     };
     store.sync()?;
     let data = serde_json::to_vec(&record).unwrap_or_default();
-    store.put_record(&key, &Record { trees: Vec::new(), data })?;
-    Ok((digests, blob))
+    store.put_record(key, &Record { trees: Vec::new(), data })?;
+    Ok(StoredLayer { digests, blob, files_bytes })
 }
 
-fn stored(data: &[u8]) -> Option<(LayerDigests, Digest)> {
-    let layer: StoredLayer = serde_json::from_slice(data).ok()?;
+fn recorded(data: &[u8]) -> Option<(LayerDigests, Digest)> {
+    let layer: LayerRecord = serde_json::from_slice(data).ok()?;
     let digests = LayerDigests {
         compression: Compression::Gzip,
         diff_id: layer.diff_id.parse::<Sha256>().ok()?,

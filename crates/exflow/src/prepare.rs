@@ -2,6 +2,7 @@
 
 use crate::cli::ExecutorChoice;
 use crate::lockfile::{self, OnStale};
+use crate::places::Places;
 use crate::report::Failure;
 use crate::session::{self, NO_SETTINGS, Session, platform, store_failed};
 use exflow_content::{RelPath, Tree};
@@ -24,6 +25,8 @@ pub(crate) struct Prepared {
     pub(crate) images: Vec<usize>,
     pub(crate) root: PathBuf,
     pub(crate) store: Store,
+    /// Where inputs from outside come from.
+    pub(crate) places: Places,
     /// What the manifest says is to run the steps.
     pub(crate) executor: Option<ExecutorChoice>,
 }
@@ -78,7 +81,8 @@ pub(crate) fn prepare(
         ExecutorName::Docker => ExecutorChoice::Docker,
         ExecutorName::Sandbox => ExecutorChoice::Sandbox,
     });
-    Ok(Prepared { plan, steps, images, root, store, executor })
+    let places = Places::of(&workspace, &root);
+    Ok(Prepared { plan, steps, images, root, store, places, executor })
 }
 
 /// The projects that are named, with the stage if one is; all where none is named.

@@ -4,8 +4,14 @@ use crate::report::{Failure, say_all};
 use crate::ui::Ui;
 use exflow_content::{Digest, RelPath};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName, Sources};
-use exflow_lock::{Lock, Platform, RequestedDebian, RequestedPlugin, Wanted};
-use exflow_manifest::{MANIFEST, MAX_BYTES, Manifest, Members, Workspace, assemble, parse};
+use exflow_lock::{
+    ImageSource, LocalImage, Lock, Platform, RequestedBase, RequestedDebian, RequestedImage,
+    RequestedPlugin, Wanted,
+};
+use exflow_manifest::{
+    BaseImage, BaseSource, ImageOrigin, MANIFEST, MAX_BYTES, Manifest, Members, Workspace,
+    assemble, parse,
+};
 use exflow_plugin_host::{Plugin, PluginBytes, read_component};
 use exflow_store::Store;
 use std::collections::BTreeMap;
@@ -269,8 +275,17 @@ pub(crate) fn wanted(workspace: &Workspace) -> Wanted {
             base.packages.iter().map(|package| package.value.clone()).collect();
         packages.sort();
         packages.dedup();
-        let suite = base.suite.value.clone();
-        (name.clone(), RequestedDebian { suite, slim: base.slim, packages })
+        let requested = match &base.source {
+            BaseSource::Debian { suite, slim } => {
+                let suite = suite.value.clone();
+                RequestedBase::Debian(RequestedDebian { suite, slim: *slim, packages })
+            }
+            BaseSource::Image(image) => {
+                let source = image_source(image);
+                RequestedBase::Image(RequestedImage { source, packages })
+            }
+        };
+        (name.clone(), requested)
     });
     let tools = workspace.units.iter().filter_map(|unit| unit.tool.as_ref());
     let plugins = tools.map(|tool| {
@@ -282,6 +297,17 @@ pub(crate) fn wanted(workspace: &Workspace) -> Wanted {
         (name.clone(), requested)
     });
     Wanted { bases: bases.collect(), plugins: plugins.collect(), platform: platform() }
+}
+
+fn image_source(image: &BaseImage) -> ImageSource {
+    let place = image.place.value.clone();
+    let local = || LocalImage { path: place.clone(), name: image.name.clone() };
+    match image.from {
+        ImageOrigin::Registry => ImageSource::Registry(place),
+        ImageOrigin::Layout => ImageSource::Layout(local()),
+        ImageOrigin::Archive => ImageSource::Archive(local()),
+        ImageOrigin::Docker => ImageSource::Daemon(place),
+    }
 }
 
 /// Where a plugin comes from, for a message.

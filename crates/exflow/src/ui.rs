@@ -2,6 +2,7 @@
 //! standard output is data, standard error is conversation.
 
 use exflow_diagnostics::{Style, printable};
+use exflow_fetch::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -170,5 +171,22 @@ pub(crate) fn seconds(duration: Duration) -> String {
         format!("{}m{:02}s", duration.as_secs() / 60, duration.as_secs() % 60)
     } else {
         format!("{:.1}s", duration.as_secs_f64())
+    }
+}
+
+/// Shows how far downloads are.
+pub(crate) struct Shown<'a>(pub(crate) &'a Ui);
+
+impl Progress for Shown<'_> {
+    fn begin(&self, name: &str, total: u64) {
+        self.0.begin(name, Some(total));
+    }
+
+    fn advance(&self, name: &str, bytes: u64) {
+        self.0.advance(name, bytes);
+    }
+
+    fn end(&self, name: &str) {
+        self.0.end(name);
     }
 }

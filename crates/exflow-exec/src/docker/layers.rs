@@ -4,8 +4,8 @@ use crate::inputs::{merged, trees};
 use crate::{ExecError, RunOptions};
 use exflow_content::{Decoder, Digest, Encoder, Entry, Mode, RelPath, STEP_MTIME, Sha256, Tree};
 use exflow_docker::{Daemon, DaemonImage, DockerError};
-use exflow_image::{Compression, LayerDigests, describe, write_archive, write_tar};
-use exflow_lock::Platform;
+use exflow_image::{LayerDigests, describe, write_archive, write_tar};
+use exflow_lock::{Compression, Platform};
 use exflow_plan::{Command, ImageSettings};
 use exflow_store::{Record, Store, StoreError};
 use std::collections::BTreeMap;
@@ -288,6 +288,7 @@ impl StepImage<'_> {
         let settings = ImageSettings {
             platform: self.platform.clone(),
             assembly: exflow_image::ASSEMBLY_VERSION,
+            kept: Vec::new(),
             at: RelPath::root(),
             layers: Vec::new(),
             env: BTreeMap::new(),
@@ -297,6 +298,8 @@ impl StepImage<'_> {
             user: None,
             ports: Vec::new(),
             labels: BTreeMap::from([(LAYERS_LABEL.to_owned(), self.label.to_owned())]),
+            volumes: Vec::new(),
+            stop_signal: None,
         };
         let layers: Vec<(&str, LayerDigests)> = self
             .wanted

@@ -6,6 +6,7 @@ mod signature;
 mod suite;
 
 pub use base::fetch_base;
+pub(crate) use base::fetch_packages;
 pub use mirrors::{
     AptSource, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors, parse_apt_sources,
 };

@@ -5,7 +5,9 @@ use super::{Keyring, Mirrors};
 use crate::http::shown;
 use crate::{Client, FetchError, Progress, Wanted};
 use exflow_lock::Platform;
-use exflow_packages::debian::{Catalog, Metered, Release, snapshot_stamp, ungz, unxz};
+use exflow_packages::Metered;
+use exflow_packages::archive::{ungz, unxz};
+use exflow_packages::debian::{Catalog, Release, snapshot_stamp};
 use exflow_store::Store;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -151,7 +153,13 @@ impl Loader<'_> {
             urls.insert(0, format!("{folder}/{parent}/by-hash/SHA256/{}", index.sha256));
         }
         let name = format!("index of {suite}");
-        let wanted = Wanted { name: &name, urls: &urls, sha256: index.sha256, size: index.size };
+        let wanted = Wanted {
+            name: &name,
+            urls: &urls,
+            sha256: index.sha256,
+            size: index.size,
+            credentials: None,
+        };
         let file = self.client.download(self.store, wanted, self.progress)?;
         let opened = File::open(&file).map_err(|source| exflow_store::StoreError::Io {
             action: "open",

@@ -1,4 +1,8 @@
 use super::*;
+use crate::{
+    AddedPackages, Compression, ImageDefaults, ImageSource, LocalImage, LockedAlpine, LockedApk,
+    LockedImage, LockedLayer, RequestedImage,
+};
 use exflow_content::{Digest, Sha256};
 use exflow_diagnostics::{Sources, Style, render};
 use proptest::prelude::*;
@@ -19,7 +23,8 @@ fn sample() -> Lock {
         snapshot: "20261101T000000Z".into(),
         packages: vec![package("aa"), package("bb")],
     };
-    let locked = BTreeMap::from([(Platform::LinuxAmd64, debian)]);
+    let locked = BTreeMap::from([(Platform::LinuxAmd64, LockedRoot::Debian(debian))]);
+    let requested = RequestedBase::Debian(requested);
     Lock {
         image_assembly: 1,
         bases: BTreeMap::from([("runner".into(), LockedBase { requested, locked })]),
@@ -42,6 +47,75 @@ fn sample() -> Lock {
             ),
         ]),
     }
+}
+
+/// A base of each kind that is an image.
+fn images() -> Lock {
+    let mut lock = sample();
+    let LockedRoot::Debian(debian) = lock.bases["runner"].locked[&Platform::LinuxAmd64].clone()
+    else {
+        unreachable!("it is made of packages")
+    };
+    let layer = |name: &str, compression| LockedLayer {
+        digest: Sha256::of(name.as_bytes()),
+        diff_id: Sha256::of(b"files"),
+        size: 9,
+        compression,
+    };
+    let image = LockedImage {
+        index: Some(Sha256::of(b"index")),
+        manifest: Some(Sha256::of(b"manifest")),
+        config: Sha256::of(b"config"),
+        defaults: ImageDefaults::default(),
+        layers: vec![layer("a", Compression::Gzip), layer("b", Compression::Zstd)],
+        packages: AddedPackages::None,
+    };
+    let mut base = |name: &str, source, packages: &[&str], image| {
+        let packages = packages.iter().map(|&name| name.into()).collect();
+        let requested = RequestedBase::Image(RequestedImage { source, packages });
+        let locked = BTreeMap::from([(Platform::LinuxAmd64, LockedRoot::Image(Box::new(image)))]);
+        lock.bases.insert(name.into(), LockedBase { requested, locked });
+    };
+    base("alpine", ImageSource::Registry("docker.io/library/alpine:3.21".into()), &["aa"], {
+        let apk = LockedApk {
+            name: "aa".into(),
+            version: "1.0-r0".into(),
+            architecture: "x86_64".into(),
+            repository: "v3.21/main".into(),
+            size: 3,
+            sha256: Sha256::of(b"apk"),
+            checksum: "Q1x+/=".into(),
+        };
+        let packages = AddedPackages::Alpine(LockedAlpine { packages: vec![apk] });
+        LockedImage { packages, ..image.clone() }
+    });
+    base("debian", ImageSource::Daemon("mine:1".into()), &["aa", "bb"], {
+        LockedImage {
+            index: None,
+            manifest: None,
+            layers: vec![layer("files", Compression::None)],
+            packages: AddedPackages::Debian(debian),
+            ..image.clone()
+        }
+    });
+    let local = |name: Option<&str>| LocalImage {
+        path: "images/base".into(),
+        name: name.map(str::to_owned),
+    };
+    base("folder", ImageSource::Layout(local(Some("x"))), &[], {
+        let text = |text: &str| text.to_owned();
+        let defaults = ImageDefaults {
+            env: BTreeMap::from([(text("PATH"), text("/bin"))]),
+            user: Some(text("nobody")),
+            ports: vec![text("80/tcp")],
+            volumes: vec![text("/data")],
+            labels: BTreeMap::from([(text("x"), text("y"))]),
+            stop_signal: Some(text("SIGINT")),
+        };
+        LockedImage { defaults, layers: Vec::new(), ..image.clone() }
+    });
+    base("file", ImageSource::Archive(local(None)), &[], image.clone());
+    lock
 }
 
 fn name() -> SourceName {
@@ -90,7 +164,44 @@ fn the_file_is_pinned() {
 }
 
 #[test]
+fn bases_that_are_images_are_pinned() {
+    insta::assert_snapshot!(print(&images()));
+}
+
+#[test]
+fn an_older_exflow_reads_what_it_can_understand() {
+    assert!(print(&sample()).contains("\"version\": 1,"));
+    assert!(print(&images()).contains("\"version\": 2,"));
+}
+
+#[test]
+fn refuses_images_that_are_none() {
+    let good = print(&images());
+    for (from, to) in [
+        ("sha256:", "md5:"),
+        ("\"image\":", "\"debian\":"),
+        ("\"image\":\"docker.io", "\"archive\":\"x\",\"image\":\"docker.io"),
+        ("\"daemon\":", "\"name\":\"x\",\"daemon\":"),
+        ("\"layout\":\"images", "\"layout\":\"../images"),
+        ("\"gzip\"", "\"lzma\""),
+        ("v3.21/main", "../main"),
+        ("1.0-r0", "1.0 r0"),
+        ("\"name\":\"aa\",\"version\":\"1.0-r0\"", "\"name\":\"a/a\",\"version\":\"1.0-r0\""),
+        ("\"snapshot\": \"20261101T000000Z\",", ""),
+        ("\"apks\": [", "\"snapshot\": \"20261101T000000Z\", \"apks\": ["),
+        ("\"debian\":\"bookworm\",\"slim\":true", "\"image\":\"x\""),
+        ("\"debian\":\"bookworm\"", "\"layout\":\"x\""),
+    ] {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good, "{from}");
+        let shown = check(&text);
+        assert!(shown.contains(INVALID), "{from} to {to}: {shown}");
+    }
+}
+
+#[test]
 fn parse_is_the_inverse_of_print() {
+    assert_eq!(parse(&name(), &print(&images())), Ok(images()));
     assert_eq!(parse(&name(), &print(&sample())), Ok(sample()));
     assert_eq!(parse(&name(), &print(&Lock::default())), Ok(Lock::default()));
 }
@@ -109,7 +220,7 @@ fn says_that_a_merge_is_unresolved() {
 
 #[test]
 fn refuses_a_newer_version() {
-    let text = print(&sample()).replace("\"version\": 1", "\"version\": 2, \"new\": {}");
+    let text = print(&sample()).replace("\"version\": 1", "\"version\": 3, \"new\": {}");
     insta::assert_snapshot!(check(&text));
 }
 
@@ -190,7 +301,7 @@ fn refuses_what_stands_twice() {
 
 #[test]
 fn every_cut_is_an_error() {
-    let good = print(&sample());
+    let good = print(&images());
     for end in 0..good.trim_end().len() {
         assert!(parse(&name(), &good[..end]).is_err(), "cut at {end}");
     }
@@ -203,8 +314,8 @@ proptest! {
     }
 
     #[test]
-    fn an_altered_byte_is_an_error_or_another_lock(at in 0usize..900, byte in 32u8..127) {
-        let good = print(&sample());
+    fn an_altered_byte_is_an_error_or_another_lock(at in 0usize..4000, byte in 32u8..127) {
+        let good = print(&images());
         let mut bytes = good.clone().into_bytes();
         let at = at % bytes.len();
         bytes[at] = byte;
@@ -212,7 +323,7 @@ proptest! {
         // Only white space between values can change and mean the same.
         if let Ok(lock) = parse(&name(), &text) {
             let space = |text: &str| text.split_whitespace().collect::<String>();
-            prop_assert!(lock != sample() || space(&text) == space(&good));
+            prop_assert!(lock != images() || space(&text) == space(&good));
         }
     }
 }

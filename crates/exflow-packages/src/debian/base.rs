@@ -17,6 +17,7 @@
 //!
 //! A slim base is left without [`SLIM_DROPS`].
 
+use super::Installed;
 use super::alternatives::{self, Alternative, Link};
 use super::deb::Control;
 use super::relation::parse_relations;
@@ -133,6 +134,7 @@ pub fn assemble<E: From<BaseError>>(
         tree: Tree::new(),
         packages: &packages,
         owners: BTreeMap::new(),
+        present: Present::default(),
         new_blobs: Vec::new(),
         read,
     };
@@ -144,10 +146,43 @@ pub fn assemble<E: From<BaseError>>(
     base.copy_configuration()?;
     base.bundle_certificates()?;
     base.say_what_is_installed(platform, slim)?;
-    let Base { tree, mut new_blobs, .. } = base;
-    new_blobs.sort();
-    new_blobs.dedup();
-    Ok(Assembled { tree, new_blobs })
+    Ok(base.assembled())
+}
+
+/// Adds packages to a system: an image that has `installed`, by what its database says.
+///
+/// What a package had in another version is taken away first. A file that another package of the system
+/// has may be replaced only by a package that declares that; a configuration file that is there stays.
+/// Configuration that scripts would make is made only where there is none.
+pub fn add_packages<E: From<BaseError>>(
+    image: &Tree,
+    installed: &Installed,
+    mut packages: Vec<UnpackedPackage>,
+    platform: &Platform,
+    read: &dyn Fn(&Digest) -> Result<Vec<u8>, E>,
+) -> Result<Assembled, E> {
+    packages.sort_by(|a, b| a.locked.name.cmp(&b.locked.name));
+    let mut base = Base {
+        tree: image.clone(),
+        packages: &packages,
+        owners: BTreeMap::new(),
+        present: Present::default(),
+        new_blobs: Vec::new(),
+        read,
+    };
+    base.take_over(installed, platform)?;
+    base.lay_out_root(platform)?;
+    for number in 0..packages.len() {
+        base.lay_out(number, false)?;
+    }
+    base.install_alternatives()?;
+    base.copy_configuration()?;
+    let certificates = path("usr/share/ca-certificates");
+    if packages.iter().any(|package| package.tree.get(&certificates).is_some()) {
+        base.bundle_certificates()?;
+    }
+    base.say_what_is_installed(platform, false)?;
+    Ok(base.assembled())
 }
 
 struct Base<'a, E> {
@@ -155,8 +190,18 @@ struct Base<'a, E> {
     packages: &'a [UnpackedPackage],
     /// Which package each file came from, by number.
     owners: BTreeMap<RelPath, usize>,
+    present: Present,
     new_blobs: Vec<Vec<u8>>,
     read: &'a dyn Fn(&Digest) -> Result<Vec<u8>, E>,
+}
+
+/// What was there before the packages.
+#[derive(Default)]
+struct Present {
+    /// The paragraphs of dpkg's database that stay.
+    status: String,
+    /// Which package has a file, by its name and version.
+    owners: BTreeMap<RelPath, (String, String)>,
 }
 
 fn path(text: &str) -> RelPath {
@@ -164,6 +209,82 @@ fn path(text: &str) -> RelPath {
 }
 
 impl<E: From<BaseError>> Base<'_, E> {
+    fn assembled(mut self) -> Assembled {
+        self.new_blobs.sort();
+        self.new_blobs.dedup();
+        Assembled { tree: self.tree, new_blobs: self.new_blobs }
+    }
+
+    /// Notes what is installed, and takes away what a package had that comes in another version.
+    fn take_over(&mut self, installed: &Installed, platform: &Platform) -> Result<(), E> {
+        for (name, package) in installed.packages() {
+            let list = installed.list_of(name, platform);
+            let listed = match &list {
+                Some(list) => self.content(list)?.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            let files = listed
+                .split(|byte| *byte == b'\n')
+                .filter_map(|line| RelPath::new(line.strip_prefix(b"/")?).ok())
+                .map(|at| self.place(&merged(&at)));
+            if self.packages.iter().any(|new| new.locked.name == *name) {
+                let gone = files
+                    .filter(|at| !matches!(self.tree.get(at), None | Some(Entry::Folder { .. })));
+                for at in gone.collect::<Vec<_>>() {
+                    self.tree.remove(&at);
+                }
+                let stem = list.and_then(|list| {
+                    Some(list.as_str()?.strip_suffix("list")?.as_bytes().to_vec())
+                });
+                let info: Vec<RelPath> = self
+                    .tree
+                    .within(&path("var/lib/dpkg/info"))
+                    .map(|(at, _)| at.clone())
+                    .filter(|at| stem.as_ref().is_some_and(|stem| at.as_bytes().starts_with(stem)))
+                    .collect();
+                for at in info {
+                    self.tree.remove(&at);
+                }
+            } else {
+                let owner = (name.clone(), package.version.clone());
+                let owned: Vec<_> = files.map(|at| (at, owner.clone())).collect();
+                self.present.owners.extend(owned);
+                self.present.status.push_str(&package.paragraph);
+                self.present.status.push('\n');
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what the system has at `at` gives way to a file of a package.
+    fn gives_way(
+        &self,
+        at: &RelPath,
+        there: &Entry,
+        entry: &Entry,
+        package: &UnpackedPackage,
+    ) -> Result<bool, BaseError> {
+        if there == entry {
+            return Ok(false);
+        }
+        if let Some((name, version)) = self.present.owners.get(at) {
+            if !replaces(package, name, version) {
+                return Err(BaseError::Overlap {
+                    first: name.clone(),
+                    second: package.locked.name.clone(),
+                    path: at.clone(),
+                });
+            }
+            return Ok(true);
+        }
+        // Someone has made it by hand, or a script has.
+        let conffiles = package.control.files.get("conffiles").map_or(&[][..], Vec::as_slice);
+        let is_configuration = conffiles
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.trim_ascii().strip_prefix(b"/") == Some(at.as_bytes()));
+        Ok(!is_configuration)
+    }
+
     /// Puts what belongs to no package. A package may be in the way.
     fn put(&mut self, at: &RelPath, entry: Entry) -> Result<(), BaseError> {
         let place = self.place(at);
@@ -239,7 +360,9 @@ impl<E: From<BaseError>> Base<'_, E> {
             ("var/log", 0o755),
             ("var/tmp", 0o1777),
         ] {
-            self.put(&path(name), Entry::Folder { mode: Mode::new(mode) })?;
+            if self.tree.get(&self.place(&path(name))).is_none() {
+                self.put(&path(name), Entry::Folder { mode: Mode::new(mode) })?;
+            }
         }
         Ok(())
     }
@@ -284,17 +407,23 @@ impl<E: From<BaseError>> Base<'_, E> {
                 _ => {}
             }
             if let (Some(there), Some(&owner)) = (there, self.owners.get(&at)) {
-                let other = &self.packages[owner];
-                if there == entry || replaces(other, package) {
+                let other = &self.packages[owner].locked;
+                let own = &package.locked;
+                let is_replaced = replaces(&self.packages[owner], &own.name, &own.version);
+                if there == entry || is_replaced {
                     continue;
                 }
-                if !replaces(package, other) {
+                if !replaces(package, &other.name, &other.version) {
                     return Err(BaseError::Overlap {
-                        first: other.locked.name.clone(),
-                        second: package.locked.name.clone(),
+                        first: other.name.clone(),
+                        second: own.name.clone(),
                         path: at,
                     });
                 }
+            } else if let Some(there) = there
+                && !self.gives_way(&at, there, entry, package)?
+            {
+                continue;
             }
             self.tree.insert(at.clone(), entry.clone()).map_err(|_| wrong(at.clone()))?;
             if !matches!(entry, Entry::Folder { .. }) {
@@ -412,16 +541,21 @@ impl<E: From<BaseError>> Base<'_, E> {
 
     /// dpkg's own database. `dpkg-query` and scanners read it.
     fn say_what_is_installed(&mut self, platform: &Platform, slim: bool) -> Result<(), BaseError> {
-        let mut status = String::new();
+        let mut status = std::mem::take(&mut self.present.status);
         for package in self.packages {
             let fields = package.control.fields.trim();
             let (first, rest) = fields.split_once('\n').unwrap_or((fields, ""));
             let _ = write!(status, "{first}\nStatus: install ok installed\n{rest}\n\n");
         }
         self.put_file(&path("var/lib/dpkg/status"), status.into())?;
-        self.put_file(&path("var/lib/dpkg/available"), Vec::new())?;
-        // Without it, dpkg takes the folder for one of before multiarch, and finds no `x:amd64.list`.
-        self.put_file(&path("var/lib/dpkg/info/format"), "1\n".into())?;
+        // Without its format, dpkg takes the folder for one of before multiarch, and finds no
+        // `x:amd64.list`.
+        for (file, content) in [("available", ""), ("info/format", "1\n")] {
+            let at = path(&format!("var/lib/dpkg/{file}"));
+            if self.tree.get(&self.place(&at)).is_none() {
+                self.put_file(&at, content.into())?;
+            }
+        }
         if slim {
             self.say_which_system()?;
         }
@@ -508,11 +642,11 @@ fn is_dropped(at: &RelPath) -> bool {
     is_gconv || SLIM_DROPS.iter().any(|folder| is_below(folder))
 }
 
-fn replaces(package: &UnpackedPackage, other: &UnpackedPackage) -> bool {
+/// Whether a package declares that it takes over files of another one.
+fn replaces(package: &UnpackedPackage, name: &str, version: &str) -> bool {
     let Some(field) = package.control.field("Replaces") else { return false };
     parse_relations(&field).iter().flat_map(|relation| &relation.0).any(|named| {
-        named.name == other.locked.name
-            && named.constraint.is_none_or(|allowed| allowed.allows(&other.locked.version))
+        named.name == name && named.constraint.is_none_or(|allowed| allowed.allows(version))
     })
 }
 

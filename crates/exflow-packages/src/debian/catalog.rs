@@ -1,9 +1,13 @@
 //! What packages there are: the indexes of a suite's archives, put together.
 
+use super::Installed;
 use super::control::{ControlError, Paragraphs};
 use exflow_content::{RelPath, Sha256};
 use std::collections::BTreeMap;
 use std::io::BufRead;
+
+/// The archive of what is installed already.
+pub(super) const INSTALLED: &str = "installed";
 
 /// The packages of one or more indexes.
 #[derive(Debug, Clone, Default)]
@@ -105,6 +109,30 @@ impl Catalog {
         Ok(())
     }
 
+    /// Adds what a system has installed: packages that need no fetching.
+    pub fn add_installed(&mut self, installed: &Installed) -> Result<(), CatalogError> {
+        for (name, package) in installed.packages() {
+            let mut paragraphs = Paragraphs::new(package.paragraph.as_bytes());
+            let Some(paragraph) = paragraphs.next_paragraph()? else { continue };
+            let get = |field: &str| paragraph.get(field).unwrap_or_default();
+            self.insert(Package {
+                name: name.as_str().into(),
+                version: package.version.as_str().into(),
+                architecture: get("Architecture").into(),
+                depends: join(get("Pre-Depends"), get("Depends")),
+                provides: get("Provides").into(),
+                conflicts: join(get("Conflicts"), get("Breaks")),
+                essential: false,
+                priority: 0,
+                archive: INSTALLED,
+                path: "".into(),
+                size: 0,
+                sha256: Sha256::of(b""),
+            });
+        }
+        Ok(())
+    }
+
     fn insert(&mut self, package: Package) {
         let id = self.packages.len();
         for relation in super::parse_relations(&package.provides) {
@@ -114,6 +142,11 @@ impl Catalog {
         }
         self.by_name.entry(package.name.clone()).or_default().push(id);
         self.packages.push(package);
+    }
+
+    /// Whether the package with this number is installed already.
+    pub fn is_installed(&self, id: usize) -> bool {
+        self.packages[id].archive == INSTALLED
     }
 
     /// When the newest index was published, as the snapshot archive writes it.

@@ -101,6 +101,11 @@ impl<R: BufRead> TakeLine for &mut R {
 }
 
 impl Paragraph {
+    /// Its lines, as they stand in the file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The value of a field, white space around it taken off. Names are compared without case.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)

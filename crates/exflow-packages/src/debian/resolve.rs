@@ -4,9 +4,11 @@
 //! version at most; a relation is met by any of its alternatives, each a real package or one that
 //! provides it; a conflict rules versions out.
 
+use super::Installed;
 use super::catalog::{Catalog, Package};
 use super::relation::{Alternative, Relation, parse_relations};
 use super::version::compare_versions;
+use crate::unsolvable::{Unsolvable, Words};
 use exflow_content::Sha256;
 use exflow_diagnostics::{Diagnostic, Site, did_you_mean};
 use exflow_lock::{LockedDebian, LockedPackage, RequestedDebian};
@@ -33,18 +35,6 @@ pub const SLIM_SKIPS: &[&str] = &[
     "ucf",                 // merges changed configuration files
 ];
 
-const UNKNOWN: &str = "exflow::packages::unknown-package";
-const UNSOLVABLE: &str = "exflow::packages::unsolvable";
-
-/// Why there is no such base.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unsolvable {
-    /// Packages that no index has, and what they were probably meant to be.
-    Unknown(Vec<(String, Option<String>)>),
-    /// The packages exclude one another, or need what isn't there.
-    Conflict(String),
-}
-
 /// Turns `problem` into diagnostics. `site` gives the place where a package is named in the
 /// manifest, or that of the whole base for none.
 pub fn diagnose(
@@ -52,30 +42,12 @@ pub fn diagnose(
     suite: &str,
     site: impl Fn(Option<&str>) -> Option<Site>,
 ) -> Vec<Diagnostic> {
-    let at = |diagnostic: Diagnostic, name: Option<&str>, label: &str| {
-        diagnostic.at_known(site(name).as_ref(), label)
+    let words = Words {
+        unlisted: "not in any index of the suite",
+        naming: "packages are named as in `apt-get install`; names may differ from one suite to \
+                 the next",
     };
-    match problem {
-        Unsolvable::Unknown(names) => names
-            .iter()
-            .map(|(name, meant)| {
-                let message = format!("`{suite}` has no package `{name}`");
-                let diagnostic = Diagnostic::error(UNKNOWN, message);
-                let diagnostic = at(diagnostic, Some(name), "not in any index of the suite");
-                diagnostic.help(match meant {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => "packages are named as in `apt-get install`; names may differ from \
-                             one suite to the next"
-                        .to_owned(),
-                })
-            })
-            .collect(),
-        Unsolvable::Conflict(explanation) => {
-            let message = format!("these packages can't be together in `{suite}`");
-            let help = format!("the solver says:\n{}", explanation.trim_end());
-            vec![at(Diagnostic::error(UNSOLVABLE, message), None, "this base").help(help)]
-        }
-    }
+    problem.diagnose(suite, &words, site)
 }
 
 /// The packages that `requested` means today, by `catalog`.
@@ -90,6 +62,36 @@ pub fn resolve(
     locked: Option<&LockedDebian>,
 ) -> Result<LockedDebian, Unsolvable> {
     let mut roots: BTreeSet<&str> = requested.packages.iter().map(String::as_str).collect();
+    check_known(&roots, catalog)?;
+    if !requested.slim {
+        roots.extend(catalog.essential());
+    }
+    let skips = if requested.slim { skips(&roots) } else { BTreeSet::new() };
+    solve(catalog, &roots, skips, locked)
+}
+
+/// The packages that have to be added so that a system that has `installed` has `packages`, too, by
+/// `catalog`, which knows what is installed ([`Catalog::add_installed`]).
+///
+/// What is installed stays as it is, unless something that is added needs another version. Where it lacks
+/// something that it says it needs, that stays so. Without dpkg, no package's script was ever run there,
+/// and [`SLIM_SKIPS`] are left out.
+pub fn resolve_added(
+    packages: &[String],
+    catalog: &Catalog,
+    installed: &Installed,
+    locked: Option<&LockedDebian>,
+) -> Result<LockedDebian, Unsolvable> {
+    let mut roots: BTreeSet<&str> = packages.iter().map(String::as_str).collect();
+    check_known(&roots, catalog)?;
+    let has_dpkg = installed.packages().contains_key("dpkg");
+    let skips = if has_dpkg { BTreeSet::new() } else { skips(&roots) };
+    roots.extend(installed.packages().keys().map(String::as_str));
+    solve(catalog, &roots, skips, locked)
+}
+
+/// Whether there are packages of these names, or such that provide them.
+fn check_known(roots: &BTreeSet<&str>, catalog: &Catalog) -> Result<(), Unsolvable> {
     let unknown: Vec<_> = roots
         .iter()
         .filter(|name| catalog.versions(name).is_empty() && catalog.providers(name).is_empty())
@@ -101,14 +103,20 @@ pub fn resolve(
     if !unknown.is_empty() {
         return Err(Unsolvable::Unknown(unknown));
     }
-    if !requested.slim {
-        roots.extend(catalog.essential());
-    }
-    let skips = if requested.slim {
-        SLIM_SKIPS.iter().copied().filter(|name| !roots.contains(name)).collect()
-    } else {
-        BTreeSet::new()
-    };
+    Ok(())
+}
+
+/// What a base without scripts does without, but for what is asked for.
+fn skips(roots: &BTreeSet<&str>) -> BTreeSet<&'static str> {
+    SLIM_SKIPS.iter().copied().filter(|name| !roots.contains(name)).collect()
+}
+
+fn solve(
+    catalog: &Catalog,
+    roots: &BTreeSet<&str>,
+    skips: BTreeSet<&'static str>,
+    locked: Option<&LockedDebian>,
+) -> Result<LockedDebian, Unsolvable> {
     let locked = locked.iter().flat_map(|locked| &locked.packages);
     let locked = locked.map(|package| (&*package.name, package.sha256)).collect();
     let provider =
@@ -122,8 +130,9 @@ pub fn resolve(
         Ok(solvables) => {
             let packages: BTreeMap<&str, LockedPackage> = solvables
                 .into_iter()
-                .map(|solvable| {
-                    let id = solver.provider().pool.resolve_solvable(solvable).record.id;
+                .map(|solvable| solver.provider().pool.resolve_solvable(solvable).record.id)
+                .filter(|id| !catalog.is_installed(*id))
+                .map(|id| {
                     let package = catalog.package(id);
                     let locked = LockedPackage {
                         name: package.name.to_string(),
@@ -239,6 +248,15 @@ impl Provider<'_> {
         }
         let rest = sets.split_off(1);
         self.pool.intern_version_set_union(sets[0], rest.into_iter()).into()
+    }
+
+    /// Whether something that is installed meets a relation.
+    fn is_met(&self, relation: &Relation<'_>) -> bool {
+        relation
+            .0
+            .iter()
+            .flat_map(|option| self.meeting(option))
+            .any(|(_, ids)| ids.iter().any(|id| self.catalog.is_installed(*id)))
     }
 
     /// What must not be there beside the package `own`: for each package, the versions that may.
@@ -379,8 +397,10 @@ impl DependencyProvider for Provider<'_> {
             let is_locked = |package: &Package| {
                 self.locked.get(&*package.name).is_some_and(|locked| *locked == package.sha256)
             };
-            is_locked(b)
-                .cmp(&is_locked(a))
+            let is_installed = |id: usize| self.catalog.is_installed(id);
+            is_installed(b_id)
+                .cmp(&is_installed(a_id))
+                .then_with(|| is_locked(b).cmp(&is_locked(a)))
                 .then_with(|| compare_versions(&b.version, &a.version))
                 .then(a_id.cmp(&b_id))
         });
@@ -392,6 +412,7 @@ impl DependencyProvider for Provider<'_> {
         let requirements = parse_relations(&package.depends)
             .iter()
             .filter(|relation| !relation.0.iter().any(|option| self.skips.contains(option.name)))
+            .filter(|relation| !self.catalog.is_installed(id) || self.is_met(relation))
             .map(|relation| self.requirement(&relation.0))
             .collect();
         let constrains = self.constraints(id, &package.conflicts);

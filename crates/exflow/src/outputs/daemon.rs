@@ -1,11 +1,11 @@
 //! Images into a Docker daemon: only what it lacks of them.
 
-use super::Image;
+use super::{Image, Parts};
 use crate::report::Failure;
 use crate::ui::{Ui, size};
 use exflow_content::Sha256;
 use exflow_docker::{Daemon, DockerError};
-use exflow_image::{Parts, write_archive};
+use exflow_image::write_archive;
 use std::io::{self, Write};
 
 /// How many of a daemon's images are looked at for layers that they have in common with ours.

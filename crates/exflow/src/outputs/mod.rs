@@ -13,8 +13,10 @@ use exflow_content::{Sha256, Sha256Hasher};
 use exflow_diagnostics::Diagnostic;
 use exflow_docker::Daemon;
 use exflow_fetch::Cancel;
-use exflow_image::{LAYOUT, Parts, check_index, image_name, index, write_archive};
-use exflow_lock::Platform;
+use exflow_image::{
+    Configuration, LAYOUT, Manifest, check_index, image_name, index, write_archive,
+};
+use exflow_lock::{LockedLayer, Platform};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -61,15 +63,26 @@ impl<'a> Image<'a> {
 
     /// What it consists of.
     fn parts(&self) -> Result<Parts, Failure> {
-        let parts = self.read_manifest().and_then(|manifest| {
-            Parts::read(&manifest, |config| {
-                let mut bytes = Vec::new();
-                self.open(config)?.read_to_end(&mut bytes)?;
-                Ok(bytes)
-            })
-        });
-        parts.map_err(|error| io_failed("read the image in", &self.layout, &error))
+        let read = || -> io::Result<Parts> {
+            let manifest = Manifest::read(&self.read_manifest()?).map_err(io::Error::other)?;
+            let mut config = Vec::new();
+            self.open(&manifest.config)?.read_to_end(&mut config)?;
+            let diff_ids = Configuration::read(&config).map_err(io::Error::other)?.diff_ids;
+            let layers = manifest.layers(&diff_ids).map_err(io::Error::other)?;
+            Ok(Parts { config: manifest.config, config_size: manifest.config_size, layers })
+        };
+        read().map_err(|error| io_failed("read the image in", &self.layout, &error))
     }
+}
+
+/// What an image consists of.
+struct Parts {
+    /// The digest of its configuration.
+    config: Sha256,
+    /// The length of its configuration in bytes.
+    config_size: u64,
+    /// Its layers, the lowest first.
+    layers: Vec<LockedLayer>,
 }
 
 /// What outputs need besides the image.
@@ -150,7 +163,15 @@ pub(crate) fn write(
                 }
                 ImageOutput::Registry(name) => {
                     let (name, tags) = called(built, Some(name), &args.tags);
-                    registry::push(ui, &prepared.store, &image, &name, &tags, cancel)?;
+                    registry::push(
+                        ui,
+                        &prepared.store,
+                        &prepared.places,
+                        &image,
+                        &name,
+                        &tags,
+                        cancel,
+                    )?;
                 }
             }
         }

@@ -1,26 +1,25 @@
 //! Images into a registry: only what the repository lacks of them.
 
 use super::Image;
-use crate::lockfile::Shown;
+use crate::places::Places;
 use crate::report::{Failure, io_failed};
 use crate::session::store_failed;
-use crate::ui::{Ui, size};
+use crate::ui::{Shown, Ui, size};
 use exflow_content::{Digest, Encoder, Sha256};
 use exflow_fetch::Cancel;
-use exflow_registry::{ImageReference, Push, Registry, RegistryError, Settings};
+use exflow_registry::{ImageReference, Push, Registry, RegistryError};
 use exflow_store::{Record, Store};
 use serde_json::json;
 use std::path::Path;
 
 /// The media type of a manifest (OCI image specification, "Media Types").
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// The registries, by host and port and with commas between them, that have no TLS.
-const PLAIN_HTTP: &str = "EXFLOW_PLAIN_HTTP_REGISTRIES";
 
 /// Pushes an image under these tags.
 pub(super) fn push(
     ui: &Ui,
     store: &Store,
+    places: &Places,
     image: &Image<'_>,
     name: &str,
     tags: &[String],
@@ -29,11 +28,7 @@ pub(super) fn push(
     let to: ImageReference = name.parse().map_err(|error| {
         Failure::Usage(format!("`{name}` is no name of an image in a registry: {error}"))
     })?;
-    let plain = std::env::var(PLAIN_HTTP).unwrap_or_default();
-    let plain = plain.split(',').map(str::trim).filter(|host| !host.is_empty());
-    let settings =
-        Settings { plain_http: plain.map(str::to_owned).collect(), ..Settings::default() };
-    let registry = Registry::new(&settings, cancel.clone())
+    let registry = Registry::new(&places.registries(), cancel.clone())
         .map_err(|error| io_failed("push to", Path::new(name), &error))?;
     let parts = image.parts()?;
     let manifest =

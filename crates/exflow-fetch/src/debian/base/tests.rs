@@ -1,6 +1,10 @@
 use super::*;
+use crate::workshop::CONNECTIONS;
 use crate::{Cancel, HttpOptions};
+use exflow_packages::archive::ArchiveError;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 fn package(name: &str, bytes: &[u8]) -> LockedPackage {
     LockedPackage {
@@ -60,10 +64,6 @@ fn fetch(
     fetch_base(&client, store, &debian, true, &Platform::LinuxAmd64, mirrors, &())
 }
 
-fn fetch_of<'a>(client: &'a Client, store: &'a Store, mirrors: &'a Mirrors) -> Fetch<'a> {
-    Fetch { client, store, mirrors, progress: &(), unsettled: Mutex::default() }
-}
-
 const STAMP: &str = "20261101T000000Z";
 
 /// A record is believed: what it names has to be on the disk before. Until then the download stays.
@@ -76,12 +76,12 @@ fn nothing_is_recorded_before_it_is_on_the_disk() {
     let locked = package("aa", &bytes);
     let key = deb_key(&locked.sha256);
     let client = Client::new(HttpOptions::default(), Cancel::new());
-    let fetch = fetch_of(&client, &store, &mirrors);
-    fetch.package(&locked, STAMP).unwrap();
+    let workshop = Workshop::new(client, &store);
+    fetch_package(&workshop, &locked, STAMP, &mirrors, &()).unwrap();
     let is_downloaded = || store.download(&locked.sha256, locked.size).is_some();
     assert!(store.record(&key).unwrap().is_none() && is_downloaded());
     assert!(store.try_claim(&key).unwrap().is_none(), "nobody unpacks it meanwhile");
-    fetch.settle(Duration::ZERO).unwrap();
+    workshop.settle(Duration::ZERO).unwrap();
     assert!(store.record(&key).unwrap().is_some() && !is_downloaded());
     assert!(store.try_claim(&key).unwrap().is_some());
 }
@@ -229,13 +229,13 @@ fn what_the_store_does_not_take_is_not_the_fault_of_the_package() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path().join("store")).unwrap();
     let client = Client::new(HttpOptions::default(), Cancel::new());
-    let mirrors = Mirrors::default();
-    let one = fetch_of(&client, &store, &mirrors);
+    let one = Workshop::new(client, &store);
     let locked = package("aa", b"x");
     let error = one.copy(&mut &b"content"[..], &mut Full).unwrap_err();
-    let error = one.unpack_error(&locked, DebError::Read(error));
+    let error = unpack_error(&one, &locked, ArchiveError::Read(error).into());
     assert!(matches!(&error, FetchError::Store(store) if store.is_disk_full()), "{error:?}");
-    let error = one.unpack_error(&locked, DebError::Read(io::ErrorKind::UnexpectedEof.into()));
+    let error =
+        unpack_error(&one, &locked, ArchiveError::Read(io::ErrorKind::UnexpectedEof.into()).into());
     assert!(matches!(error, FetchError::Package { .. }), "{error:?}");
 }
 

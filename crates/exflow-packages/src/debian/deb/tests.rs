@@ -1,4 +1,5 @@
 use super::*;
+use exflow_content::{Digest, Entry, Mode, RelPath};
 use proptest::prelude::*;
 use std::io::Write;
 
@@ -138,11 +139,13 @@ fn hostile_paths_are_refused() {
         assert!(
             matches!(
                 error,
-                DebError::Path(_)
-                    | DebError::Tree(_)
-                    | DebError::HardLink(..)
-                    | DebError::Kind(_)
-                    | DebError::Format(_)
+                DebError::Archive(
+                    ArchiveError::Path(_)
+                        | ArchiveError::Tree(_)
+                        | ArchiveError::HardLink(..)
+                        | ArchiveError::EmptyLink(_)
+                        | ArchiveError::Kind(_)
+                ) | DebError::Format(_)
             ),
             "{error:?}"
         );
@@ -194,12 +197,18 @@ fn a_package_that_is_cut_short_is_refused() {
 fn limits_hold() {
     let large = deb(&[file("./a", &"x".repeat(100_000))]);
     let limits = Limits { unpacked: 99_999, ..Limits::default() };
-    assert!(matches!(read_within(&large, &limits), Err(DebError::TooLarge(_))));
+    assert!(matches!(
+        read_within(&large, &limits),
+        Err(DebError::Archive(ArchiveError::TooLarge(_)))
+    ));
     let limits = Limits { unpacked: 100_000, ..Limits::default() };
     assert!(read_within(&large, &limits).is_ok());
     let many: Vec<_> = (0..20).map(|number| file(&format!("./{number}"), "")).collect();
     let limits = Limits { entries: 19, ..Limits::default() };
-    assert!(matches!(read_within(&deb(&many), &limits), Err(DebError::TooLarge(_))));
+    assert!(matches!(
+        read_within(&deb(&many), &limits),
+        Err(DebError::Archive(ArchiveError::TooLarge(_)))
+    ));
 }
 
 /// A long name is read into memory before anything about its file is known.
@@ -208,7 +217,7 @@ fn a_name_without_end_is_refused() {
     let name = vec![b'x'; 3 << 20];
     let long = entry(b"././@LongLink", tar::EntryType::GNULongName, b"", &name);
     let error = read(&deb(&[long, file("./a", "")])).expect_err("hostile");
-    assert!(matches!(&error, DebError::Read(_)), "{error:?}");
+    assert!(matches!(&error, DebError::Archive(ArchiveError::Read(_))), "{error:?}");
     let name = [b"./".as_slice(), &vec![b'x'; 300], b"\0"].concat();
     let long = entry(b"././@LongLink", tar::EntryType::GNULongName, b"", &name);
     assert!(read(&deb(&[long, file("./a", "")])).is_ok());
@@ -223,7 +232,7 @@ fn long_paths_are_refused() {
     assert!(read(&deb(&[long(path, 4094), file("./a", "")])).is_ok());
     assert!(read(&deb(&[long(target, 4094), link()])).is_ok());
     for data in [[long(path, 4095), file("./a", "")], [long(target, 4095), link()]] {
-        assert!(matches!(read(&deb(&data)), Err(DebError::TooLarge(_))));
+        assert!(matches!(read(&deb(&data)), Err(DebError::Archive(ArchiveError::TooLarge(_)))));
     }
     // Together they are bounded, too.
     let many: Vec<_> = std::iter::repeat_with(|| [long(path, 4090), file("./a", "")])
@@ -231,7 +240,7 @@ fn long_paths_are_refused() {
         .flatten()
         .collect();
     let error = read(&deb(&many)).expect_err("hostile");
-    assert!(matches!(error, DebError::TooLarge(_)), "{error:?}");
+    assert!(matches!(error, DebError::Archive(ArchiveError::TooLarge(_))), "{error:?}");
 }
 
 /// A path makes all folders above it, which no entry of the archive has counted.
@@ -249,7 +258,7 @@ fn folders_that_are_only_implied_are_counted() {
     let data = deb(&[file("./a/b/c/d", ""), file("./a/b/c/e", "")]);
     let within = |entries| read_within(&data, &Limits { entries, ..Limits::default() });
     assert_eq!(within(5).unwrap().tree.len(), 5);
-    assert!(matches!(within(4), Err(DebError::TooLarge(_))));
+    assert!(matches!(within(4), Err(DebError::Archive(ArchiveError::TooLarge(_)))));
     // So do their names: 4 KB in one path are 230 KB in the folders above it.
     let many: Vec<_> = (0..400)
         .flat_map(|number| {
@@ -306,7 +315,7 @@ fn xz_gets_only_so_much_memory() {
         ])
     };
     assert!(read(&xz(64 << 20)).is_ok());
-    assert!(matches!(read(&xz(128 << 20)), Err(DebError::Read(_))));
+    assert!(matches!(read(&xz(128 << 20)), Err(DebError::Archive(ArchiveError::Read(_)))));
 }
 
 proptest! {

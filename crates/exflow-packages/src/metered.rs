@@ -18,7 +18,7 @@ impl<R> Metered<R> {
     }
 
     /// How many bytes may still be read, to be looked at and set meanwhile.
-    pub(super) fn allowance(&self) -> Rc<Cell<u64>> {
+    pub(crate) fn allowance(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.allowance)
     }
 }

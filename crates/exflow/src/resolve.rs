@@ -1,0 +1,378 @@
+//! What bases mean today: their packages and images, to be locked.
+
+use crate::images::OpenImage;
+use crate::places::{Places, keyring};
+use crate::report::Failure;
+use crate::session::{Session, base_site, wanted};
+use crate::ui::Shown;
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
+use exflow_fetch::debian::load_catalog;
+use exflow_fetch::image::fetch_image;
+use exflow_fetch::{AlpineSystem, Cancel, Client, FetchError, HttpOptions, System};
+use exflow_lock::{
+    AddedPackages, Lock, LockedAlpine, LockedBase, LockedDebian, LockedImage, LockedRoot,
+    RequestedBase, RequestedDebian, RequestedImage, Wanted,
+};
+use exflow_manifest::{BaseSource, Workspace};
+use exflow_packages::debian::{Catalog, Installed, STATUS};
+use exflow_registry::Login;
+use exflow_store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+
+const WOULD_MOVE: &str = "exflow::lock::would-move";
+/// What is said where something would have to move.
+pub(crate) const MOVE_IT: &str = "a build never moves it: do so on purpose, by `exflow lock`";
+
+/// Resolves the bases `names` with what there is today. Every one that can't be resolved is shown.
+pub(crate) fn resolve(
+    session: &mut Session,
+    workspace: &Workspace,
+    lock: &mut Lock,
+    names: &BTreeSet<String>,
+    may_move: bool,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let store = session.store()?;
+    let places = Places::of(workspace, &session.root);
+    let mut resolver = Resolver {
+        session,
+        workspace,
+        wanted: wanted(workspace),
+        client: Client::new(HttpOptions::default(), cancel.clone()),
+        login: Login::new(places.registries(), cancel.clone()),
+        places,
+        store,
+        may_move,
+        problems: Diagnostics::new(),
+    };
+    // By suite, because the list of a suite's packages is large: one at a time.
+    let mut suites: BTreeMap<String, Vec<(&String, RequestedDebian)>> = BTreeMap::new();
+    let mut images: Vec<(&String, RequestedImage)> = Vec::new();
+    for name in names {
+        match resolver.wanted.bases[name].clone() {
+            RequestedBase::Debian(debian) => {
+                suites.entry(debian.suite.clone()).or_default().push((name, debian));
+            }
+            RequestedBase::Image(image) => images.push((name, image)),
+        }
+    }
+    for (suite, bases) in suites {
+        resolver.debian(lock, &suite, bases)?;
+    }
+    for (name, image) in images {
+        resolver.image(lock, name, &image)?;
+    }
+    Ok(resolver.problems.into_result(())?)
+}
+
+struct Resolver<'a> {
+    session: &'a mut Session,
+    workspace: &'a Workspace,
+    wanted: Wanted,
+    client: Client,
+    login: Login,
+    places: Places,
+    store: Store,
+    may_move: bool,
+    problems: Diagnostics,
+}
+
+impl Resolver<'_> {
+    /// Takes an error that is to be shown with the others.
+    fn failed(&mut self, error: &FetchError, site: Option<&Site>) -> Result<(), Failure> {
+        if matches!(error, FetchError::Cancelled) {
+            return Err(Failure::Interrupted);
+        }
+        self.problems.push(exflow_fetch::diagnose(error, site));
+        Ok(())
+    }
+
+    /// What is locked of a base, if that was asked for in the same words but for its packages.
+    fn old(&self, lock: &Lock, name: &str) -> Option<LockedRoot> {
+        let old = lock.bases.get(name)?;
+        let is_same = match (&old.requested, &self.wanted.bases[name]) {
+            // Another suite has other packages: nothing of the old one is left that could move.
+            (RequestedBase::Debian(old), RequestedBase::Debian(new)) => old.suite == new.suite,
+            (RequestedBase::Image(old), RequestedBase::Image(new)) => old.source == new.source,
+            _ => false,
+        };
+        old.locked.get(&self.wanted.platform).filter(|_| is_same).cloned()
+    }
+
+    fn debian(
+        &mut self,
+        lock: &mut Lock,
+        suite: &str,
+        bases: Vec<(&String, RequestedDebian)>,
+    ) -> Result<(), Failure> {
+        let catalog = match self.catalog(suite)? {
+            Ok(catalog) => catalog,
+            Err(error) => {
+                let base = bases.first().and_then(|(name, _)| self.workspace.bases.get(*name));
+                let site = base.map(|base| match &base.source {
+                    BaseSource::Debian { suite, .. } => &suite.site,
+                    BaseSource::Image(_) => &base.site,
+                });
+                return self.failed(&error, site);
+            }
+        };
+        for (name, requested) in bases {
+            let old = match self.old(lock, name) {
+                Some(LockedRoot::Debian(old)) => Some(old),
+                _ => None,
+            };
+            match exflow_packages::debian::resolve(&requested, &catalog, old.as_ref()) {
+                Ok(debian) => {
+                    let moved = old.map(|old| moved(&old, &debian)).unwrap_or_default();
+                    if !self.moves(name, &moved) {
+                        continue;
+                    }
+                    let packages = debian.packages.len();
+                    self.session
+                        .ui
+                        .tell("resolved", &format!("base `{name}`: {packages} packages"));
+                    self.put(lock, name, LockedRoot::Debian(debian));
+                }
+                Err(unsolvable) => {
+                    let site = |package: Option<&str>| base_site(self.workspace, name, package);
+                    let found = exflow_packages::debian::diagnose(&unsolvable, suite, site);
+                    self.problems.extend(found);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The packages of a suite.
+    fn catalog(&self, suite: &str) -> Result<Result<Catalog, FetchError>, Failure> {
+        self.session.ui.tell("indexing", suite);
+        let (mirrors, keyring) = (self.places.debian(), keyring()?);
+        let progress = Shown(&self.session.ui);
+        let platform = &self.wanted.platform;
+        Ok(load_catalog(&self.client, &self.store, &mirrors, suite, platform, &keyring, &progress))
+    }
+
+    /// Whether what would move may; says so.
+    fn moves(&mut self, name: &str, moved: &[String]) -> bool {
+        if !moved.is_empty() && !self.may_move {
+            let message = format!(
+                "base `{name}` can't be completed without moving what is locked: {}",
+                moved.join(", ")
+            );
+            let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
+            let site = base_site(self.workspace, name, None);
+            self.problems.push(problem.at_known(site.as_ref(), "its packages have changed"));
+            return false;
+        }
+        for package in moved {
+            self.session.ui.tell("moved", package);
+        }
+        true
+    }
+
+    fn put(&self, lock: &mut Lock, name: &str, root: LockedRoot) {
+        let requested = self.wanted.bases[name].clone();
+        let mut locked = match lock.bases.remove(name) {
+            // Other platforms stay as they are while the request does.
+            Some(old) if old.requested == requested => old.locked,
+            _ => BTreeMap::new(),
+        };
+        locked.insert(self.wanted.platform.clone(), root);
+        lock.bases.insert(name.to_owned(), LockedBase { requested, locked });
+    }
+
+    fn image(
+        &mut self,
+        lock: &mut Lock,
+        name: &str,
+        requested: &RequestedImage,
+    ) -> Result<(), Failure> {
+        let site = base_site(self.workspace, name, None);
+        // An image that is locked stays what it is while packages are added to it.
+        let mut image = match self.old(lock, name) {
+            Some(LockedRoot::Image(image)) => *image,
+            _ => match self.find(requested) {
+                Ok(image) => image,
+                Err(error) => return self.failed(&error, site.as_ref()),
+            },
+        };
+        let old = std::mem::replace(&mut image.packages, AddedPackages::None);
+        let id = image.manifest.unwrap_or(image.config);
+        let told = format!("base `{name}`: {} is sha256:{id}", requested.source);
+        self.session.ui.tell("resolved", &told);
+        if !requested.packages.is_empty() {
+            match self.added(name, requested, &image, old)? {
+                Some(added) => image.packages = added,
+                None => return Ok(()),
+            }
+        }
+        self.put(lock, name, LockedRoot::Image(Box::new(image)));
+        Ok(())
+    }
+
+    /// The packages that are added to an image; none where that has problems, which are noted.
+    fn added(
+        &mut self,
+        name: &str,
+        requested: &RequestedImage,
+        image: &LockedImage,
+        old: AddedPackages,
+    ) -> Result<Option<AddedPackages>, Failure> {
+        let site = base_site(self.workspace, name, None);
+        match self.system(requested, image) {
+            Ok(System::Debian { suite, installed }) => {
+                let old = match old {
+                    AddedPackages::Debian(old) => Some(old),
+                    _ => None,
+                };
+                let debian =
+                    self.added_debian(name, requested, &suite, &installed, old.as_ref())?;
+                Ok(debian.map(AddedPackages::Debian))
+            }
+            Ok(System::Alpine(system)) => {
+                let old = match old {
+                    AddedPackages::Alpine(old) => Some(old),
+                    _ => None,
+                };
+                let alpine = self.added_alpine(name, requested, &system, old.as_ref())?;
+                Ok(alpine.map(AddedPackages::Alpine))
+            }
+            Err(error) => {
+                let error = error.of_image(requested.source.to_string());
+                self.failed(&error, site.as_ref()).map(|()| None)
+            }
+        }
+    }
+
+    fn added_alpine(
+        &mut self,
+        name: &str,
+        requested: &RequestedImage,
+        system: &AlpineSystem,
+        old: Option<&LockedAlpine>,
+    ) -> Result<Option<LockedAlpine>, Failure> {
+        use exflow_packages::alpine::{diagnose, resolve};
+        let site = base_site(self.workspace, name, None);
+        let of_image = |error: FetchError| error.of_image(requested.source.to_string());
+        self.session.ui.tell("indexing", system.release());
+        let mirror = self.places.alpine_mirror.clone();
+        let catalog = match system.catalog(&self.client, mirror.as_deref()) {
+            Ok(catalog) => catalog,
+            Err(error) => return self.failed(&of_image(error), site.as_ref()).map(|()| None),
+        };
+        let installed = &system.installed.packages;
+        let chosen = match resolve(&requested.packages, &catalog, installed, old) {
+            Ok(chosen) => chosen,
+            Err(unsolvable) => {
+                let site = |package: Option<&str>| base_site(self.workspace, name, package);
+                self.problems.extend(diagnose(&unsolvable, system.release(), site));
+                return Ok(None);
+            }
+        };
+        let versions: BTreeMap<&str, &str> = old
+            .iter()
+            .flat_map(|old| &old.packages)
+            .map(|apk| (&*apk.name, &*apk.version))
+            .collect();
+        let moved: Vec<String> = chosen
+            .iter()
+            .filter_map(|apk| {
+                let old = versions.get(&*apk.name).filter(|old| **old != apk.version)?;
+                Some(format!("{}: {old} to {}", apk.name, apk.version))
+            })
+            .collect();
+        if !self.moves(name, &moved) {
+            return Ok(None);
+        }
+        let progress = Shown(&self.session.ui);
+        let mirror = mirror.as_deref();
+        let locked = system.lock(&self.client, &self.store, &chosen, mirror, &progress);
+        match locked {
+            Ok(locked) => {
+                let told = format!("base `{name}`: {} packages are added", locked.packages.len());
+                self.session.ui.tell("resolved", &told);
+                Ok(Some(locked))
+            }
+            Err(error) => self.failed(&of_image(error), site.as_ref()).map(|()| None),
+        }
+    }
+
+    /// Looks into an image for what manages its packages. It is fetched for that.
+    fn system(
+        &self,
+        requested: &RequestedImage,
+        image: &LockedImage,
+    ) -> Result<System, FetchError> {
+        let open =
+            OpenImage::open(&requested.source, &self.places, &self.login, Some(image.config))?;
+        let progress = Shown(&self.session.ui);
+        let fetched = fetch_image(&self.client, &self.store, image, &open, &progress)?;
+        System::of(&self.store, &fetched.tree, &self.wanted.platform)
+    }
+
+    fn added_debian(
+        &mut self,
+        name: &str,
+        requested: &RequestedImage,
+        suite: &str,
+        installed: &Installed,
+        old: Option<&LockedDebian>,
+    ) -> Result<Option<LockedDebian>, Failure> {
+        let mut catalog = match self.catalog(suite)? {
+            Ok(catalog) => catalog,
+            Err(error) => {
+                let site = base_site(self.workspace, name, None);
+                return self.failed(&error, site.as_ref()).map(|()| None);
+            }
+        };
+        if let Err(error) = catalog.add_installed(installed) {
+            let (what, reason) = (STATUS.to_owned(), error.to_string());
+            let error =
+                FetchError::Database { what, reason }.of_image(requested.source.to_string());
+            let site = base_site(self.workspace, name, None);
+            return self.failed(&error, site.as_ref()).map(|()| None);
+        }
+        let added =
+            exflow_packages::debian::resolve_added(&requested.packages, &catalog, installed, old);
+        match added {
+            Ok(debian) => {
+                let moved = old.map(|old| moved(old, &debian)).unwrap_or_default();
+                if !self.moves(name, &moved) {
+                    return Ok(None);
+                }
+                let packages = debian.packages.len();
+                let told = format!("base `{name}`: {packages} packages are added");
+                self.session.ui.tell("resolved", &told);
+                Ok(Some(debian))
+            }
+            Err(unsolvable) => {
+                let site = |package: Option<&str>| base_site(self.workspace, name, package);
+                let found = exflow_packages::debian::diagnose(&unsolvable, suite, site);
+                self.problems.extend(found);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Looks an image up.
+    fn find(&self, requested: &RequestedImage) -> Result<LockedImage, FetchError> {
+        self.session.ui.tell("looking up", &requested.source.to_string());
+        let open = OpenImage::open(&requested.source, &self.places, &self.login, None);
+        open.and_then(|image| image.find(&self.client, &self.store, &self.wanted.platform))
+            .map_err(|error| error.of_image(requested.source.to_string()))
+    }
+}
+
+/// The packages that are in both, and not in the same version.
+fn moved(old: &LockedDebian, new: &LockedDebian) -> Vec<String> {
+    let versions: BTreeMap<&str, &str> =
+        old.packages.iter().map(|package| (&*package.name, &*package.version)).collect();
+    let moved = new.packages.iter().filter_map(|package| {
+        let old = versions.get(&*package.name).filter(|old| **old != package.version)?;
+        Some(format!("{}: {old} to {}", package.name, package.version))
+    });
+    moved.collect()
+}
