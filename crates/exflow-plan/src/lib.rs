@@ -16,12 +16,14 @@
 
 mod change;
 mod command;
+mod dockerfile;
 mod graph;
 mod plan;
 mod proposal;
 
 pub use change::{Change, changes};
 pub use command::{Command, Mount};
+pub use dockerfile::{BaseArchive, BuildContext, Dockerfile, DockerfileError, dockerfile};
 pub use graph::{
     Action, ImageSettings, MountSource, Output, Plan, PlannedBase, PlannedImage, PlannedMount,
     PlannedRoot, PlannedRun, Step, StepId,
