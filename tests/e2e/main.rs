@@ -4,6 +4,7 @@
 mod archive;
 mod debian;
 mod docker;
+mod export;
 mod hello;
 mod images;
 mod plugins;

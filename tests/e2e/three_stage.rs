@@ -25,19 +25,25 @@ project "bases" {
 }
 "#;
 
-/// The mirror, and the layers of the image that the runtime stands on.
-pub(crate) static HUB: LazyLock<(Server, Vec<String>)> = LazyLock::new(|| {
+/// Two images by name, and the layers of the second, which the runtime stands on.
+pub(crate) static ELIXIR: LazyLock<([(&str, Image); 2], Vec<String>)> = LazyLock::new(|| {
     let workspace = with_packages(Workspace::new(EXFLOW)).with("exflow.kdl", BASES);
     // The same packages as the example's: they are fetched once.
     workspace.ok(&["build"]);
     let store = Store::open(workspace.store()).unwrap();
     let elixir = image_of(&store, &workspace, "elixir");
     let debian = image_of(&store, &workspace, "debian");
-    let files = registry(&[
-        ("library/elixir", "1.14", &[&elixir]),
-        ("library/debian", "bookworm-slim", &[&debian]),
-    ]);
-    (Server::new(files), debian.layer_digests())
+    let layers = debian.layer_digests();
+    ([("library/elixir:1.14", elixir), ("library/debian:bookworm-slim", debian)], layers)
+});
+
+/// The mirror.
+static HUB: LazyLock<Server> = LazyLock::new(|| {
+    let ([(_, elixir), (_, debian)], _) = &*ELIXIR;
+    Server::new(registry(&[
+        ("library/elixir", "1.14", &[elixir]),
+        ("library/debian", "bookworm-slim", &[debian]),
+    ]))
 });
 
 /// With a mirror of Debian that is asked for each package once.
@@ -78,7 +84,7 @@ pub(crate) fn example() -> PathBuf {
 
 /// The example, with Docker Hub where it can be reached.
 pub(crate) fn workspace() -> Workspace {
-    let host = HUB.0.url().trim_start_matches("http://").to_owned();
+    let host = HUB.url().trim_start_matches("http://").to_owned();
     with_packages(Workspace::new(EXFLOW))
         .with_files_of(&example())
         .env("EXFLOW_REGISTRY_MIRRORS", format!("docker.io={host}"))
@@ -107,8 +113,8 @@ fn the_layers_of_the_base_stay_as_they_are() {
     let manifest = document(layout, digest);
     let layers = manifest["layers"].as_array().unwrap();
     let kept: Vec<&str> =
-        layers[..HUB.1.len()].iter().map(|layer| layer["digest"].as_str().unwrap()).collect();
-    assert_eq!(kept, HUB.1);
+        layers[..ELIXIR.1.len()].iter().map(|layer| layer["digest"].as_str().unwrap()).collect();
+    assert_eq!(kept, ELIXIR.1);
     // Packages, OTP, what was compiled of dependencies and of the application.
     assert!(layers.len() >= kept.len() + 3, "{manifest}");
     let config = document(layout, manifest["config"]["digest"].as_str().unwrap());

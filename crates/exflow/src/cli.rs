@@ -45,6 +45,33 @@ pub(crate) enum Command {
     Fmt(FmtArgs),
     /// Build a project and start its image in the sandbox
     Run(RunArgs),
+    /// Write what others build with
+    #[command(subcommand)]
+    Export(ExportCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExportCommand {
+    /// Write a Dockerfile that makes the same release, with everything pinned
+    Dockerfile(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Which project; may be left out where there is only one
+    #[arg(value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
+
+    /// Write it to FILE, and what Docker is to ignore to FILE.dockerignore, instead of printing it
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Write bases that no registry has as archives into DIR, a folder of the workspace
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bases: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) options: BuildOptions,
 }
 
 #[derive(Debug, Args)]

@@ -474,7 +474,8 @@ impl Engine<'_> {
     }
 }
 
-fn base_key(base: &PlannedBase) -> Digest {
+/// The key of a base.
+pub(crate) fn base_key(base: &PlannedBase) -> Digest {
     match &base.root {
         PlannedRoot::Debian { debian, slim } => {
             exflow_packages::debian::base_key(debian, *slim, &base.platform)

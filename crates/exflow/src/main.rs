@@ -20,7 +20,7 @@ mod session;
 mod ui;
 
 use clap::Parser;
-use cli::{Cli, ColorChoice, Command};
+use cli::{Cli, ColorChoice, Command, ExportCommand};
 use report::{Failure, report};
 use session::Session;
 use std::process::ExitCode;
@@ -54,6 +54,9 @@ fn main() -> ExitCode {
         Command::Plan(args) => commands::plan::run(&mut session, args),
         Command::Fmt(args) => commands::fmt::run(&mut session, args),
         Command::Run(args) => commands::run::run(&mut session, args),
+        Command::Export(ExportCommand::Dockerfile(args)) => {
+            commands::export::run(&mut session, args)
+        }
     };
     match result {
         Ok(code) => code,

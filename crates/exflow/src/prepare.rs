@@ -31,6 +31,24 @@ pub(crate) struct Prepared {
     pub(crate) executor: Option<ExecutorChoice>,
 }
 
+impl Prepared {
+    /// The index of the one image that was asked for, to be `verb`: run, exported.
+    pub(crate) fn one_image(&self, verb: &str) -> Result<usize, Failure> {
+        let images = &self.plan.images;
+        match self.images.as_slice() {
+            [image] => Ok(*image),
+            [] if images.is_empty() => {
+                Err(Failure::Usage("nothing here has an image: no release tool is named".into()))
+            }
+            _ => {
+                let names: Vec<&str> = images.iter().map(|image| image.project.as_str()).collect();
+                let message = format!("say which project to {verb}, one of: {}", names.join(", "));
+                Err(Failure::Usage(message))
+            }
+        }
+    }
+}
+
 /// Loads, locks, asks plugins, and plans.
 pub(crate) fn prepare(
     session: &mut Session,

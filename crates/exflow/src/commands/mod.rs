@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod check;
+pub(crate) mod export;
 pub(crate) mod fmt;
 pub(crate) mod lock;
 pub(crate) mod plan;

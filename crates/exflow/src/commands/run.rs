@@ -26,20 +26,7 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     }
     let prepared = prepare(session, &targets, OnStale::of(&args.options, &cancel))?;
     // Before anything is built that isn't run.
-    let images = &prepared.plan.images;
-    match prepared.images.as_slice() {
-        [_] => {}
-        [] if images.is_empty() => {
-            return Err(Failure::Usage(
-                "nothing here has an image: no release tool is named".into(),
-            ));
-        }
-        _ => {
-            let names: Vec<&str> = images.iter().map(|image| image.project.as_str()).collect();
-            let message = format!("say which project to run, one of: {}", names.join(", "));
-            return Err(Failure::Usage(message));
-        }
-    }
+    prepared.one_image("run")?;
     let executed = execute(session, &prepared, &args.options, &cancel)?;
     if let Some(failure) = executed.failure {
         return Err(failure);

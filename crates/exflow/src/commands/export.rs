@@ -1,0 +1,124 @@
+use crate::cli::ExportArgs;
+use crate::engine::{base_key, execute};
+use crate::interrupt;
+use crate::lockfile::OnStale;
+use crate::outputs::write_whole;
+use crate::prepare::{Prepared, prepare};
+use crate::report::{Failure, io_failed};
+use crate::session::{Session, read_text, store_failed};
+use exflow_content::{RelPath, Tree};
+use exflow_diagnostics::Diagnostic;
+use exflow_fetch::Cancel;
+use exflow_image::write_tar;
+use exflow_plan::{Action, BaseArchive, BuildContext, DockerfileError, dockerfile};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const NO_REGISTRY: &str = "exflow::export::no-registry";
+const UNWRITABLE: &str = "exflow::export::not-for-docker";
+
+pub(crate) fn run(session: &mut Session, args: &ExportArgs) -> Result<ExitCode, Failure> {
+    let cancel = Cancel::new();
+    interrupt::listen(&cancel);
+    let targets: Vec<String> = args.project.iter().cloned().collect();
+    let prepared = prepare(session, &targets, OnStale::of(&args.options, &cancel))?;
+    let image = &prepared.plan.images[prepared.one_image("export")?];
+    let sources = prepared.store.sources(&prepared.root).map_err(store_failed)?;
+    let archives = args.bases.as_deref().map(RelPath::clean).transpose().map_err(|error| {
+        Failure::Usage(format!(
+            "`--bases` is a folder of the workspace, by its path there: {error}"
+        ))
+    })?;
+    let ignore_files = ignore_files(&prepared.root, &sources)?;
+    let context = BuildContext {
+        sources: &sources,
+        archives: archives.as_ref(),
+        ignore_files: &ignore_files,
+    };
+    let exported = dockerfile(&prepared.plan, image, &context).map_err(|error| {
+        let (code, help) = match &error {
+            DockerfileError::NoRegistry { .. } => (
+                NO_REGISTRY,
+                "have them written as archives, which the Dockerfile then begins with: \
+                 `--bases exflow-bases`",
+            ),
+            _ => (UNWRITABLE, "a Dockerfile has no way to say it: give it another name or value"),
+        };
+        Diagnostic::error(code, error.to_string())
+            .help(help)
+            .at_known(image.site.as_ref(), "asked for here")
+    })?;
+    write_archives(session, &prepared, args, &exported.archives, &cancel)?;
+    let Some(file) = &args.output else {
+        let printed = session.ui.print(&exported.text);
+        printed.map_err(|error| io_failed("write to", Path::new("standard output"), &error))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    for (path, text) in [(file.clone(), &exported.text), (beside(file), &exported.ignore)] {
+        write_whole(&path, |out| out.write_all(text.as_bytes()))
+            .map_err(|error| io_failed("write", &path, &error))?;
+        session.ui.tell("written", &path.display().to_string());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where BuildKit looks for what it is to ignore.
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".dockerignore");
+    file.with_file_name(name)
+}
+
+/// The files that say what is no source.
+fn ignore_files(root: &Path, sources: &Tree) -> Result<BTreeMap<RelPath, String>, Failure> {
+    let files = sources
+        .entries()
+        .map(|(path, _)| path)
+        .filter(|path| matches!(path.name(), Some(b".gitignore" | b".exflowignore")));
+    files.map(|path| Ok((path.clone(), read_text(&root.join(path.to_string()))?))).collect()
+}
+
+/// Writes the bases that no registry has, for `ADD`. They are fetched where the store lacks them.
+fn write_archives(
+    session: &mut Session,
+    prepared: &Prepared,
+    args: &ExportArgs,
+    archives: &[BaseArchive],
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    if archives.is_empty() {
+        return Ok(());
+    }
+    let bases = Prepared {
+        plan: prepared.plan.clone(),
+        steps: archives.iter().map(|archive| archive.step).collect(),
+        images: Vec::new(),
+        root: prepared.root.clone(),
+        store: prepared.store.clone(),
+        places: prepared.places.clone(),
+        executor: prepared.executor,
+    };
+    if let Some(failure) = execute(session, &bases, &args.options, cancel)?.failure {
+        return Err(failure);
+    }
+    for BaseArchive { step, path } in archives {
+        let Action::Base(base) = &prepared.plan.steps[*step].action else { continue };
+        let record = prepared.store.record(&base_key(base)).map_err(store_failed)?;
+        let tree = record.and_then(|record| record.trees.first().copied());
+        let tree = tree.expect("a base that was made is recorded");
+        let tree = prepared.store.tree(&tree).map_err(store_failed)?;
+        let file = prepared.root.join(path.to_string());
+        let write = || -> io::Result<()> {
+            std::fs::create_dir_all(file.parent().unwrap_or(&prepared.root))?;
+            write_whole(&file, |out| {
+                let open = |blob: &_| prepared.store.open_checked(blob).map_err(io::Error::other);
+                write_tar(&tree, 0, open, out).map(drop)
+            })
+        };
+        write().map_err(|error| io_failed("write", &file, &error))?;
+        session.ui.tell("written", &path.to_string());
+    }
+    Ok(())
+}
