@@ -1,11 +1,13 @@
 //! Bases that are images: from registries, folders, archives, and a Docker daemon.
 
+use crate::docker::docker;
 use crate::{EXFLOW, cache};
 use exflow_testkit::{
     ARCHITECTURE, AlpinePackage, AlpineRepository, Fault, Image, Server, Squeeze, Workspace,
     archive_of, entry, registry, write_files,
 };
 use serde_json::json;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tar::EntryType;
 
@@ -495,4 +497,48 @@ fn packages_on_an_image_of_something_else() {
         "`fedora`",
         "exflow.kdl:",
     ]);
+}
+
+/// Locked by its ID: another image may have its name by now.
+#[test]
+fn an_image_in_the_docker_daemon() {
+    let Some(address) = docker("an_image_in_the_docker_daemon") else { return };
+    let name = format!("exflow-test/base:{}", std::process::id());
+    let run = |arguments: &[&str]| {
+        let output = Command::new("docker").args(["-H", &address]).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+    };
+    let fresh = || {
+        workspace(&manifest(&format!("\"{name}\" from=\"docker\""), ""))
+            .env("DOCKER_HOST", &address)
+    };
+    let workspace = fresh();
+    let load = |image: &Image, name: &str| {
+        let path = workspace.outside().join("saved.tar");
+        std::fs::write(&path, image.saved(name)).unwrap();
+        run(&["load", "-i", &path.display().to_string()]);
+    };
+    let unknown = workspace.fails(&["lock"], 1);
+    unknown.says(&["exflow::fetch::not-in-daemon", &name, "exflow.kdl:"]);
+    let image = image(Squeeze::None);
+    load(&image, &name);
+    workspace.ok(&["build"]);
+    sees_the_image(&workspace);
+    let lock = workspace.read("exflow.lock");
+    assert!(lock.contains(&image.id()), "{lock}");
+    // What is in the store needs no daemon.
+    workspace.write("exflow.kdl", &workspace.read("exflow.kdl").replace("$FROM_IMAGE", "new"));
+    let away = workspace.command(&["build"]).env("DOCKER_HOST", "unix:///nowhere").output().unwrap();
+    assert!(away.status.success(), "{}", String::from_utf8_lossy(&away.stderr));
+    // The name moves on: the ID still leads to what was locked.
+    run(&["tag", &name, &format!("{name}-kept")]);
+    load(&Image::new(Squeeze::None).layer(&shell()), &name);
+    let other = fresh().with("exflow.lock", &lock);
+    other.ok(&["build", "--locked"]);
+    sees_the_image(&other);
+    run(&["rmi", &format!("{name}-kept")]);
+    let gone = fresh().with("exflow.lock", &lock).fails(&["build", "--locked"], 1);
+    gone.says(&[&name, "exflow.kdl:"]);
+    run(&["rmi", &name]);
 }
