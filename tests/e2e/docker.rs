@@ -31,7 +31,7 @@ fn made(host: &str, script: &str) -> Workspace {
 }
 
 /// The names of all trees in the store: of every base, input and output, and of the images.
-fn trees(workspace: &Workspace) -> BTreeSet<String> {
+pub(crate) fn trees(workspace: &Workspace) -> BTreeSet<String> {
     let mut trees = BTreeSet::new();
     for folder in std::fs::read_dir(workspace.store().join("trees")).unwrap() {
         let folder = folder.unwrap();

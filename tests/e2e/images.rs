@@ -505,7 +505,8 @@ fn an_image_in_the_docker_daemon() {
     let Some(address) = docker("an_image_in_the_docker_daemon") else { return };
     let name = format!("exflow-test/base:{}", std::process::id());
     let run = |arguments: &[&str]| {
-        let output = Command::new("docker").args(["-H", &address]).args(arguments).output().unwrap();
+        let output =
+            Command::new("docker").args(["-H", &address]).args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {said}");
     };
@@ -529,7 +530,8 @@ fn an_image_in_the_docker_daemon() {
     assert!(lock.contains(&image.id()), "{lock}");
     // What is in the store needs no daemon.
     workspace.write("exflow.kdl", &workspace.read("exflow.kdl").replace("$FROM_IMAGE", "new"));
-    let away = workspace.command(&["build"]).env("DOCKER_HOST", "unix:///nowhere").output().unwrap();
+    let away =
+        workspace.command(&["build"]).env("DOCKER_HOST", "unix:///nowhere").output().unwrap();
     assert!(away.status.success(), "{}", String::from_utf8_lossy(&away.stderr));
     // The name moves on: the ID still leads to what was locked.
     run(&["tag", &name, &format!("{name}-kept")]);

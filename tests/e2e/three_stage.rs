@@ -2,7 +2,7 @@
 //! serves images of the same names, made of Debian's own packages.
 
 use crate::EXFLOW;
-use crate::docker::docker;
+use crate::docker::{docker, trees};
 use crate::hello::MIRROR;
 use exflow_content::Digest;
 use exflow_lock::{LockedRoot, Platform};
@@ -138,13 +138,16 @@ fn the_layers_of_the_base_stay_as_they_are() {
 fn another_store_gives_the_same_digest_and_so_does_docker() {
     let (first, digest, _) = &*BUILT;
     let locked = || workspace().with("exflow.lock", &first.read("exflow.lock"));
-    assert_eq!(&locked().build_one(&["--locked"]).0, digest);
+    let sandboxed = locked();
+    assert_eq!(&sandboxed.build_one(&["--locked"]).0, digest);
     let test = "another_store_gives_the_same_digest_and_so_does_docker";
     let Some(host) = docker(test) else { return };
     let contained = locked().env("EXFLOW_EXECUTOR", "docker").env("DOCKER_HOST", host);
     let run = contained.ok(&["build", "--locked", "--json"]);
     run.says(&["using Docker"]);
     assert_eq!(run.built()[0]["digest"].as_str(), Some(&**digest));
+    // Not only in the end: every base, input and output is the same.
+    assert_eq!(trees(&contained), trees(&sandboxed));
 }
 
 /// A base that steps run in is the same image whether packages are added to it or not.

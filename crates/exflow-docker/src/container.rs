@@ -176,6 +176,13 @@ impl Running<'_> {
     }
 }
 
+impl Running<'_> {
+    /// Leaves a container alone that is about to end by itself.
+    pub fn leave(&mut self) {
+        self.has_ended = true;
+    }
+}
+
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         // One that has ended is removed by the daemon itself.

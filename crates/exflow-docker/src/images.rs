@@ -116,11 +116,14 @@ impl Daemon {
         })
     }
 
-    /// Removes an image, or a name of one. One that isn't there, or is in use, is left alone.
-    pub fn remove_image(&self, image: &str) {
+    /// Removes an image, or a name of one; whether it is gone. One that is in use is left alone.
+    pub fn remove_image(&self, image: &str) -> bool {
         let options = RemoveImageOptionsBuilder::default().force(false).build();
         let removed = self.docker.remove_image(image, Some(options), None);
-        let _ = self.ask("remove an image", removed);
+        match self.ask("remove an image", removed) {
+            Ok(_) => true,
+            Err(error) => error.is_not_found(),
+        }
     }
 
     /// Gives an image another name.

@@ -408,9 +408,12 @@ impl Planner<'_> {
 mod tests {
     use super::*;
     use crate::{ProposedImage, ProposedLayer, ProposedUse};
-    use exflow_content::{Digest, Entry, Mode};
+    use exflow_content::{Digest, Entry, Mode, Sha256};
     use exflow_diagnostics::SourceName;
-    use exflow_lock::{LockedBase, LockedDebian};
+    use exflow_lock::{
+        AddedPackages, Compression, ImageSource, LockedBase, LockedDebian, LockedImage,
+        LockedLayer, RequestedImage,
+    };
     use insta::assert_snapshot;
 
     const MANIFEST: &str = r#"
@@ -507,6 +510,67 @@ mod tests {
         let (workspace, proposal) = (workspace(), proposal());
         let units = [(&workspace.units[0], Some(&proposal))];
         plan(&workspace, &lock(), &Platform::LinuxAmd64, sources, &units).unwrap()
+    }
+
+    /// As `FROM` does: what the image says holds, until something else is said.
+    #[test]
+    fn an_image_brings_along_what_its_configuration_says() {
+        let text = |text: &str| text.to_owned();
+        let image = LockedImage {
+            index: None,
+            manifest: None,
+            config: Sha256::of(b"config"),
+            defaults: ImageDefaults {
+                env: [("PATH", "/opt/bin"), ("A", "image"), ("LANG", "de"), ("MIX_ENV", "dev")]
+                    .map(|(name, value)| (text(name), text(value)))
+                    .into(),
+                user: Some(text("app")),
+                ports: vec![text("80/tcp"), text("9/udp")],
+                volumes: vec![text("/data")],
+                labels: [(text("x"), text("image")), (text("z"), text("image"))].into(),
+                stop_signal: Some(text("SIGINT")),
+            },
+            layers: vec![LockedLayer {
+                digest: Sha256::of(b"layer"),
+                diff_id: Sha256::of(b"files"),
+                size: 1,
+                compression: Compression::Gzip,
+            }],
+            packages: AddedPackages::None,
+        };
+        let base = |name: &str| LockedBase {
+            requested: RequestedBase::Image(RequestedImage {
+                source: ImageSource::Registry(name.into()),
+                packages: Vec::new(),
+            }),
+            locked: [(Platform::LinuxAmd64, LockedRoot::Image(Box::new(image.clone())))].into(),
+        };
+        let lock = Lock {
+            bases: [("builder".into(), base("a")), ("runner".into(), base("b"))].into(),
+            ..lock()
+        };
+        let (workspace, proposal) = (workspace(), proposal());
+        let units = [(&workspace.units[0], Some(&proposal))];
+        let plan = plan(&workspace, &lock, &Platform::LinuxAmd64, &sources(), &units).unwrap();
+        let Action::Run(release) = &plan.steps.last().unwrap().action else {
+            unreachable!("it is a command")
+        };
+        // The image's before exflow's own, and before the image's what plugin and stage say.
+        for (name, value) in
+            [("PATH", "/opt/bin"), ("LANG", "de"), ("MIX_ENV", "staging"), ("TZ", "UTC")]
+        {
+            assert_eq!(release.env[name], value, "{name}");
+        }
+        let settings = &plan.images[0].settings;
+        assert_eq!(settings.kept, image.layers);
+        for (name, value) in [("PATH", "/opt/bin"), ("LANG", "C"), ("A", "b")] {
+            assert_eq!(settings.env[name], value, "{name}");
+        }
+        assert_eq!(settings.user.as_deref(), Some("nobody"));
+        assert_eq!(settings.ports, ["80/tcp", "9/udp"]);
+        assert_eq!((&*settings.labels["x"], &*settings.labels["z"]), ("y", "image"));
+        assert_eq!(settings.volumes, ["/data"]);
+        assert_eq!(settings.stop_signal.as_deref(), Some("SIGINT"));
     }
 
     fn text(plan: &Plan) -> String {

@@ -55,6 +55,8 @@ struct StoredLayer {
     blob: Digest,
     /// The length of its files in bytes.
     files_bytes: u64,
+    /// The key to record it under, where it was made just now.
+    unrecorded: Option<Digest>,
 }
 
 /// What is kept of a layer that was made.
@@ -205,7 +207,11 @@ pub(crate) fn pack(
         layout,
     };
     let data = serde_json::to_vec(&packed).map_err(|error| failed(&error))?;
+    // Once for all: flushing takes longer than the rest.
     store.sync()?;
+    for (_, layer) in &stored {
+        record_layer(store, layer)?;
+    }
     store.put_record(key, &Record { trees: vec![layout], data })?;
     Ok(packed)
 }
@@ -279,7 +285,7 @@ fn keep_layers(
             unpacked: 0,
         };
         let files_bytes = exflow_fetch::image::files_bytes(store, layer)?.unwrap_or(layer.size);
-        Ok(StoredLayer { digests, blob: *blob, files_bytes })
+        Ok(StoredLayer { digests, blob: *blob, files_bytes, unrecorded: None })
     });
     kept.collect()
 }
@@ -324,7 +330,7 @@ fn made(
     if let Some((digests, blob)) = store.record(key)?.and_then(|record| recorded(&record.data))
         && store.has_blob(&blob, digests.size)
     {
-        return Ok(StoredLayer { digests, blob, files_bytes });
+        return Ok(StoredLayer { digests, blob, files_bytes, unrecorded: None });
     }
     let mut writer = store.blob_writer()?;
     let path = store.root().to_owned();
@@ -340,17 +346,21 @@ fn made(
         source,
     })?;
     let (blob, _) = writer.finish()?;
+    Ok(StoredLayer { digests, blob, files_bytes, unrecorded: Some(*key) })
+}
+
+/// Records a layer that was made. What it is has to be on the disk by then.
+fn record_layer(store: &Store, layer: &StoredLayer) -> Result<(), StoreError> {
+    let Some(key) = &layer.unrecorded else { return Ok(()) };
     let record = LayerRecord {
-        diff_id: digests.diff_id.to_string(),
-        digest: digests.digest.to_string(),
-        size: digests.size,
-        unpacked: digests.unpacked,
-        blob: blob.to_string(),
+        diff_id: layer.digests.diff_id.to_string(),
+        digest: layer.digests.digest.to_string(),
+        size: layer.digests.size,
+        unpacked: layer.digests.unpacked,
+        blob: layer.blob.to_string(),
     };
-    store.sync()?;
     let data = serde_json::to_vec(&record).unwrap_or_default();
-    store.put_record(key, &Record { trees: Vec::new(), data })?;
-    Ok(StoredLayer { digests, blob, files_bytes })
+    store.put_record(key, &Record { trees: Vec::new(), data })
 }
 
 fn recorded(data: &[u8]) -> Option<(LayerDigests, Digest)> {

@@ -67,7 +67,9 @@ fn main() -> ExitCode {
 fn run(out: &mut impl Write) -> Result<(), Failure> {
     // Unbuffered: what stands behind the request is for nobody.
     let mut input = File::from(io::stdin().as_fd().try_clone_to_owned().tried("read the request")?);
-    let request = Request::read(&mut input).tried("read the request")?;
+    let mut request = Request::read(&mut input).tried("read the request")?;
+    // It is not for the step.
+    let end_of_log = std::mem::take(&mut request.end_of_log);
     let (mut failed, failed_writer) = io::pipe().tried("make a pipe")?;
     fcntl_setfd(&failed_writer, FdFlags::empty()).tried("keep a pipe open")?;
     #[expect(unsafe_code, reason = "unshares neither file descriptors nor memory")]
@@ -87,6 +89,8 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
         stdin.write_all(&encoded).tried("pass the request on")?;
     }
     let status = wait(&mut child, &input).tried("wait for the step")?;
+    // That was the first process of the step's pid namespace: nobody is left who could print more.
+    io::stderr().write_all(&end_of_log).tried("end the log")?;
     let mut failure = Vec::new();
     failed.read_to_end(&mut failure).tried("read a pipe")?;
     if !failure.is_empty() {

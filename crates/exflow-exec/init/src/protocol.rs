@@ -2,7 +2,9 @@
 //!
 //! exflow writes one [`Request`] to the init process's standard input and keeps that open: when it
 //! ends, the step is to be stopped. The init process answers on its standard output with frames,
-//! each a [`Frame`] behind a byte that says which. What the step prints goes to standard error.
+//! each a [`Frame`] behind a byte that says which. What the step prints goes to standard error, and after
+//! it, when nothing of the step is left, the mark that the request names: nobody has to wait for the
+//! container to end.
 //!
 //! # Encoding
 //! Numbers are little-endian. A byte string is its length, 32 bits, and its bytes; a list is the
@@ -35,6 +37,8 @@ pub(crate) struct Request {
     pub(crate) mtime: u64,
     /// How many files a process may have open.
     pub(crate) open_files: u64,
+    /// What is behind the last that the step printed. The step can't know it.
+    pub(crate) end_of_log: Vec<u8>,
 }
 
 /// What came of it: how it ended, and if that was well, its outputs.
@@ -128,6 +132,7 @@ impl Request {
         put_bytes(&mut body, &self.workdir)?;
         body.extend_from_slice(&self.mtime.to_le_bytes());
         body.extend_from_slice(&self.open_files.to_le_bytes());
+        put_bytes(&mut body, &self.end_of_log)?;
         if body.len() > MAX_REQUEST as usize {
             return Err(invalid("arguments and environment are longer than 16 MiB"));
         }
@@ -159,7 +164,8 @@ impl Request {
         let workdir = get_bytes(&mut body)?;
         let mtime = u64::from_le_bytes(get(&mut body)?);
         let open_files = u64::from_le_bytes(get(&mut body)?);
-        Ok(Self { argv, env, workdir, outputs, mtime, open_files })
+        let end_of_log = get_bytes(&mut body)?;
+        Ok(Self { argv, env, workdir, outputs, mtime, open_files, end_of_log })
     }
 }
 

@@ -23,6 +23,10 @@ pub(super) struct Answers<'a> {
     options: &'a RunOptions<'a>,
     begun: Instant,
     unread: bytes::Bytes,
+    /// What stands behind the last that was printed, and what may be the beginning of it.
+    end_of_log: Vec<u8>,
+    held: Vec<u8>,
+    has_printed_all: bool,
     /// Whether the command has ended. What is sent back after that has no time limit.
     has_exited: bool,
     /// Why there are no more.
@@ -31,8 +35,16 @@ pub(super) struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    pub(super) fn new(running: Running<'a>, log: Log, options: &'a RunOptions<'a>) -> Self {
+    pub(super) fn new(
+        running: Running<'a>,
+        log: Log,
+        options: &'a RunOptions<'a>,
+        end_of_log: Vec<u8>,
+    ) -> Self {
         Self {
+            end_of_log,
+            held: Vec::new(),
+            has_printed_all: false,
             running,
             log,
             options,
@@ -65,7 +77,7 @@ impl<'a> Answers<'a> {
             let wait = if self.has_exited { LOOK } else { LOOK.min(left) };
             match self.running.next(wait) {
                 Ok(Event::Output(bytes)) => self.unread = bytes,
-                Ok(Event::Error(bytes)) => self.log.keep(&bytes),
+                Ok(Event::Error(bytes)) => self.keep(&bytes),
                 Ok(Event::Nothing) => {}
                 Ok(Event::Ended) => return Ok(()),
                 Err(error) => {
@@ -74,6 +86,42 @@ impl<'a> Answers<'a> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Keeps what was printed, but for the mark at its end.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+        if self.held.ends_with(&self.end_of_log) {
+            self.has_printed_all = true;
+            self.held.truncate(self.held.len() - self.end_of_log.len());
+        }
+        // What may be its beginning waits for more.
+        let possible = (0..self.end_of_log.len().min(self.held.len() + 1))
+            .rev()
+            .find(|length| self.held.ends_with(&self.end_of_log[..*length]))
+            .filter(|_| !self.has_printed_all)
+            .unwrap_or(0);
+        let sure = self.held.len() - possible;
+        self.log.keep(&self.held[..sure]);
+        self.held.drain(..sure);
+    }
+
+    /// Waits for what was printed last, which may come last. The container needs some time to end after
+    /// that, and is not waited for: the daemon removes it.
+    fn rest_of_log(&mut self) -> Result<(), Ended> {
+        while !self.has_printed_all {
+            match self.running.next(LOOK) {
+                Ok(Event::Error(bytes)) => self.keep(&bytes),
+                Ok(Event::Ended) => break,
+                Ok(Event::Output(_) | Event::Nothing) => {}
+                Err(error) => return Err(Ended::Failed(ExecError::Docker(error))),
+            }
+            if self.options.cancel.is_cancelled() {
+                return Err(Ended::Stopped(Exit::Cancelled));
+            }
+        }
+        self.running.leave();
         Ok(())
     }
 
@@ -90,6 +138,7 @@ impl<'a> Answers<'a> {
 
     /// Why an answer ended before its end.
     fn ended(&mut self, error: &io::Error) -> Ended {
+        self.log.keep(&std::mem::take(&mut self.held));
         if let Some(exit) = self.stopped {
             return Ended::Stopped(exit);
         }
@@ -168,8 +217,7 @@ fn read(store: &Store, command: &Command, answers: &mut Answers<'_>) -> Result<O
     if last != Frame::End {
         return Err(unexpected(&last));
     }
-    // What is printed last may come last. The container ends after that.
-    answers.fill().map_err(|error| answers.ended(&error))?;
+    answers.rest_of_log()?;
     Ok(Outcome { exit, outputs })
 }
 

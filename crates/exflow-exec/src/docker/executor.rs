@@ -11,7 +11,9 @@ use exflow_plan::Command;
 use exflow_store::{Store, StoreError};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The label of a step's container: its name.
 const STEP_LABEL: &str = "exflow.step";
@@ -74,14 +76,36 @@ impl Executor for DockerExecutor {
     }
 
     fn run(&self, command: &Command, options: &RunOptions<'_>) -> Result<Outcome, ExecError> {
-        self.sweep();
+        // Beside the work: nothing of it waits for what others have left.
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.sweep());
+            let outcome = self.run_in_container(scope, &is_done, command, options);
+            is_done.store(true, Ordering::SeqCst);
+            outcome
+        })
+    }
+}
+
+impl DockerExecutor {
+    fn run_in_container<'scope>(
+        &'scope self,
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        is_done: &'scope AtomicBool,
+        command: &Command,
+        options: &RunOptions<'_>,
+    ) -> Result<Outcome, ExecError> {
         let log = Log::create(&options.log).map_err(|source| {
             ExecError::Store(StoreError::Io { action: "write", path: options.log.clone(), source })
         })?;
-        let request = request(command).encode().map_err(|error| ExecError::Container {
-            action: "pass the command on".to_owned(),
-            reason: error.to_string(),
+        let end_of_log = mark().map_err(|source| {
+            ExecError::Store(StoreError::Io { action: "read", path: RANDOM.into(), source })
         })?;
+        let request =
+            request(command, &end_of_log).encode().map_err(|error| ExecError::Container {
+                action: "pass the command on".to_owned(),
+                reason: error.to_string(),
+            })?;
         let image = self.image(command, options)?;
         if options.cancel.is_cancelled() {
             return Ok(Outcome { exit: Exit::Cancelled, outputs: Vec::new() });
@@ -95,7 +119,9 @@ impl Executor for DockerExecutor {
             }
             other => other,
         };
-        outcome(&self.store, command, Answers::new(running?, log, options))
+        let running = running?;
+        scope.spawn(|| self.layers.remove_replaced(&self.daemon, is_done));
+        outcome(&self.store, command, Answers::new(running, log, options, end_of_log))
     }
 }
 
@@ -111,7 +137,17 @@ fn spec(image: String, options: &RunOptions<'_>) -> ContainerSpec {
     }
 }
 
-fn request(command: &Command) -> Request {
+/// Where random bytes come from.
+const RANDOM: &str = "/dev/urandom";
+
+/// What no step can print, because it can't know it.
+fn mark() -> std::io::Result<Vec<u8>> {
+    let mut random = [0; 16];
+    fs::File::open(RANDOM)?.read_exact(&mut random)?;
+    Ok([&b"\0exflow"[..], &random].concat())
+}
+
+fn request(command: &Command, end_of_log: &[u8]) -> Request {
     let pairs = command.env.iter().flat_map(|(name, value)| [name, value]);
     Request {
         argv: command.argv.iter().map(|argument| argument.clone().into_bytes()).collect(),
@@ -120,6 +156,7 @@ fn request(command: &Command) -> Request {
         outputs: command.outputs.iter().map(|output| output.as_bytes().to_vec()).collect(),
         mtime: STEP_MTIME,
         open_files: OPEN_FILES,
+        end_of_log: end_of_log.to_vec(),
     }
 }
 

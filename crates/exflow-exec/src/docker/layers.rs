@@ -10,7 +10,9 @@ use exflow_plan::{Command, ImageSettings};
 use exflow_store::{Record, Store, StoreError};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Where the init process is in a container.
 pub(super) const INIT_PATH: &str = "/exflow/init";
@@ -206,18 +208,25 @@ fn sending(error: io::Error) -> ExecError {
     }
 }
 
+/// How long it is waited before an image is tried to be removed again.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// What is known of the daemon's images.
-#[derive(Debug)]
-pub(super) struct Layers(Mutex<Option<Vec<DaemonImage>>>);
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    images: Mutex<Option<Vec<DaemonImage>>>,
+    /// Images that others took the place of, and that are still to be removed.
+    replaced: Mutex<Vec<String>>,
+}
 
 impl Layers {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(None))
+        Self::default()
     }
 
     /// Forgets what the daemon has: it is asked again.
     pub(super) fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.images.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// An image that consists of these layers. What the daemon lacks of it is sent.
@@ -230,10 +239,20 @@ impl Layers {
         options: &RunOptions<'_>,
     ) -> Result<String, ExecError> {
         // Held while it is sent: two steps on one base must not both send it.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.images.lock().unwrap_or_else(PoisonError::into_inner);
         let images = match &mut *known {
             Some(images) => images,
-            None => known.insert(daemon.images(LAYERS_LABEL)?),
+            None => {
+                // What has no name any more was replaced when it couldn't be removed.
+                let (named, nameless) = daemon
+                    .images(LAYERS_LABEL)?
+                    .into_iter()
+                    .partition(|image| !image.tags.is_empty());
+                let nameless: Vec<DaemonImage> = nameless;
+                let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+                replaced.extend(nameless.into_iter().map(|image| image.id));
+                known.insert(named)
+            }
         };
         let chain: Vec<String> = wanted.iter().map(|layer| layer.diff_id.to_string()).collect();
         let label = chain.join(",");
@@ -254,18 +273,33 @@ impl Layers {
             }
             other => other,
         };
-        loaded?;
-        let old: Vec<String> = images
-            .iter()
-            .filter(|image| image.tags.contains(&name))
-            .map(|image| image.id.clone())
-            .collect();
-        // The one that it took the place of. Its layers stay where they are those of others.
-        for id in &old {
-            daemon.remove_image(id);
-        }
-        *images = daemon.images(LAYERS_LABEL)?;
+        let id = loaded?;
+        // The one that it took the place of is not waited for: see `remove_replaced`.
+        let (old, kept): (Vec<_>, Vec<_>) =
+            images.drain(..).partition(|image| image.tags.contains(&name));
+        *images = kept;
+        images.push(DaemonImage {
+            id,
+            tags: vec![name.clone()],
+            labels: BTreeMap::from([(LAYERS_LABEL.to_owned(), label)]),
+        });
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.extend(old.into_iter().map(|image| image.id));
         Ok(name)
+    }
+
+    /// Removes images that others took the place of. Their layers stay where they are those of others. The
+    /// daemon may still be at the end of a container of theirs, so it is tried for as long as `is_done`
+    /// allows; what is left then is for the next time.
+    pub(super) fn remove_replaced(&self, daemon: &Daemon, is_done: &AtomicBool) {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            replaced.retain(|image| !daemon.remove_image(image));
+            if replaced.is_empty() || is_done.load(Ordering::SeqCst) {
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 
@@ -283,8 +317,9 @@ struct StepImage<'a> {
 }
 
 impl StepImage<'_> {
-    /// Sends it, but for the lowest `has` layers.
-    fn load(&self, store: &Store, daemon: &Daemon, has: usize) -> Result<(), ExecError> {
+    /// Sends it, but for the lowest `has` layers; what the daemon calls it then, unless it goes by the
+    /// manifest, as one with containerd's store does.
+    fn load(&self, store: &Store, daemon: &Daemon, has: usize) -> Result<String, ExecError> {
         let settings = ImageSettings {
             platform: self.platform.clone(),
             assembly: exflow_image::ASSEMBLY_VERSION,
@@ -349,7 +384,7 @@ impl StepImage<'_> {
         progress.end(&name);
         match failed {
             Some(error) => Err(error),
-            None => Ok(loaded?),
+            None => loaded.map(|()| format!("sha256:{}", config.1)).map_err(ExecError::Docker),
         }
     }
 }

@@ -27,6 +27,7 @@ mod tests {
         let list = || vec(bytes(), 0..4);
         (list(), list(), list(), bytes(), any::<u64>(), any::<u64>()).prop_map(
             |(argv, env, outputs, workdir, mtime, open_files)| Request {
+                end_of_log: workdir.clone(),
                 argv,
                 env,
                 workdir,
