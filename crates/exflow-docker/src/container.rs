@@ -36,7 +36,7 @@ pub struct Running<'a> {
     id: String,
     output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
     /// Held open for as long as the container is to run.
-    _input: Pin<Box<dyn AsyncWrite + Send>>,
+    input: Pin<Box<dyn AsyncWrite + Send>>,
     has_ended: bool,
 }
 
@@ -130,7 +130,7 @@ impl Daemon {
             daemon: self,
             id: id.to_owned(),
             output: attached.output,
-            _input: attached.input,
+            input: attached.input,
             has_ended: false,
         })
     }
@@ -177,6 +177,17 @@ impl Running<'_> {
 }
 
 impl Running<'_> {
+    /// Writes to its standard input.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), DockerError> {
+        let input = &mut self.input;
+        let written = self.daemon.runtime.block_on(async {
+            input.write_all(bytes).await?;
+            input.flush().await
+        });
+        written
+            .map_err(|error| DockerError::Lost { action: "run a step", reason: error.to_string() })
+    }
+
     /// Leaves a container alone that is about to end by itself.
     pub fn leave(&mut self) {
         self.has_ended = true;

@@ -108,7 +108,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
     let root = openat(CWD, ROOT, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .tried("open the root")?;
     for output in &request.outputs {
-        if !outputs::send(&root, output, out).tried("send an output")? {
+        if !outputs::send(&root, output, &mut input, out).tried("send an output")? {
             break;
         }
     }

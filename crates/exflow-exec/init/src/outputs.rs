@@ -1,6 +1,6 @@
 //! Sends a folder back.
 
-use crate::protocol::Frame;
+use crate::protocol::{Frame, read_wanted};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, openat2, statat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -24,8 +24,14 @@ fn open_within(root: &impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
     }
 }
 
-/// Sends the folder at `output`. Whether the next one is to be sent.
-pub(crate) fn send(root: &OwnedFd, output: &[u8], out: &mut impl Write) -> io::Result<bool> {
+/// Sends the folder at `output`: what is in it, and what `input` then says is wanted of it. Whether the
+/// next one is to be sent.
+pub(crate) fn send(
+    root: &OwnedFd,
+    output: &[u8],
+    input: &mut impl Read,
+    out: &mut impl Write,
+) -> io::Result<bool> {
     let found = match open_within(root, Path::new(OsStr::from_bytes(output))) {
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
             return Frame::Missing.write(out).map(|()| false);
@@ -39,6 +45,7 @@ pub(crate) fn send(root: &OwnedFd, output: &[u8], out: &mut impl Write) -> io::R
     // A path to exactly what was opened.
     let top = PathBuf::from(format!("/proc/self/fd/{}/.", found.as_raw_fd()));
     let mut folders = vec![PathBuf::new()];
+    let mut files: Vec<(PathBuf, u64)> = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(top.join(&folder))? {
             let entry = entry?;
@@ -55,12 +62,12 @@ pub(crate) fn send(root: &OwnedFd, output: &[u8], out: &mut impl Write) -> io::R
                 Frame::Link { path, target }.write(out)?;
             } else if kind.is_file() {
                 let size = metadata.len();
-                Frame::File { path, mode, size }.write(out)?;
                 // Every process of the step has ended: it doesn't change any more.
-                let sent = io::copy(&mut File::open(entry.path())?.take(size), out)?;
-                if sent != size {
-                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-                }
+                let mut hasher = blake3::Hasher::new();
+                hasher.update_reader(File::open(entry.path())?.take(size))?;
+                let content = *hasher.finalize().as_bytes();
+                Frame::File { path, mode, size, content }.write(out)?;
+                files.push((entry.path(), size));
             } else {
                 let kind = if kind.is_fifo() {
                     "pipe"
@@ -74,5 +81,13 @@ pub(crate) fn send(root: &OwnedFd, output: &[u8], out: &mut impl Write) -> io::R
             }
         }
     }
-    Frame::EndOfOutput.write(out).map(|()| true)
+    Frame::Listed.write(out)?;
+    out.flush()?;
+    for number in read_wanted(input, files.len())? {
+        let (path, size) = &files[number as usize];
+        if io::copy(&mut File::open(path)?.take(*size), out)? != *size {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+    }
+    Ok(true)
 }

@@ -6,10 +6,14 @@
 //! it, when nothing of the step is left, the mark that the request names: nobody has to wait for the
 //! container to end.
 //!
+//! An output is listed first, each file by its digest. exflow then says on standard input which of the
+//! files it wants, those that its store lacks, and their bytes follow, one after the other.
+//!
 //! # Encoding
 //! Numbers are little-endian. A byte string is its length, 32 bits, and its bytes; a list is the
 //! number of its items, 32 bits, and the items. A request is [`MAGIC`], the length of the rest, 32
-//! bits, and its fields in their order. A file's frame is followed by its bytes.
+//! bits, and its fields in their order. What is wanted is a list of numbers, 32 bits each: those of
+//! files, counted from 0 as they were listed, the lowest first.
 //!
 //! This file is compiled into both sides, which are always of the same build: there are no versions.
 
@@ -64,10 +68,10 @@ pub(crate) enum Frame {
     Folder { path: Vec<u8>, mode: u32 },
     /// A symbolic link of an output.
     Link { path: Vec<u8>, target: Vec<u8> },
-    /// A file of an output. Its bytes follow.
-    File { path: Vec<u8>, mode: u32, size: u64 },
-    /// The output ends.
-    EndOfOutput,
+    /// A file of an output. `content` is the blake3 digest of its bytes.
+    File { path: Vec<u8>, mode: u32, size: u64, content: [u8; 32] },
+    /// The output is listed. The bytes of those files follow that are wanted.
+    Listed,
     /// That was all.
     End,
 }
@@ -170,7 +174,7 @@ impl Request {
 }
 
 impl Frame {
-    /// Writes it; of a file what comes before its bytes.
+    /// Writes it.
     #[allow(dead_code, reason = "one side writes what the other reads")]
     pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(64);
@@ -207,19 +211,20 @@ impl Frame {
                 put_bytes(&mut bytes, path)?;
                 put_bytes(&mut bytes, target)?;
             }
-            Self::File { path, mode, size } => {
+            Self::File { path, mode, size, content } => {
                 bytes.push(b'f');
                 put_bytes(&mut bytes, path)?;
                 bytes.extend_from_slice(&mode.to_le_bytes());
                 bytes.extend_from_slice(&size.to_le_bytes());
+                bytes.extend_from_slice(content);
             }
-            Self::EndOfOutput => bytes.push(b'.'),
+            Self::Listed => bytes.push(b'.'),
             Self::End => bytes.push(b'z'),
         }
         out.write_all(&bytes)
     }
 
-    /// Reads one; of a file what comes before its bytes.
+    /// Reads one.
     #[allow(dead_code, reason = "one side writes what the other reads")]
     pub(crate) fn read(reader: &mut impl Read) -> io::Result<Self> {
         Ok(match get::<1>(reader)?[0] {
@@ -237,10 +242,40 @@ impl Frame {
                 path: get_bytes(reader)?,
                 mode: get_number(reader)?,
                 size: u64::from_le_bytes(get(reader)?),
+                content: get(reader)?,
             },
-            b'.' => Self::EndOfOutput,
+            b'.' => Self::Listed,
             b'z' => Self::End,
             other => return Err(invalid(&format!("byte {other} begins no frame"))),
         })
     }
+}
+
+/// The numbers of the files that are wanted, as they are sent.
+#[allow(dead_code, reason = "one side writes what the other reads")]
+pub(crate) fn encode_wanted(wanted: &[u32]) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(4 * wanted.len() + 4);
+    put_number(&mut bytes, wanted.len())?;
+    for number in wanted {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    Ok(bytes)
+}
+
+/// Reads which of `files` files are wanted.
+#[allow(dead_code, reason = "one side writes what the other reads")]
+pub(crate) fn read_wanted(reader: &mut impl Read, files: usize) -> io::Result<Vec<u32>> {
+    let length = get_number(reader)? as usize;
+    if length > files {
+        return Err(invalid("more files are wanted than there are"));
+    }
+    let mut wanted: Vec<u32> = Vec::with_capacity(length);
+    for _ in 0..length {
+        let number = get_number(reader)?;
+        if number as usize >= files || wanted.last().is_some_and(|last| *last >= number) {
+            return Err(invalid("a file is wanted that there isn't, or twice"));
+        }
+        wanted.push(number);
+    }
+    Ok(wanted)
 }

@@ -1,6 +1,6 @@
 //! What comes back from a container.
 
-use super::protocol::Frame;
+use super::protocol::{Frame, encode_wanted};
 use crate::error::{NO_FOLDER, no_program, unsupported};
 use crate::log::Log;
 use crate::{ExecError, Exit, Outcome, RunOptions};
@@ -8,6 +8,7 @@ use exflow_content::{Digest, Entry, Mode, RelPath, Tree};
 use exflow_docker::{DockerError, Event, Running};
 use exflow_plan::Command;
 use exflow_store::{Store, StoreError};
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
@@ -240,14 +241,15 @@ fn read_output(
         other => return Err(unexpected(&other)),
     }
     let mut tree = Tree::new();
+    let mut files = Vec::new();
     loop {
         let (path, entry) = match answers.frame()? {
-            Frame::EndOfOutput => break,
+            Frame::Listed => break,
             Frame::Folder { path, mode } => (path, Entry::Folder { mode: Mode::new(mode) }),
             Frame::Link { path, target } => (path, Entry::Symlink { target: target.into() }),
-            Frame::File { path, mode, size } => {
-                let mode = Mode::new(mode);
-                let blob = read_file(store, size, mode, answers)?;
+            Frame::File { path, mode, size, content } => {
+                let (mode, blob) = (Mode::new(mode), Digest::from_bytes(content));
+                files.push((blob, size, mode));
                 (path, Entry::File { mode, blob, size })
             }
             Frame::Unsupported { path, kind } => {
@@ -262,7 +264,35 @@ fn read_output(
         let path = RelPath::new(&path).map_err(|error| bad(error.to_string()))?;
         tree.insert(path, entry).map_err(|error| bad(error.to_string()))?;
     }
+    read_files(store, &files, answers)?;
     Ok(store.put_tree(&tree)?)
+}
+
+/// Asks for the files that the store lacks, each content once, and keeps them.
+fn read_files(
+    store: &Store,
+    files: &[(Digest, u64, Mode)],
+    answers: &mut Answers<'_>,
+) -> Result<(), Ended> {
+    let mut asked = BTreeSet::new();
+    let wanted: Vec<u32> = files
+        .iter()
+        .zip(0..)
+        .filter(|((blob, size, _), _)| !store.has_blob(blob, *size) && asked.insert(*blob))
+        .map(|(_, number)| number)
+        .collect();
+    let encoded = encode_wanted(&wanted).map_err(|error| answers.ended(&error))?;
+    answers.running.write(&encoded).map_err(ExecError::Docker)?;
+    for number in wanted {
+        let (expected, size, mode) = files[number as usize];
+        let found = read_file(store, size, mode, answers)?;
+        if found != expected {
+            let reason = format!("a file has the digest {found}, and {expected} was announced");
+            let action = "read what came of the step".to_owned();
+            return Err(ExecError::Container { action, reason }.into());
+        }
+    }
+    Ok(())
 }
 
 fn read_file(

@@ -15,7 +15,7 @@ pub use executor::DockerExecutor;
 
 #[cfg(test)]
 mod tests {
-    use super::protocol::{Frame, MAGIC, MAX_BYTES, Request};
+    use super::protocol::{Frame, MAGIC, MAX_BYTES, Request, encode_wanted, read_wanted};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -51,12 +51,9 @@ mod tests {
             (bytes(), text()).prop_map(|(path, kind)| Frame::Unsupported { path, kind }),
             (bytes(), any::<u32>()).prop_map(|(path, mode)| Frame::Folder { path, mode }),
             (bytes(), bytes()).prop_map(|(path, target)| Frame::Link { path, target }),
-            (bytes(), any::<u32>(), any::<u64>()).prop_map(|(path, mode, size)| Frame::File {
-                path,
-                mode,
-                size
-            }),
-            Just(Frame::EndOfOutput),
+            (bytes(), any::<u32>(), any::<u64>(), any::<[u8; 32]>())
+                .prop_map(|(path, mode, size, content)| Frame::File { path, mode, size, content }),
+            Just(Frame::Listed),
             Just(Frame::End),
         ]
     }
@@ -81,6 +78,17 @@ mod tests {
                 prop_assert_eq!(Frame::read(&mut reader).unwrap(), frame);
             }
             prop_assert!(reader.is_empty());
+        }
+
+        #[test]
+        fn what_is_wanted_is_read_as_it_was_written(numbers in proptest::collection::btree_set(0..50u32, 0..20)) {
+            let numbers: Vec<u32> = numbers.into_iter().collect();
+            let bytes = encode_wanted(&numbers).unwrap();
+            prop_assert_eq!(read_wanted(&mut bytes.as_slice(), 50).unwrap(), numbers.clone());
+            let largest = numbers.last().map_or(0, |last| *last as usize);
+            if !numbers.is_empty() {
+                prop_assert!(read_wanted(&mut bytes.as_slice(), largest).is_err());
+            }
         }
 
         #[test]
