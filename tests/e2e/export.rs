@@ -104,6 +104,11 @@ fn docker_makes_the_same_release_of_hello() {
     let workspace = sharing().with_files_of(&hello());
     let export = ["export", "dockerfile", "--output", "Dockerfile"];
     workspace.fails(&export, 1).says(&["exflow::export::no-registry", "`builder`", "--bases"]);
+    let manifest = workspace.read("exflow.kdl");
+    workspace.write("exflow.kdl", &manifest.replace("=\"none\"", "=\"none\" A=\"two\\nlines\""));
+    let unwritable = workspace.fails(&[&export[..], &["--bases", "exflow-bases"]].concat(), 1);
+    unwritable.says(&["exflow::export::not-for-docker", "variable `A`", "exflow.kdl:"]);
+    workspace.write("exflow.kdl", &manifest);
     let Some(host) = docker("docker_makes_the_same_release_of_hello") else { return };
     workspace.ok(&[&export[..], &["--bases", "exflow-bases"]].concat());
     // The same again, byte for byte, and what it wrote is no source of anything.

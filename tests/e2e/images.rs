@@ -150,7 +150,7 @@ fn a_tag_that_moves() {
 
 #[test]
 fn an_image_in_a_folder_or_an_archive() {
-    for squeeze in [Squeeze::Gzip, Squeeze::None] {
+    for squeeze in [Squeeze::Gzip, Squeeze::None, Squeeze::Zstd] {
         let image = image(squeeze);
         let layout = image.layout("base");
         let folder = workspace(&manifest("\"images/base\" from=\"layout\"", ""));
@@ -185,7 +185,8 @@ fn an_image_that_is_not_there() {
     registry.write("exflow.kdl", &text.replace("base:1", "base:2"));
     registry.fails(&["lock"], 1).says(&["exflow::fetch::not-found", "base:2", "name and tag"]);
     registry.write("exflow.kdl", &text.replace("base:1", "Base:1"));
-    registry.fails(&["lock"], 1).says(&["no reference", "exflow.kdl:"]);
+    let bad = registry.fails(&["check"], 1);
+    bad.says(&["exflow::workspace::bad-image-reference", "Base:1", "exflow.kdl:"]);
     let nobody = workspace(&manifest("\"127.0.0.1:1/base\"", ""));
     nobody.fails(&["lock"], 1).says(&["exflow::fetch::unreachable", "plain-http=#true"]);
     let daemon =
@@ -244,7 +245,7 @@ fn registries_that_misbehave() {
         (Fault::Status(404, None), 99, "exflow::fetch::not-found"),
         (Fault::Status(403, None), 99, "exflow::fetch::denied"),
         (Fault::WrongByte, 99, "exflow::fetch::wrong-digest"),
-        (Fault::TooLong(10), 99, "exflow::fetch::wrong-digest"),
+        (Fault::TooLong(10), 99, "exflow::fetch::too-large"),
     ] {
         let workspace = fresh();
         server.fault(&layer, fault, times);
@@ -270,7 +271,7 @@ fn registries_that_misbehave() {
     for (fault, code) in [
         (Fault::WrongByte, "exflow::fetch::wrong-digest"),
         (Fault::Status(404, None), "exflow::fetch::not-found"),
-        (Fault::TooLong(5 << 20), "exflow::fetch::wrong-digest"),
+        (Fault::TooLong(5 << 20), "exflow::fetch::too-large"),
     ] {
         server.fault(&config, fault, 1);
         std::fs::remove_file(workspace.root().join("exflow.lock")).unwrap();
@@ -477,10 +478,22 @@ fn repositories_of_alpine_that_lie() {
     server.fault(&apk, Fault::WrongByte, 9);
     workspace().fails(&["lock"], 1).says(&["exflow::fetch::bad-package", "`tool`", "exflow.kdl:"]);
     server.fault(&apk, Fault::WrongByte, 0);
-    let locked = workspace();
-    locked.ok(&["lock"]);
+    let first = workspace();
+    first.ok(&["lock"]);
+    // What was fetched to be locked is there when it is built.
+    server.forget();
+    first.ok(&["build"]);
+    assert!(server.requests().is_empty(), "{:?}", server.requests());
+    let locked = workspace().with("exflow.lock", &first.read("exflow.lock"));
     server.fault(&apk, Fault::WrongByte, 9);
-    locked.fails(&["build"], 1).says(&["exflow::fetch::wrong-digest", "tool"]);
+    locked.fails(&["build"], 1).says(&[
+        "exflow::fetch::wrong-digest",
+        "tool",
+        "EXFLOW_ALPINE_MIRROR",
+    ]);
+    server.fault(&apk, Fault::WrongByte, 0);
+    server.fault(&apk, Fault::Status(404, None), 9);
+    locked.fails(&["build"], 1).says(&["exflow::fetch::", "EXFLOW_ALPINE_MIRROR"]);
     server.fault(&apk, Fault::WrongByte, 0);
     locked.ok(&["build"]);
 }
@@ -543,4 +556,23 @@ fn an_image_in_the_docker_daemon() {
     let gone = fresh().with("exflow.lock", &lock).fails(&["build", "--locked"], 1);
     gone.says(&[&name, "exflow.kdl:"]);
     run(&["rmi", &name]);
+}
+
+/// The same image for all platforms, whenever each of them is locked.
+#[test]
+fn another_platform_is_locked_to_the_same_index() {
+    let other = if ARCHITECTURE == "amd64" { "arm64" } else { "amd64" };
+    let first = image(Squeeze::Gzip);
+    let (server, workspace) = served(&[&first, &Image::new(Squeeze::Gzip).architecture(other)]);
+    workspace.ok(&["lock"]);
+    let lock = workspace.read("exflow.lock");
+    // As if it had been locked on the other machine alone, and the tag had moved since.
+    let renamed = lock.replace(&format!("linux/{ARCHITECTURE}"), &format!("linux/{other}"));
+    workspace.write("exflow.lock", &renamed);
+    server.fault("v2/team/base/manifests/1", Fault::Status(500, None), 99);
+    workspace.ok(&["build"]);
+    sees_the_image(&workspace);
+    let both = workspace.read("exflow.lock");
+    let index = |lock: &str| lock.split("\"index\": ").nth(1).unwrap()[..73].to_owned();
+    assert_eq!(both.matches(&index(&lock)).count(), 2, "{both}");
 }

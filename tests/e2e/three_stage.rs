@@ -25,8 +25,11 @@ project "bases" {
 }
 "#;
 
-/// Two images by name, and the layers of the second, which the runtime stands on.
-pub(crate) static ELIXIR: LazyLock<([(&str, Image); 2], Vec<String>)> = LazyLock::new(|| {
+/// The two images of the example by name, and the layers of the second, which the runtime stands on.
+type Images = ([(&'static str, Image); 2], Vec<String>);
+
+/// Made once.
+pub(crate) static ELIXIR: LazyLock<Images> = LazyLock::new(|| {
     let workspace = with_packages(Workspace::new(EXFLOW)).with("exflow.kdl", BASES);
     // The same packages as the example's: they are fetched once.
     workspace.ok(&["build"]);

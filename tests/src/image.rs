@@ -4,6 +4,7 @@ use crate::archive::{entry, tar_of};
 use exflow_content::Sha256;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,6 +18,8 @@ pub enum Squeeze {
     None,
     /// By gzip.
     Gzip,
+    /// By Zstandard.
+    Zstd,
 }
 
 /// An image.
@@ -57,6 +60,7 @@ impl Image {
     pub fn raw_layer(mut self, archive: Vec<u8>) -> Self {
         let bytes = match self.squeeze {
             Squeeze::None => archive.clone(),
+            Squeeze::Zstd => compress_to_vec(&archive[..], CompressionLevel::Fastest),
             Squeeze::Gzip => {
                 let mut encoder = GzEncoder::new(Vec::new(), Compression::new(1));
                 encoder.write_all(&archive).unwrap();
@@ -108,6 +112,7 @@ impl Image {
         let kind = match self.squeeze {
             Squeeze::None => "application/vnd.oci.image.layer.v1.tar",
             Squeeze::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Squeeze::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
         };
         let config = self.configuration();
         let layers = self.layers.iter().map(

@@ -230,6 +230,18 @@ impl Tree {
         Some(at)
     }
 
+    /// Where `path` is once the links above it are followed, and not the last name. What leads nowhere
+    /// stays as it is.
+    #[must_use]
+    pub fn place(&self, path: &RelPath) -> RelPath {
+        match (path.parent(), path.name().map(RelPath::new)) {
+            (Some(parent), Some(Ok(name))) if !parent.is_root() => {
+                self.resolve(&parent).map_or_else(|| path.clone(), |parent| parent.join(&name))
+            }
+            _ => path.clone(),
+        }
+    }
+
     /// The canonical encoding.
     pub fn encode(&self) -> Vec<u8> {
         self.encoder().finish()

@@ -19,6 +19,8 @@ use std::fs::File;
 const PUBLIC: &str = "https://dl-cdn.alpinelinux.org/alpine";
 /// The largest index that is read, in bytes as it is sent. That of `main` takes 0.5 MB.
 const MAX_INDEX: u64 = 32 << 20;
+/// The largest package that is read, in bytes.
+const MAX_APK: u64 = 1 << 30;
 /// How many repositories an image may name.
 const MAX_REPOSITORIES: usize = 64;
 
@@ -49,8 +51,13 @@ impl AlpineSystem {
         };
         let text =
             |at: &str| Ok::<_, FetchError>(String::from_utf8_lossy(&bytes(at)?).into_owned());
-        let installed = parse_installed(&bytes(INSTALLED)?).map_err(|error| {
-            FetchError::Database { what: INSTALLED.to_owned(), reason: error.to_string() }
+        let Some(database) = read(store, tree, INSTALLED, MAX_DATABASE)? else {
+            let reason = "there is none".to_owned();
+            return Err(FetchError::Database { what: INSTALLED.to_owned(), reason });
+        };
+        let installed = parse_installed(&database).map_err(|error| FetchError::Database {
+            what: INSTALLED.to_owned(),
+            reason: error.to_string(),
         })?;
         let mut keys = Keys::new();
         let folder = RelPath::new(KEYS).expect("a clean path");
@@ -92,7 +99,7 @@ impl AlpineSystem {
         let own = self.repositories.iter().find(|(name, _)| name == repository);
         let named = mirror.map(|mirror| format!("{}/{repository}", mirror.trim_end_matches('/')));
         let own = own.into_iter().flat_map(|(_, addresses)| addresses.clone());
-        let public = [format!("{PUBLIC}/{repository}")];
+        let public = is_public(repository).then(|| format!("{PUBLIC}/{repository}"));
         let mut urls: Vec<String> = Vec::new();
         for address in named.into_iter().chain(own).chain(public) {
             let url = format!("{address}/{}/{file}", self.architecture);
@@ -106,6 +113,10 @@ impl AlpineSystem {
     /// What its repositories have today. An index is believed as far as a key of the image's has
     /// signed it.
     pub fn catalog(&self, client: &Client, mirror: Option<&str>) -> Result<Catalog, FetchError> {
+        self.read_catalog(client, mirror).map_err(FetchError::of_alpine)
+    }
+
+    fn read_catalog(&self, client: &Client, mirror: Option<&str>) -> Result<Catalog, FetchError> {
         let mut catalog = Catalog::new();
         for (repository, _) in &self.repositories {
             let mut last = None;
@@ -145,15 +156,20 @@ impl AlpineSystem {
         store: &Store,
         chosen: &[ChosenApk],
         mirror: Option<&str>,
+        old: Option<&LockedAlpine>,
         progress: &dyn Progress,
     ) -> Result<LockedAlpine, FetchError> {
-        let jobs: Vec<&ChosenApk> = chosen.iter().collect();
-        let mut packages = side_by_side(client, store, jobs, |workshop, apk| {
+        // What is locked already stays as it is.
+        let (known, jobs): (Vec<_>, Vec<&ChosenApk>) =
+            chosen.iter().partition(|apk| old.is_some_and(|old| locked_as(old, apk).is_some()));
+        let mut packages: Vec<LockedApk> = side_by_side(client, store, jobs, |workshop, apk| {
             progress.begin(&apk.name, apk.size);
             let locked = self.lock_one(workshop, apk, mirror);
             progress.end(&apk.name);
-            locked
+            locked.map_err(FetchError::of_alpine)
         })?;
+        let known = known.into_iter().filter_map(|apk| locked_as(old?, apk));
+        packages.extend(known);
         packages.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(LockedAlpine { packages })
     }
@@ -167,7 +183,7 @@ impl AlpineSystem {
         // The first is the place that was named.
         let mut failed = None;
         for url in self.urls(mirror, &chosen.repository, &chosen.file_name()) {
-            let bytes = match workshop.client.get(&url, chosen.size) {
+            let bytes = match workshop.client.get(&url, chosen.size.min(MAX_APK)) {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => continue,
                 Err(FetchError::Cancelled) => return Err(FetchError::Cancelled),
@@ -184,13 +200,16 @@ impl AlpineSystem {
                 });
             match read {
                 Ok(_) => {
+                    let sha256 = Sha256::of(&bytes);
+                    // It is needed again when it is built.
+                    workshop.store.put_download(&sha256, &bytes)?;
                     return Ok(LockedApk {
                         name: chosen.name.clone(),
                         version: chosen.version.clone(),
                         architecture: chosen.architecture.clone(),
                         repository: chosen.repository.clone(),
                         size: bytes.len() as u64,
-                        sha256: Sha256::of(&bytes),
+                        sha256,
                         checksum: chosen.checksum.to_string(),
                     });
                 }
@@ -205,12 +224,35 @@ impl AlpineSystem {
     }
 }
 
+/// What a package is locked as, where it is locked as just this one.
+fn locked_as(old: &LockedAlpine, chosen: &ChosenApk) -> Option<LockedApk> {
+    let is_same = |apk: &&LockedApk| {
+        apk.name == chosen.name
+            && apk.version == chosen.version
+            && apk.repository == chosen.repository
+            && apk.checksum == chosen.checksum.to_string()
+    };
+    old.packages.iter().find(is_same).cloned()
+}
+
+/// Whether a repository may be one of Alpine's own. Nobody else is told of others.
+fn is_public(repository: &str) -> bool {
+    let Some((release, name)) = repository.split_once('/') else { return false };
+    let is_release = release == "edge"
+        || release == "latest-stable"
+        || release
+            .strip_prefix('v')
+            .is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    is_release && matches!(name, "main" | "community" | "testing")
+}
+
 /// The repositories that a file names (apk-repositories(5)): the last two names of each address, which
 /// all mirrors share, and the addresses. Those with a tag are only for what is asked for by it.
 fn parse_repositories(text: &str) -> Vec<(String, Vec<String>)> {
     let mut repositories: Vec<(String, Vec<String>)> = Vec::new();
     for line in text.lines().map(str::trim) {
-        if line.starts_with(['#', '@']) || !line.contains("://") {
+        // Nothing of this host is to be opened because an image says so.
+        if !["http://", "https://"].iter().any(|scheme| line.starts_with(scheme)) {
             continue;
         }
         let address = line.trim_end_matches('/').to_owned();
@@ -253,7 +295,7 @@ pub fn add_alpine(
     let mut jobs: Vec<&LockedApk> = apks.locked.packages.iter().collect();
     jobs.sort_by_key(|apk| apk.size);
     let packages = side_by_side(client, store, jobs, |workshop, apk| {
-        system.fetch(workshop, apk, apks.mirror, progress)
+        system.fetch(workshop, apk, apks.mirror, progress).map_err(FetchError::of_alpine)
     })?;
     let read = |digest: &Digest| Ok(store.read_blob(digest, MAX_READ)?);
     let (installed, world) = (system.installed.text(), &system.world);
@@ -375,12 +417,14 @@ mod tests {
     #[test]
     fn repositories_are_called_what_all_mirrors_call_them() {
         let text = "https://dl-cdn.alpinelinux.org/alpine/v3.21/main\n\
-            # https://x/alpine/v3.21/testing\n\
+            # https://x/alpine/v3.21/testing\nfile:///etc/v3.21/main\n\
             http://mirror.example/a/b/alpine/v3.21/main/\n\
             @edge https://x/alpine/edge/main\n/media/cdrom/apks\nhttps://x/apk\nhttps://x\n";
         let parsed = parse_repositories(text);
         let names: Vec<&str> = parsed.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["v3.21/main", "apk"]);
+        assert!(is_public("v3.21/main") && is_public("edge/testing"));
+        assert!(!is_public("apk") && !is_public("secret/main") && !is_public("v3.21/secret"));
         assert_eq!(
             parsed[0].1,
             [

@@ -131,10 +131,20 @@ pub enum FetchError {
         expected: Sha256,
     },
     /// An image as a whole holds more than any should.
-    #[error("its layers hold more than {limit} bytes together")]
+    #[error("its layers hold more than {limit} together")]
     ImageTooLarge {
         /// How much it may hold.
-        limit: u64,
+        limit: &'static str,
+    },
+    /// A layer of a layout or an archive is not as long as its manifest says.
+    #[error("layer sha256:{layer} has {found} bytes, and its manifest says {expected}")]
+    OtherLength {
+        /// Which layer.
+        layer: Sha256,
+        /// How long it is.
+        found: u64,
+        /// How long it should be.
+        expected: u64,
     },
     /// A file or folder that an image is in can't be read.
     #[error("can't read `{path}`: {source}")]
@@ -144,6 +154,9 @@ pub enum FetchError {
         /// What is wrong with it.
         source: io::Error,
     },
+    /// What Alpine's repositories are to have can't be had.
+    #[error(transparent)]
+    Alpine(Box<FetchError>),
     /// An index of Alpine's isn't signed by a key that the image trusts, or is none.
     #[error("the index `{url}` can't be used: {source}")]
     ApkIndex {
@@ -209,6 +222,15 @@ impl FetchError {
         match self {
             error @ (Self::Cancelled | Self::Store(_) | Self::Image { .. }) => error,
             error => Self::Image { image, source: Box::new(error) },
+        }
+    }
+
+    /// The same, of a package or an index of Alpine's.
+    #[must_use]
+    pub(crate) fn of_alpine(self) -> Self {
+        match self {
+            error @ (Self::Cancelled | Self::Store(_) | Self::Alpine(_)) => error,
+            error => Self::Alpine(Box::new(error)),
         }
     }
 }
@@ -284,16 +306,18 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
              package out, or report it to the distribution",
         ),
         FetchError::Image { source, .. } => return diagnose_image(error, source, site),
+        FetchError::Alpine(source) => return diagnose_alpine(error, source, site),
+        FetchError::ApkIndex { .. }
+        | FetchError::ApkCatalog { .. }
+        | FetchError::Apk { .. }
+        | FetchError::Install(_) => return diagnose_alpine(error, error, site),
         FetchError::Denied { .. }
         | FetchError::Document { .. }
         | FetchError::Layer { .. }
         | FetchError::OtherFiles { .. }
         | FetchError::ImageTooLarge { .. }
+        | FetchError::OtherLength { .. }
         | FetchError::Daemon { .. }
-        | FetchError::ApkIndex { .. }
-        | FetchError::ApkCatalog { .. }
-        | FetchError::Apk { .. }
-        | FetchError::Install(_)
         | FetchError::System { .. }
         | FetchError::Database { .. }
         | FetchError::Local { .. } => return diagnose_image(error, error, site),
@@ -308,10 +332,12 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
 fn diagnose_image(error: &FetchError, source: &FetchError, site: Option<&Site>) -> Diagnostic {
     let (code, help) = match source {
         FetchError::Denied { url, .. } => {
-            let host = url.split('/').nth(2).unwrap_or(url);
+            // Docker Hub is where it logs in when nothing else is said.
+            let host = url.split('/').nth(2).filter(|host| !host.ends_with(".docker.io"));
+            let command = host.map_or("docker login".to_owned(), |host| format!("docker login {host}"));
             let help = format!(
-                "check the image's name; where it is not public, log in with `docker login {host}`, \
-                 whose credentials exflow uses"
+                "check the image's name; where it is not public, log in with `{command}`, whose \
+                 credentials exflow uses"
             );
             (DENIED, help)
         }
@@ -327,7 +353,11 @@ fn diagnose_image(error: &FetchError, source: &FetchError, site: Option<&Site>) 
              take the base out of `exflow.lock` and run `exflow lock`, which pins what is there today"
                 .to_owned(),
         ),
-        FetchError::WrongDigest { .. } | FetchError::TooLarge { .. } => (
+        FetchError::TooLarge { .. } => (
+            TOO_LARGE,
+            "nothing of its kind should be so large: docs/images.md has the limits".to_owned(),
+        ),
+        FetchError::WrongDigest { .. } => (
             WRONG_DIGEST,
             "the registry or its mirror is damaged or lies, or a file has changed since it was locked; \
              what came was thrown away"
@@ -343,7 +373,10 @@ fn diagnose_image(error: &FetchError, source: &FetchError, site: Option<&Site>) 
         FetchError::Document { .. } => {
             (IMAGE, "have it made anew, by a current version of what made it".to_owned())
         }
-        FetchError::Layer { .. } | FetchError::OtherFiles { .. } | FetchError::ImageTooLarge { .. } => (
+        FetchError::Layer { .. }
+        | FetchError::OtherFiles { .. }
+        | FetchError::OtherLength { .. }
+        | FetchError::ImageTooLarge { .. } => (
             LAYER,
             "its content is what its digest says, so every registry has the same: take another \
              image, or have it made anew; docs/images.md has the limits"
@@ -353,35 +386,6 @@ fn diagnose_image(error: &FetchError, source: &FetchError, site: Option<&Site>) 
             LOCAL,
             "paths are relative to the workspace; it is a folder with `index.json` and `blobs`, or \
              an archive of one, or what `docker save` writes"
-                .to_owned(),
-        ),
-        FetchError::ApkIndex { source: IndexError::Signature(_), .. } => (
-            SIGNATURE,
-            "the repository must be one that the image itself trusts: its keys are in \
-             `/etc/apk/keys`; try another mirror: `EXFLOW_ALPINE_MIRROR=URL`"
-                .to_owned(),
-        ),
-        FetchError::ApkIndex { .. } | FetchError::ApkCatalog { .. } => (
-            INDEX,
-            "the mirror is out of date or broken: try another one: `EXFLOW_ALPINE_MIRROR=URL`"
-                .to_owned(),
-        ),
-        FetchError::Apk { .. } => (
-            PACKAGE,
-            "the repository or its mirror is damaged or lies; try another one: \
-             `EXFLOW_ALPINE_MIRROR=URL`"
-                .to_owned(),
-        ),
-        FetchError::Install(InstallError::Overlap { .. }) => (
-            BASE,
-            "apk doesn't install them together either, unless one declares that it replaces the \
-             other: leave one of them out"
-                .to_owned(),
-        ),
-        FetchError::Install(_) => (
-            PATH,
-            "the image has something there that the package can't be laid over: leave the package \
-             out, or take another image"
                 .to_owned(),
         ),
         FetchError::System { .. } | FetchError::Database { .. } => (
@@ -395,6 +399,54 @@ fn diagnose_image(error: &FetchError, source: &FetchError, site: Option<&Site>) 
             "`docker image ls` shows what it has; an image that is locked by its ID has to be there, on \
              every machine that builds"
                 .to_owned(),
+        ),
+        other => return diagnose(other, site),
+    };
+    Diagnostic::error(code, error.to_string()).help(help).at_known(site, "needed for this")
+}
+
+/// Says what is wrong with Alpine's packages: the whole in `error`, and the reason in `source`.
+fn diagnose_alpine(error: &FetchError, source: &FetchError, site: Option<&Site>) -> Diagnostic {
+    let (code, help) = match source {
+        FetchError::Unreachable { .. } => (
+            UNREACHABLE,
+            "check the connection, or name another mirror: `EXFLOW_ALPINE_MIRROR=URL`; what was \
+             fetched so far is kept",
+        ),
+        FetchError::NotFound { .. } => (
+            NOT_FOUND,
+            "Alpine's repositories keep only the newest version of a package: name a mirror that has \
+             this one, `EXFLOW_ALPINE_MIRROR=URL`; or take the `apks` of this base out of \
+             `exflow.lock` and run `exflow lock`, which pins what is there today",
+        ),
+        FetchError::WrongDigest { .. } | FetchError::TooLarge { .. } => (
+            WRONG_DIGEST,
+            "the mirror is damaged or lies, and what it gave was thrown away; try another one: \
+             `EXFLOW_ALPINE_MIRROR=URL`",
+        ),
+        FetchError::ApkIndex { source: IndexError::Signature(_), .. } => (
+            SIGNATURE,
+            "the repository must be one that the image itself trusts: its keys are in \
+             `/etc/apk/keys`; try another mirror: `EXFLOW_ALPINE_MIRROR=URL`",
+        ),
+        FetchError::ApkIndex { .. } | FetchError::ApkCatalog { .. } => (
+            INDEX,
+            "the mirror is out of date or broken: try another one: `EXFLOW_ALPINE_MIRROR=URL`",
+        ),
+        FetchError::Apk { .. } => (
+            PACKAGE,
+            "the repository or its mirror is damaged or lies; try another one: \
+             `EXFLOW_ALPINE_MIRROR=URL`",
+        ),
+        FetchError::Install(InstallError::Overlap { .. }) => (
+            BASE,
+            "apk doesn't install them together either, unless one declares that it replaces the \
+             other: leave one of them out",
+        ),
+        FetchError::Install(_) => (
+            PATH,
+            "the image has something there that the package can't be laid over: leave the package \
+             out, or take another image",
         ),
         other => return diagnose(other, site),
     };

@@ -79,9 +79,13 @@ pub struct Wanted<'a> {
 pub trait Credentials: Sync {
     /// What the header `Authorization` of a request for `url` is to be; none where nothing is known.
     ///
-    /// `refused` says that the server has just refused what was given before, or nothing: then the
-    /// server is asked how to prove it, which may take a while.
-    fn authorization(&self, url: &str, refused: bool) -> Result<Option<String>, FetchError>;
+    /// `refused` is what the server has just refused, which may be nothing: then it is asked how to prove
+    /// who we are, which may take a while, unless that has been found out meanwhile.
+    fn authorization(
+        &self,
+        url: &str,
+        refused: Option<Option<&str>>,
+    ) -> Result<Option<String>, FetchError>;
 }
 
 /// How something is asked for.
@@ -123,7 +127,7 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(5)
             // Whoever it is sent on to is not told who we are.
-            .redirect_auth_headers(ureq::config::RedirectAuthHeaders::SameHost)
+            .redirect_auth_headers(ureq::config::RedirectAuthHeaders::Never)
             .build();
         Self { agent: config.new_agent(), options, cancel }
     }
@@ -443,7 +447,7 @@ impl Client {
         from: u64,
         manner: Manner<'_>,
     ) -> Result<ureq::http::Response<ureq::Body>, Trouble> {
-        let authorization = |refused: bool| match manner.credentials {
+        let authorization = |refused: Option<Option<&str>>| match manner.credentials {
             Some(credentials) => {
                 credentials.authorization(url, refused).map_err(|error| match error {
                     FetchError::Unreachable { reason, .. } => Trouble::Passing(reason, None),
@@ -452,11 +456,12 @@ impl Client {
             }
             None => Ok(None),
         };
-        let mut response = self.request_with(url, from, manner, authorization(false)?)?;
+        let first = authorization(None)?;
+        let mut response = self.request_with(url, from, manner, first.as_deref())?;
         if response.status() == 401
-            && let Some(header) = authorization(true)?
+            && let Some(header) = authorization(Some(first.as_deref()))?
         {
-            response = self.request_with(url, from, manner, Some(header))?;
+            response = self.request_with(url, from, manner, Some(&header))?;
         }
         let status = response.status();
         match status.as_u16() {
@@ -488,7 +493,7 @@ impl Client {
         url: &str,
         from: u64,
         manner: Manner<'_>,
-        authorization: Option<String>,
+        authorization: Option<&str>,
     ) -> Result<ureq::http::Response<ureq::Body>, Trouble> {
         let mut request = self.agent.get(url);
         if from > 0 {

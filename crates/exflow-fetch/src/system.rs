@@ -38,7 +38,7 @@ impl System {
         };
         let (id, codename) = system(&release.unwrap_or_default());
         match (id.as_deref(), codename) {
-            (Some("debian"), Some(suite)) => {
+            (Some("debian"), Some(suite)) if is_suite(&suite) => {
                 let installed = installed(store, tree, platform, text(STATUS)?)?;
                 Ok(Self::Debian { suite, installed })
             }
@@ -47,6 +47,7 @@ impl System {
             }
             (id, _) => {
                 let found = match id {
+                    Some("debian") => "of Debian without saying which suite".to_owned(),
                     Some(id) => format!("`{}`", id.chars().take(60).collect::<String>()),
                     None => "nothing that is said".to_owned(),
                 };
@@ -71,21 +72,36 @@ fn installed(
     };
     let mut installed = Installed::default();
     if let Some(status) = status {
-        installed.add(&status, platform).map_err(unreadable(STATUS))?;
+        installed.add(&status, None, platform).map_err(unreadable(STATUS))?;
     }
     let folder = RelPath::new(STATUS_FOLDER).expect("a clean path");
-    for (at, _) in tree.within(&folder) {
+    let mut is_there = tree.resolve(&RelPath::new(STATUS).expect("a clean path")).is_some();
+    for (path, _) in tree.within(&folder) {
         // Beside each file is one with its checksums.
-        let at = at.to_string();
+        let at = path.to_string();
         if at == STATUS_FOLDER || at.ends_with(".md5sums") {
             continue;
         }
         if let Some(bytes) = read(store, tree, &at, MAX_READ)? {
             let text = String::from_utf8_lossy(&bytes);
-            installed.add(&text, platform).map_err(unreadable(&at))?;
+            installed.add(&text, Some(path), platform).map_err(unreadable(&at))?;
+            is_there = true;
         }
     }
+    if !is_there {
+        // What is there can't be told, and all of it would be laid over it once more.
+        let reason = "there is none".to_owned();
+        return Err(FetchError::Database { what: STATUS.to_owned(), reason });
+    }
     Ok(installed)
+}
+
+/// Whether a text can be the name of a suite. It becomes part of an address.
+fn is_suite(text: &str) -> bool {
+    text.len() <= 64
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// A file of a tree, its links followed; none where there is none.

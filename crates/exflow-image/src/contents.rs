@@ -130,7 +130,7 @@ pub fn read_layer(
             EntryKind::HardLink => {
                 let target = item.hard_link_target()?;
                 match tree.get(&target) {
-                    Some(entry @ Entry::File { .. }) => entry.clone(),
+                    Some(entry @ (Entry::File { .. } | Entry::Symlink { .. })) => entry.clone(),
                     Some(_) => return Err(ArchiveError::HardLink(item.path, target.to_string())),
                     // It is below, or nowhere.
                     None => {
@@ -165,13 +165,18 @@ impl LayerContents {
         // Before anything is changed: a hard link leads to what was below.
         let mut links = Vec::with_capacity(self.links.len());
         for (at, target) in &self.links {
-            let place = place(below, target);
+            let place = below.place(target);
             match below.get(&place) {
-                Some(entry @ Entry::File { .. }) => links.push((at, entry.clone())),
+                Some(entry @ (Entry::File { .. } | Entry::Symlink { .. })) => {
+                    links.push((at, entry.clone()));
+                }
                 _ => return Err(ArchiveError::HardLink(at.clone(), target.to_string())),
             }
         }
         for folder in &self.emptied {
+            if self.replaces_link(below, folder) {
+                continue;
+            }
             let folder = below.resolve(folder).unwrap_or_else(|| folder.clone());
             let children: Vec<RelPath> = below
                 .within(&folder)
@@ -184,7 +189,10 @@ impl LayerContents {
             }
         }
         for gone in &self.removed {
-            let gone = place(below, gone);
+            if gone.parent().is_some_and(|folder| self.replaces_link(below, &folder)) {
+                continue;
+            }
+            let gone = below.place(gone);
             below.remove(&gone);
         }
         for (at, entry) in self.tree.entries() {
@@ -192,14 +200,23 @@ impl LayerContents {
             if self.implied.contains(at) && below.resolve(at).is_some_and(is_there) {
                 continue;
             }
-            let place = place(below, at);
+            let place = below.place(at);
             below.insert(place, entry.clone())?;
         }
         for (at, entry) in links {
-            let place = place(below, at);
+            let place = below.place(at);
             below.insert(place, entry)?;
         }
         Ok(())
+    }
+
+    /// Whether a folder, or one above it, takes the place of a link: then nothing is below it.
+    fn replaces_link(&self, below: &Tree, folder: &RelPath) -> bool {
+        folder.parents().chain([folder.clone()]).any(|at| {
+            matches!(self.tree.get(&at), Some(Entry::Folder { .. }))
+                && !self.implied.contains(&at)
+                && matches!(below.get(&below.place(&at)), Some(Entry::Symlink { .. }))
+        })
     }
 
     /// The encoding that [`LayerContents::decode`] reads: all but the tree.
@@ -239,16 +256,6 @@ impl LayerContents {
         decoder.end()?;
         let [removed, emptied, implied] = sets;
         Ok(Self { tree, removed, emptied, implied, links })
-    }
-}
-
-/// Where a path is once the links above it are followed. What leads nowhere stays as it is.
-fn place(tree: &Tree, at: &RelPath) -> RelPath {
-    match (at.parent(), at.name().map(RelPath::new)) {
-        (Some(parent), Some(Ok(name))) if !parent.is_root() => {
-            tree.resolve(&parent).map_or_else(|| at.clone(), |parent| parent.join(&name))
-        }
-        _ => at.clone(),
     }
 }
 

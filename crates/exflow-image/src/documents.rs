@@ -1,8 +1,10 @@
 //! The documents of images from elsewhere: indexes, manifests and configurations.
 
 use exflow_content::{Digest, Encoder, Sha256};
-use exflow_lock::Compression;
-use exflow_lock::{AddedPackages, ImageDefaults, LockedImage, LockedLayer, Platform};
+use exflow_lock::{
+    AddedPackages, Compression, ImageDefaults, LockedImage, LockedLayer, MAX_LAYER_SIZE,
+    MAX_LAYERS, Platform,
+};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde::Deserialize;
 
@@ -11,8 +13,6 @@ const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The largest document that is read, in bytes (OCI distribution specification 1.1, "Pushing Manifests").
 pub const MAX_DOCUMENT: u64 = 4 << 20;
-/// How many layers an image may have: as many as Docker allows.
-const MAX_LAYERS: usize = 127;
 
 /// Why a document of an image can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +63,7 @@ pub struct Indexed {
     pub digest: Sha256,
     /// Its length in bytes.
     pub size: u64,
-    /// What it is for, as `os/architecture`, if that is said.
+    /// What it is for, as `os/architecture` or `os/architecture/variant`, if that is said.
     pub platform: Option<String>,
     /// What it is called in a layout.
     pub name: Option<String>,
@@ -131,7 +131,13 @@ impl Indexed {
         Ok(Self {
             digest: sha256(descriptor.digest().as_ref())?,
             size: descriptor.size(),
-            platform: platform.map(|one| format!("{}/{}", one.os(), one.architecture())),
+            platform: platform.map(|one| {
+                let name = format!("{}/{}", one.os(), one.architecture());
+                match one.variant() {
+                    Some(variant) => format!("{name}/{variant}"),
+                    None => name,
+                }
+            }),
             name: descriptor.annotations().as_ref().and_then(|all| all.get(NAME).cloned()),
         })
     }
@@ -143,11 +149,16 @@ pub fn choose<'a>(
     indexed: &'a [Indexed],
     platform: &Platform,
 ) -> Result<&'a Indexed, DocumentError> {
-    let wanted = platform.to_string();
+    // The variants that every machine of the platform runs (OCI image specification 1.1, "Image Index").
+    let plain = match platform {
+        Platform::LinuxAmd64 => ["linux/amd64", "linux/amd64/v1"],
+        Platform::LinuxArm64 => ["linux/arm64", "linux/arm64/v8"],
+    };
     if let [only @ Indexed { platform: None, .. }] = indexed {
         return Ok(only);
     }
-    indexed.iter().find(|one| one.platform.as_ref() == Some(&wanted)).ok_or_else(|| {
+    let is_plain = |one: &&Indexed| one.platform.as_deref().is_some_and(|it| plain.contains(&it));
+    indexed.iter().find(is_plain).ok_or_else(|| {
         // What builders say of themselves is listed as for a platform that nobody knows.
         let known = indexed.iter().filter_map(|one| one.platform.as_deref());
         let found = listed(known.filter(|platform| *platform != "unknown/unknown"));
@@ -187,6 +198,10 @@ impl Manifest {
         let manifest: ImageManifest = json(bytes)?;
         if manifest.layers().len() > MAX_LAYERS {
             let reason = format!("it has more than {MAX_LAYERS} layers");
+            return Err(DocumentError::Invalid(reason));
+        }
+        if let Some(layer) = manifest.layers().iter().find(|layer| layer.size() > MAX_LAYER_SIZE) {
+            let reason = format!("a layer is said to have {} bytes", layer.size());
             return Err(DocumentError::Invalid(reason));
         }
         let layers = manifest.layers().iter().map(|layer| {
@@ -288,12 +303,13 @@ impl Configuration {
     }
 }
 
-/// The key of a base that is an image: the digest of everything that can affect what comes of it.
+/// The key of a base that is an image: the digest of everything that can affect what comes of it. `named`
+/// are the packages that were asked for.
 ///
 /// # Encoding
 /// Tag `exflow image base 1`; platform; the list of layers: digest, `diff_id`; the packages that are
-/// added: variant 0 none, 1 dpkg's, 2 apk's, and the list of them: name, sha256; of apk's also the list of
-/// what was asked for by name.
+/// added: variant 0 none, 1 dpkg's, 2 apk's, and the list of them: name, version, architecture, sha256; of
+/// apk's also size and checksum of each, and the list of what was asked for.
 pub fn image_base_key(image: &LockedImage, named: &[String], platform: &Platform) -> Digest {
     let mut encoder = Encoder::new("exflow image base 1");
     encoder.text(&platform.to_string());
@@ -306,12 +322,14 @@ pub fn image_base_key(image: &LockedImage, named: &[String], platform: &Platform
         }
         AddedPackages::Debian(debian) => {
             encoder.variant(1).list(debian.packages.iter(), |encoder, package| {
-                encoder.text(&package.name).sha256(&package.sha256);
+                encoder.text(&package.name).text(&package.version).text(&package.architecture);
+                encoder.sha256(&package.sha256);
             });
         }
         AddedPackages::Alpine(alpine) => {
             encoder.variant(2).list(alpine.packages.iter(), |encoder, package| {
-                encoder.text(&package.name).sha256(&package.sha256);
+                encoder.text(&package.name).text(&package.version).text(&package.architecture);
+                encoder.sha256(&package.sha256).number(package.size).text(&package.checksum);
             });
             encoder.list(named.iter(), |encoder, name| {
                 encoder.text(name);

@@ -232,10 +232,20 @@ fn folders_of_the_base_keep_their_modes() {
 #[test]
 fn users_are_numbers() {
     let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\nnobody:x:65534:65533::/:\n";
-    assert_eq!(resolve_user("nobody", passwd).unwrap(), "65534:65533");
-    assert_eq!(resolve_user("1000", passwd).unwrap(), "1000");
-    assert_eq!(resolve_user("1000:2", passwd).unwrap(), "1000:2");
-    assert_eq!(resolve_user("nobdy", passwd).unwrap_err().known, ["root", "nobody"]);
+    let group = "www-data:x:33:\nbad\nstaff:x:50:a,b\n";
+    for (user, expected) in
+        [("nobody:staff", "65534:50"), ("7:www-data", "7:33"), ("nobody:9", "65534:9")]
+    {
+        assert_eq!(resolve_user(user, passwd, group).unwrap(), expected);
+    }
+    assert_eq!(
+        resolve_user("nobody:staf", passwd, group).unwrap_err().known,
+        ["www-data", "staff"]
+    );
+    assert_eq!(resolve_user("nobody", passwd, group).unwrap(), "65534:65533");
+    assert_eq!(resolve_user("1000", passwd, group).unwrap(), "1000");
+    assert_eq!(resolve_user("1000:2", passwd, group).unwrap(), "1000:2");
+    assert_eq!(resolve_user("nobdy", passwd, group).unwrap_err().known, ["root", "nobody"]);
 }
 
 proptest! {

@@ -16,6 +16,7 @@ pub use format::{MAX_BYTES, VERSION, is_debian_package, parse, print};
 pub use model::{
     AddedPackages, Compression, ImageDefaults, ImageSource, LocalImage, Lock, LockedAlpine,
     LockedApk, LockedBase, LockedDebian, LockedImage, LockedLayer, LockedPackage, LockedPlugin,
-    LockedRoot, Platform, RequestedBase, RequestedDebian, RequestedImage, RequestedPlugin, Wanted,
+    LockedRoot, MAX_LAYER_SIZE, MAX_LAYERS, Platform, RequestedBase, RequestedDebian,
+    RequestedImage, RequestedPlugin, Wanted,
 };
 pub use stale::{Stale, stale};

@@ -208,6 +208,11 @@ pub struct ImageDefaults {
     pub stop_signal: Option<String>,
 }
 
+/// How many layers a base may have: Docker allows 127, and what stands on it has some of its own.
+pub const MAX_LAYERS: usize = 119;
+/// The largest layer, in bytes as they are sent.
+pub const MAX_LAYER_SIZE: u64 = 64 << 30;
+
 /// A layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedLayer {

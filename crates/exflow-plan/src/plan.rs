@@ -552,9 +552,8 @@ mod tests {
         let (workspace, proposal) = (workspace(), proposal());
         let units = [(&workspace.units[0], Some(&proposal))];
         let plan = plan(&workspace, &lock, &Platform::LinuxAmd64, &sources(), &units).unwrap();
-        let Action::Run(release) = &plan.steps.last().unwrap().action else {
-            unreachable!("it is a command")
-        };
+        let release = plan.steps.iter().find(|step| step.name == "shop:release").unwrap();
+        let Action::Run(release) = &release.action else { unreachable!("it is a command") };
         // The image's before exflow's own, and before the image's what plugin and stage say.
         for (name, value) in
             [("PATH", "/opt/bin"), ("LANG", "de"), ("MIX_ENV", "staging"), ("TZ", "UTC")]

@@ -36,7 +36,7 @@ impl Login {
         host: &str,
         repository: &str,
     ) -> Result<Option<String>, FetchError> {
-        let url = format!("{host}/{repository}");
+        let url = format!("https://{host}/v2/{repository}");
         let denied = |reason: String| FetchError::Denied { url: url.clone(), reason };
         let credentials = credentials::of(host).map_err(|error| denied(error.to_string()))?;
         let registry = match &mut state.registry {
@@ -71,13 +71,19 @@ impl Login {
 }
 
 impl Credentials for Login {
-    fn authorization(&self, url: &str, refused: bool) -> Result<Option<String>, FetchError> {
+    fn authorization(
+        &self,
+        url: &str,
+        refused: Option<Option<&str>>,
+    ) -> Result<Option<String>, FetchError> {
         let Some((host, repository)) = parts(url) else { return Ok(None) };
         let key = (host.to_owned(), repository.to_owned());
         // While one asks, the others wait: what it is told is for them, too.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !refused {
-            return Ok(state.headers.get(&key).cloned());
+        let known = state.headers.get(&key).cloned();
+        match refused {
+            Some(refused) if known.as_deref() == refused => {}
+            _ => return Ok(known),
         }
         let header = self.ask(&mut state, host, repository)?;
         match &header {
@@ -114,7 +120,7 @@ mod tests {
     fn nobody_is_told_who_we_are_before_they_ask() {
         let login = Login::new(Settings::default(), Cancel::new());
         let url = "https://registry.example/v2/a/manifests/1";
-        assert_eq!(login.authorization(url, false).unwrap(), None);
+        assert_eq!(login.authorization(url, None).unwrap(), None);
         assert!(login.state.lock().unwrap().registry.is_none());
     }
 }

@@ -88,9 +88,14 @@ impl FromStr for BaseReference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse()
-            .map(Self)
-            .map_err(|error: oci_client::ParseError| ReferenceError(error.to_string()))
+        let reference: Reference = text
+            .parse()
+            .map_err(|error: oci_client::ParseError| ReferenceError(error.to_string()))?;
+        // Nothing else is checked, and what isn't checked pins nothing.
+        if reference.digest().is_some_and(|digest| !digest.starts_with("sha256:")) {
+            return Err(ReferenceError("its digest is not one of sha256".to_owned()));
+        }
+        Ok(Self(reference))
     }
 }
 
@@ -130,5 +135,7 @@ mod tests {
         }
         assert_eq!(BaseReference::api_host("docker.io"), "registry-1.docker.io");
         assert!("A B".parse::<BaseReference>().is_err());
+        let digest = format!("a@sha512:{}", "0".repeat(128));
+        assert!(digest.parse::<BaseReference>().is_err());
     }
 }

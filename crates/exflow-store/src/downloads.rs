@@ -40,6 +40,11 @@ impl Store {
         Ok(path)
     }
 
+    /// Keeps bytes as a finished download. Whoever calls this has computed their digest.
+    pub fn put_download(&self, digest: &Sha256, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write_whole(&self.root().join("downloads").join(digest.to_string()), bytes)
+    }
+
     /// Removes a finished download, for one that will not be needed again.
     pub fn drop_download(&self, digest: &Sha256) {
         let _ = fs::remove_file(self.root().join("downloads").join(digest.to_string()));

@@ -346,9 +346,9 @@ impl Engine<'_> {
                 fetch_base(self.client, store, debian, *slim, &base.platform, &mirrors, &progress)
                     .map(|tree| vec![tree])
             }
-            PlannedRoot::Image { image, named, source } => self
-                .fetch_image(image, named, source, &base.platform)
-                .map_err(|error| error.of_image(source.to_string())),
+            PlannedRoot::Image { image, named, source } => {
+                self.fetch_image(image, named, source, &base.platform)
+            }
         };
         let trees = trees.map_err(|error| Failed::fetching(&error, step.site.as_ref()))?;
         store.sync()?;
@@ -368,9 +368,10 @@ impl Engine<'_> {
         let store = &self.prepared.store;
         let places = &self.prepared.places;
         let login = Login::new(places.registries(), self.cancel.clone());
-        let open = OpenImage::open(source, places, &login, Some(image.config))?;
         let progress = Shown(self.ui);
-        let fetched = fetch_image(self.client, store, image, &open, &progress)?;
+        let fetched = OpenImage::open(source, places, &login, Some(image.config))
+            .and_then(|open| fetch_image(self.client, store, image, &open, &progress))
+            .map_err(|error| error.of_image(source.to_string()))?;
         let files = store.put_tree(&fetched.tree)?;
         let tree = match &image.packages {
             AddedPackages::None => files,

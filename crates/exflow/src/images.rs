@@ -9,7 +9,7 @@ use exflow_lock::{ImageSource, LocalImage, LockedImage, LockedLayer, Platform};
 use exflow_registry::{BaseReference, Login};
 use exflow_store::{Store, TempDir};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -47,8 +47,9 @@ impl<'a> OpenImage<'a> {
         Ok(match source {
             ImageSource::Registry(name) => {
                 let reference: BaseReference = name.parse().map_err(|error| {
+                    // The manifest's was checked; a lock may have another one.
                     let reason = format!("it is no reference to an image: {error}");
-                    FetchError::Local { path: name.clone(), source: io::Error::other(reason) }
+                    FetchError::Unreachable { url: name.clone(), reason }
                 })?;
                 let repository = Repository {
                     endpoints: places.endpoints(&reference),
@@ -71,15 +72,20 @@ impl<'a> OpenImage<'a> {
         })
     }
 
-    /// What it is today.
+    /// What it is today; or, where it is locked for another platform already, what it was then: the one for
+    /// this platform that the same index has.
     pub(crate) fn find(
         &self,
         client: &Client,
         store: &Store,
         platform: &Platform,
+        index: Option<&Sha256>,
     ) -> Result<LockedImage, FetchError> {
         match self {
-            Self::Registry(repository, version) => repository.find(client, version, platform),
+            Self::Registry(repository, version) => match index {
+                Some(index) => repository.find(client, &format!("sha256:{index}"), platform),
+                None => repository.find(client, version, platform),
+            },
             Self::Layout(layout, name) => layout.find(name.as_deref(), platform),
             Self::Archive(archive) => {
                 archive.with(|open| open.find(archive.image.name.as_deref(), platform))

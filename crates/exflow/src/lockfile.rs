@@ -48,7 +48,7 @@ pub(crate) fn read(session: &mut Session) -> Result<Lock, Failure> {
             lock.image_assembly
         );
         return Err(Diagnostic::error(ASSEMBLY, message)
-            .help("digests change with it: take `image_assembly` to the new version on purpose, or use the exflow that made the lock")
+            .help("digests change with it: take `image-assembly` to the new version on purpose, or use the exflow that made the lock")
             .into());
     }
     Ok(lock)

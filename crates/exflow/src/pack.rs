@@ -149,6 +149,12 @@ pub(crate) fn pack(
             "the plugin decides where the release goes: tell its author, or take another base",
         )
     })?;
+    if let Some(path) = whiteout(&whole) {
+        let message = format!("`/{path}` can't be in an image");
+        return Err(at(image, Diagnostic::error(FAILED, message))
+            .help("in a layer, a name that begins with `.wh.` removes what has the rest of it as its name")
+            .into());
+    }
     let (mut kept, mut files) = (Vec::new(), None);
     if let Some((bytes, tree)) = &trees.image {
         kept = keep_layers(store, &settings.kept, &store.tree(bytes)?)?;
@@ -216,6 +222,12 @@ pub(crate) fn pack(
     Ok(packed)
 }
 
+/// A path that would not be there, but take something away (OCI image specification 1.1, "Whiteouts").
+fn whiteout(tree: &Tree) -> Option<&RelPath> {
+    let mut paths = tree.entries().map(|(path, _)| path);
+    paths.find(|path| path.name().is_some_and(|name| name.starts_with(b".wh.")))
+}
+
 /// The files of an image: the release laid over the base.
 ///
 /// # Errors
@@ -243,14 +255,17 @@ fn at(image: &PlannedImage, diagnostic: Diagnostic) -> Diagnostic {
 /// The image's user, by number.
 fn user(store: &Store, image: &PlannedImage, base: &Tree) -> Result<Option<String>, PackError> {
     let Some(user) = &image.settings.user else { return Ok(None) };
-    let path = base.resolve(&RelPath::new("etc/passwd").expect("a clean path"));
-    let passwd = match path.and_then(|path| base.get(&path).cloned()) {
-        Some(Entry::File { blob, .. }) => {
-            String::from_utf8_lossy(&store.read_blob(&blob, MAX_PASSWD)?).into_owned()
+    let text = |at: &str| -> Result<String, StoreError> {
+        let path = base.resolve(&RelPath::new(at).expect("a clean path"));
+        match path.and_then(|path| base.get(&path).cloned()) {
+            Some(Entry::File { blob, size, .. }) if size <= MAX_PASSWD => {
+                Ok(String::from_utf8_lossy(&store.read_blob(&blob, MAX_PASSWD)?).into_owned())
+            }
+            _ => Ok(String::new()),
         }
-        _ => String::new(),
     };
-    resolve_user(user, &passwd).map(Some).map_err(|error| {
+    let (passwd, group) = (text("etc/passwd")?, text("etc/group")?);
+    resolve_user(user, &passwd, &group).map(Some).map_err(|error| {
         let help = match did_you_mean(user, error.known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "take a user of the base, or a number: `user \"65534\"`".to_owned(),

@@ -31,7 +31,8 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Those of `workspace`, whose root this is. The environment decides where both say something.
+    /// Those of `workspace`, whose root this is. The manifest decides where the environment says something,
+    /// too.
     pub(crate) fn of(workspace: &Workspace, root: &Path) -> Self {
         let nodes = &workspace.registries;
         let mut plain_http: BTreeSet<String> = nodes
@@ -40,15 +41,15 @@ impl Places {
             .map(|node| node.host.value.clone())
             .collect();
         plain_http.extend(listed(PLAIN_HTTP));
-        let mut registry_mirrors: BTreeMap<String, String> = nodes
-            .iter()
-            .filter_map(|node| Some((node.host.value.clone(), node.mirror.clone()?)))
+        let mut registry_mirrors: BTreeMap<String, String> = listed(REGISTRY_MIRRORS)
+            .filter_map(|pair| {
+                let (registry, mirror) = pair.split_once('=')?;
+                Some((registry.trim().to_owned(), mirror.trim().to_owned()))
+            })
             .collect();
-        let mirrors = listed(REGISTRY_MIRRORS);
-        registry_mirrors.extend(mirrors.filter_map(|pair| {
-            let (registry, mirror) = pair.split_once('=')?;
-            Some((registry.trim().to_owned(), mirror.trim().to_owned()))
-        }));
+        registry_mirrors.extend(
+            nodes.iter().filter_map(|node| Some((node.host.value.clone(), node.mirror.clone()?))),
+        );
         Self {
             root: root.to_owned(),
             debian_mirror: workspace.debian_mirror.clone(),

@@ -5,6 +5,7 @@ use crate::places::{Places, keyring};
 use crate::report::Failure;
 use crate::session::{Session, base_site, wanted};
 use crate::ui::Shown;
+use exflow_content::Sha256;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_fetch::debian::load_catalog;
 use exflow_fetch::image::fetch_image;
@@ -194,7 +195,7 @@ impl Resolver<'_> {
         // An image that is locked stays what it is while packages are added to it.
         let mut image = match self.old(lock, name) {
             Some(LockedRoot::Image(image)) => *image,
-            _ => match self.find(requested) {
+            _ => match self.find(requested, self.index_of_another(lock, name).as_ref()) {
                 Ok(image) => image,
                 Err(error) => return self.failed(&error, site.as_ref()),
             },
@@ -240,10 +241,7 @@ impl Resolver<'_> {
                 let alpine = self.added_alpine(name, requested, &system, old.as_ref())?;
                 Ok(alpine.map(AddedPackages::Alpine))
             }
-            Err(error) => {
-                let error = error.of_image(requested.source.to_string());
-                self.failed(&error, site.as_ref()).map(|()| None)
-            }
+            Err(error) => self.failed(&error, site.as_ref()).map(|()| None),
         }
     }
 
@@ -256,12 +254,11 @@ impl Resolver<'_> {
     ) -> Result<Option<LockedAlpine>, Failure> {
         use exflow_packages::alpine::{diagnose, resolve};
         let site = base_site(self.workspace, name, None);
-        let of_image = |error: FetchError| error.of_image(requested.source.to_string());
         self.session.ui.tell("indexing", system.release());
         let mirror = self.places.alpine_mirror.clone();
         let catalog = match system.catalog(&self.client, mirror.as_deref()) {
             Ok(catalog) => catalog,
-            Err(error) => return self.failed(&of_image(error), site.as_ref()).map(|()| None),
+            Err(error) => return self.failed(&error, site.as_ref()).map(|()| None),
         };
         let installed = &system.installed.packages;
         let chosen = match resolve(&requested.packages, &catalog, installed, old) {
@@ -272,16 +269,16 @@ impl Resolver<'_> {
                 return Ok(None);
             }
         };
-        let versions: BTreeMap<&str, &str> = old
+        let locked: BTreeMap<&str, (&str, String)> = old
             .iter()
             .flat_map(|old| &old.packages)
-            .map(|apk| (&*apk.name, &*apk.version))
+            .map(|apk| (&*apk.name, (&*apk.version, apk.checksum.clone())))
             .collect();
         let moved: Vec<String> = chosen
             .iter()
             .filter_map(|apk| {
-                let old = versions.get(&*apk.name).filter(|old| **old != apk.version)?;
-                Some(format!("{}: {old} to {}", apk.name, apk.version))
+                let old = locked.get(&*apk.name)?;
+                moves_to(old, &apk.name, &apk.version, &apk.checksum.to_string())
             })
             .collect();
         if !self.moves(name, &moved) {
@@ -289,14 +286,14 @@ impl Resolver<'_> {
         }
         let progress = Shown(&self.session.ui);
         let mirror = mirror.as_deref();
-        let locked = system.lock(&self.client, &self.store, &chosen, mirror, &progress);
+        let locked = system.lock(&self.client, &self.store, &chosen, mirror, old, &progress);
         match locked {
             Ok(locked) => {
                 let told = format!("base `{name}`: {} packages are added", locked.packages.len());
                 self.session.ui.tell("resolved", &told);
                 Ok(Some(locked))
             }
-            Err(error) => self.failed(&of_image(error), site.as_ref()).map(|()| None),
+            Err(error) => self.failed(&error, site.as_ref()).map(|()| None),
         }
     }
 
@@ -306,11 +303,14 @@ impl Resolver<'_> {
         requested: &RequestedImage,
         image: &LockedImage,
     ) -> Result<System, FetchError> {
+        let of_image = |error: FetchError| error.of_image(requested.source.to_string());
         let open =
-            OpenImage::open(&requested.source, &self.places, &self.login, Some(image.config))?;
+            OpenImage::open(&requested.source, &self.places, &self.login, Some(image.config));
         let progress = Shown(&self.session.ui);
-        let fetched = fetch_image(&self.client, &self.store, image, &open, &progress)?;
-        System::of(&self.store, &fetched.tree, &self.wanted.platform)
+        let fetched = open
+            .and_then(|open| fetch_image(&self.client, &self.store, image, &open, &progress))
+            .map_err(of_image)?;
+        System::of(&self.store, &fetched.tree, &self.wanted.platform).map_err(of_image)
     }
 
     fn added_debian(
@@ -357,22 +357,55 @@ impl Resolver<'_> {
         }
     }
 
+    /// The index that an image was found by when it was locked for another platform.
+    fn index_of_another(&self, lock: &Lock, name: &str) -> Option<Sha256> {
+        let old = lock.bases.get(name)?;
+        match (&old.requested, &self.wanted.bases[name]) {
+            (RequestedBase::Image(old), RequestedBase::Image(new)) if old.source == new.source => {}
+            _ => return None,
+        }
+        old.locked.values().find_map(|root| match root {
+            LockedRoot::Image(image) => image.index,
+            LockedRoot::Debian(_) => None,
+        })
+    }
+
     /// Looks an image up.
-    fn find(&self, requested: &RequestedImage) -> Result<LockedImage, FetchError> {
+    fn find(
+        &self,
+        requested: &RequestedImage,
+        index: Option<&Sha256>,
+    ) -> Result<LockedImage, FetchError> {
         self.session.ui.tell("looking up", &requested.source.to_string());
         let open = OpenImage::open(&requested.source, &self.places, &self.login, None);
-        open.and_then(|image| image.find(&self.client, &self.store, &self.wanted.platform))
+        open.and_then(|image| image.find(&self.client, &self.store, &self.wanted.platform, index))
             .map_err(|error| error.of_image(requested.source.to_string()))
     }
 }
 
 /// The packages that are in both, and not in the same version.
 fn moved(old: &LockedDebian, new: &LockedDebian) -> Vec<String> {
-    let versions: BTreeMap<&str, &str> =
-        old.packages.iter().map(|package| (&*package.name, &*package.version)).collect();
-    let moved = new.packages.iter().filter_map(|package| {
-        let old = versions.get(&*package.name).filter(|old| **old != package.version)?;
-        Some(format!("{}: {old} to {}", package.name, package.version))
-    });
-    moved.collect()
+    let old: BTreeMap<&str, (&str, String)> = old
+        .packages
+        .iter()
+        .map(|package| (&*package.name, (&*package.version, package.sha256.to_string())))
+        .collect();
+    let new = new.packages.iter();
+    new.filter_map(|new| {
+        moves_to(old.get(&*new.name)?, &new.name, &new.version, &new.sha256.to_string())
+    })
+    .collect()
+}
+
+/// How a package moves, if it does: from a version and what tells its content.
+fn moves_to(
+    (old, content): &(&str, String),
+    name: &str,
+    version: &str,
+    now: &str,
+) -> Option<String> {
+    if *old != version {
+        return Some(format!("{name}: {old} to {version}"));
+    }
+    (content != now).then(|| format!("{name}: {version} was published anew"))
 }

@@ -13,6 +13,7 @@ use exflow_manifest::{
     assemble, parse,
 };
 use exflow_plugin_host::{Plugin, PluginBytes, read_component};
+use exflow_registry::BaseReference;
 use exflow_store::Store;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ pub(crate) const BUILTIN: &[(&str, &[u8])] =
 
 const NO_MANIFEST: &str = "exflow::workspace::no-manifest";
 const UNREADABLE: &str = "exflow::workspace::unreadable";
+const BAD_REFERENCE: &str = "exflow::workspace::bad-image-reference";
 const NO_STORE: &str = "exflow::store::no-place";
 
 /// Everything that a command has at hand.
@@ -82,7 +84,10 @@ impl Session {
         }
         let builtin: Vec<&str> = BUILTIN.iter().map(|(name, _)| *name).collect();
         match assemble(&source, manifest, members, &builtin) {
-            Ok(workspace) => Ok(problems.into_result(workspace)?),
+            Ok(workspace) => {
+                problems.extend(bad_references(&workspace));
+                Ok(problems.into_result(workspace)?)
+            }
             Err(more) => {
                 problems.extend(more);
                 // Perhaps it fails because it doesn't stand alone, and that couldn't be read.
@@ -242,6 +247,21 @@ impl Session {
         self.show_sources_of(problems);
         say_all(problems, &self.texts, &self.ui);
     }
+}
+
+/// Names of images that are none. Which are, the manifest's own crate doesn't know.
+fn bad_references(workspace: &Workspace) -> Vec<Diagnostic> {
+    let images = workspace.bases.values().filter_map(|base| match &base.source {
+        BaseSource::Image(image) if image.from == ImageOrigin::Registry => Some(image),
+        _ => None,
+    });
+    let bad = images.filter_map(|image| {
+        let error = image.place.value.parse::<BaseReference>().err()?;
+        let message = format!("`{}` is no name of an image: {error}", image.place.value);
+        let problem = Diagnostic::error(BAD_REFERENCE, message).at(&image.place.site, "not a reference");
+        Some(problem.help("for example `debian:bookworm-slim`, `registry.example/team/base:1.2`, or with a digest, `base@sha256:…`"))
+    });
+    bad.collect()
 }
 
 /// Whether the workspace at `root` names the project in `folder` as a member.

@@ -441,12 +441,15 @@ impl<'a> Reader<'a> {
                 Some(part) if part.mix.apps_path.is_some() => " --skip-umbrella-children",
                 _ => "",
             };
+            // Mix dumps a table there whose order and references are others each time, and which it makes
+            // anew where it is missing. What comes out of this step is to be the same each time.
+            let script = format!(
+                "{build_path}mix deps.compile{skip}\nrm -f _build/*/lib/*/.mix/compile.app_tracer"
+            );
             steps.push(Step {
                 name: "deps".to_owned(),
                 stage: "deps".to_owned(),
-                argv: ["/bin/sh", "-euc", &format!("{build_path}exec mix deps.compile{skip}")]
-                    .map(str::to_owned)
-                    .to_vec(),
+                argv: ["/bin/sh", "-euc", &script].map(str::to_owned).to_vec(),
                 env: env.clone(),
                 workdir: root.clone(),
                 sources,

@@ -240,20 +240,16 @@ impl Layers {
     ) -> Result<String, ExecError> {
         // Held while it is sent: two steps on one base must not both send it.
         let mut known = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        let images = match &mut *known {
-            Some(images) => images,
-            None => {
-                // What has no name any more was replaced when it couldn't be removed.
-                let (named, nameless) = daemon
-                    .images(LAYERS_LABEL)?
-                    .into_iter()
-                    .partition(|image| !image.tags.is_empty());
-                let nameless: Vec<DaemonImage> = nameless;
-                let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-                replaced.extend(nameless.into_iter().map(|image| image.id));
-                known.insert(named)
-            }
-        };
+        if known.is_none() {
+            // What has no name any more was replaced when it couldn't be removed.
+            let found = daemon.images(LAYERS_LABEL)?;
+            let (named, nameless): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|image| !image.tags.is_empty());
+            let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+            replaced.extend(nameless.into_iter().map(|image| image.id));
+            *known = Some(named);
+        }
+        let images = known.get_or_insert_default();
         let chain: Vec<String> = wanted.iter().map(|layer| layer.diff_id.to_string()).collect();
         let label = chain.join(",");
         if let Some(image) =

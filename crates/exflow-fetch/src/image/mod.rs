@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the files of all layers of an image may take together, in bytes.
 const MAX_IMAGE: u64 = 32 << 30;
+/// How many files and folders all layers of an image may have together.
+const MAX_ENTRIES: u64 = 2_000_000;
 
 /// Who has the layers of an image.
 pub trait LayerSource: Sync {
@@ -67,7 +69,7 @@ pub fn fetch_image(
     source: &dyn LayerSource,
     progress: &dyn Progress,
 ) -> Result<FetchedImage, FetchError> {
-    let unpacked = AtomicU64::new(0);
+    let (unpacked, entries) = (AtomicU64::new(0), AtomicU64::new(0));
     // Taken from the end: the lowest, which is the largest as a rule, first.
     let mut jobs: Vec<(usize, &LockedLayer)> = image.layers.iter().enumerate().collect();
     jobs.reverse();
@@ -75,7 +77,11 @@ pub fn fetch_image(
         let unpacked_layer = fetch_layer(workshop, layer, source, progress)?;
         let size = unpacked_layer.contents.tree().size();
         if unpacked.fetch_add(size, Ordering::SeqCst).saturating_add(size) > MAX_IMAGE {
-            return Err(FetchError::ImageTooLarge { limit: MAX_IMAGE });
+            return Err(FetchError::ImageTooLarge { limit: "32 GiB" });
+        }
+        let length = unpacked_layer.contents.tree().len() as u64;
+        if entries.fetch_add(length, Ordering::SeqCst).saturating_add(length) > MAX_ENTRIES {
+            return Err(FetchError::ImageTooLarge { limit: "2,000,000 files" });
         }
         Ok((number, unpacked_layer))
     })?;
@@ -163,7 +169,15 @@ fn keep_bytes(
             Err(error) => local(error),
         }
     })?;
+    let length = layer.size - hashed.inner.limit();
     let found = hashed.hasher.finish();
+    if found == layer.digest && length != layer.size {
+        return Err(FetchError::OtherLength {
+            layer: layer.digest,
+            found: length,
+            expected: layer.size,
+        });
+    }
     if found != layer.digest {
         workshop.store.drop_download(&layer.digest);
         return Err(FetchError::WrongDigest { url: shown(), found, expected: layer.digest });

@@ -123,6 +123,24 @@ fn what_is_below_a_link_goes_where_it_leads() {
     );
 }
 
+/// As overlayfs says that a folder took the place of a link: what the link led to stays.
+#[test]
+fn a_folder_in_the_place_of_a_link_has_nothing_below_it() {
+    let below: &[_] = &[("etc/x", FILE, "1"), ("a", LINK, "etc")];
+    let expected = ["a/", "a/y = 2", "etc/", "etc/x = 1"];
+    for mark in ["a/.wh..wh..opq", "a/.wh.x"] {
+        let layer: &[_] = &[("a/", FOLDER, ""), (mark, FILE, ""), ("a/y", FILE, "2")];
+        assert_eq!(stacked(&[below, layer]), expected, "{mark}");
+    }
+}
+
+#[test]
+fn a_hard_link_may_lead_to_a_link() {
+    let layer: &[_] = &[("a", LINK, "x"), ("b", HARD, "a")];
+    assert_eq!(stacked(&[layer]), ["a -> x", "b -> x"]);
+    assert_eq!(stacked(&[&layer[..1], &layer[1..]]), ["a -> x", "b -> x"]);
+}
+
 #[test]
 fn hard_links_lead_to_files_of_this_layer_or_of_one_below() {
     let below: &[_] = &[("a", FILE, "1")];

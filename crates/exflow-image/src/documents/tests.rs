@@ -1,4 +1,5 @@
 use super::*;
+use exflow_lock::{LockedAlpine, LockedApk};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -82,8 +83,11 @@ fn what_exflow_can_not_read_is_named() {
     weak["layers"][0]["digest"] = json!("sha512:00");
     assert!(matches!(error(&weak), DocumentError::Invalid(_)));
     let mut many = manifest("application/vnd.oci.image.layer.v1.tar");
-    many["layers"] = json!(vec![many["layers"][0].clone(); 128]);
-    assert!(error(&many).to_string().contains("127 layers"));
+    many["layers"] = json!(vec![many["layers"][0].clone(); MAX_LAYERS + 1]);
+    assert!(error(&many).to_string().contains("119 layers"));
+    let mut large = manifest("application/vnd.oci.image.layer.v1.tar");
+    large["layers"][0]["size"] = json!(u64::MAX / 2);
+    assert!(matches!(error(&large), DocumentError::Invalid(_)));
     let Document::Manifest(one) =
         Document::read(&bytes(&manifest("application/vnd.oci.image.layer.v1.tar"))).unwrap()
     else {
@@ -120,6 +124,21 @@ fn an_index_has_an_image_for_each_platform() {
         choose(&indexed, &Platform::LinuxAmd64).unwrap_err().to_string(),
         "it is not for linux/amd64, but for `linux/arm64`"
     );
+}
+
+/// A machine of the platform may not run what is made for a newer variant of it.
+#[test]
+fn variants_that_not_every_machine_runs_are_passed_over() {
+    let one = |platform: &str| Indexed {
+        digest: Sha256::of(platform.as_bytes()),
+        size: 1,
+        platform: Some(platform.to_owned()),
+        name: None,
+    };
+    let all = [one("linux/amd64/v3"), one("linux/amd64"), one("linux/arm64/v8")];
+    assert_eq!(choose(&all, &Platform::LinuxAmd64), Ok(&all[1]));
+    assert_eq!(choose(&all, &Platform::LinuxArm64), Ok(&all[2]));
+    assert!(choose(&all[..1], &Platform::LinuxAmd64).is_err());
 }
 
 #[test]
@@ -159,8 +178,47 @@ fn the_key_of_a_base_is_pinned() {
     let key = image_base_key(&image, &[], &Platform::LinuxAmd64);
     insta::assert_snapshot!(key.to_string());
     assert_ne!(key, image_base_key(&image, &[], &Platform::LinuxArm64));
-    let bare = LockedImage { layers: Vec::new(), ..image };
+    let bare = LockedImage { layers: Vec::new(), ..image.clone() };
     assert_ne!(key, image_base_key(&bare, &[], &Platform::LinuxAmd64));
+    // Everything that is locked of a package.
+    let apk = LockedApk {
+        name: "a".into(),
+        version: "1".into(),
+        architecture: "x86_64".into(),
+        repository: "v3.21/main".into(),
+        size: 1,
+        sha256: Sha256::of(b"a"),
+        checksum: "Q1a".into(),
+    };
+    let other = |change: fn(&mut LockedApk)| {
+        let mut apk = apk.clone();
+        change(&mut apk);
+        let packages = AddedPackages::Alpine(LockedAlpine { packages: vec![apk] });
+        image_base_key(
+            &LockedImage { packages, ..image.clone() },
+            &["a".into()],
+            &Platform::LinuxAmd64,
+        )
+    };
+    let mut keys = vec![
+        key,
+        other(|_| {}),
+        other(|apk| apk.name = "b".into()),
+        other(|apk| apk.version = "2".into()),
+        other(|apk| apk.architecture = "noarch".into()),
+        other(|apk| apk.size = 2),
+        other(|apk| apk.sha256 = Sha256::of(b"b")),
+        other(|apk| apk.checksum = "Q1b".into()),
+    ];
+    assert_eq!(
+        other(|apk| apk.repository = "edge/main".into()),
+        keys[1],
+        "the content is the identity"
+    );
+    let all = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), all);
 }
 
 proptest! {

@@ -3,15 +3,12 @@
 use super::{WireRequested, WireRoot, Wrong, json, lower_debian, print_debian, print_list};
 use crate::{
     AddedPackages, Compression, ImageDefaults, ImageSource, LocalImage, LockedAlpine, LockedApk,
-    LockedImage, LockedLayer, RequestedImage,
+    LockedImage, LockedLayer, MAX_LAYER_SIZE, MAX_LAYERS, RequestedImage,
 };
 use exflow_content::{RelPath, Sha256};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-
-/// How many layers an image may have: as many as Docker allows.
-const MAX_LAYERS: usize = 127;
 
 #[derive(Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -180,6 +177,10 @@ fn oci(text: String) -> Result<Sha256, Wrong> {
 
 fn lower_layer(layer: WireLayer) -> Result<LockedLayer, Wrong> {
     let WireLayer { digest, diff_id, size, compression } = layer;
+    if size > MAX_LAYER_SIZE {
+        let message = format!("layer {digest} has {size} bytes, and no layer has so many");
+        return Err(Wrong { message, value: digest });
+    }
     Ok(LockedLayer {
         digest: oci(digest)?,
         diff_id: oci(diff_id)?,

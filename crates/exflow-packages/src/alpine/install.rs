@@ -25,8 +25,8 @@ use super::installed::{Installed, InstalledError, Removal, parse_installed};
 use super::pkginfo::PkgInfo;
 use super::world::world_with;
 use crate::debian::{Assembled, MAX_READ};
-use exflow_content::{Digest, Encoder, Entry, Mode, RelPath, Tree};
-use exflow_lock::{LockedAlpine, LockedApk};
+use exflow_content::{Digest, Entry, Mode, RelPath, Tree};
+use exflow_lock::LockedApk;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A package that has been unpacked into a store: see [`Apk`](super::Apk).
@@ -87,23 +87,6 @@ const INSTALLED: &str = "lib/apk/db/installed";
 const SCRIPTS: &str = "lib/apk/db/scripts.tar";
 const TRIGGERS: &str = "lib/apk/db/triggers";
 const WORLD: &str = "etc/apk/world";
-
-/// The key of an image with packages: the digest of everything that can affect its tree.
-///
-/// # Encoding
-/// Tag `exflow alpine packages 1`; the digest of the image's tree; the list of what was asked for, as
-/// given; the list of packages by name: name, checksum, sha256.
-pub fn install_key(image: &Digest, named: &[String], locked: &LockedAlpine) -> Digest {
-    let mut encoder = Encoder::new("exflow alpine packages 1");
-    encoder.digest(image);
-    encoder.list(named.iter(), |encoder, name| {
-        encoder.text(name);
-    });
-    encoder.list(locked.packages.iter(), |encoder, package| {
-        encoder.text(&package.name).text(&package.checksum).sha256(&package.sha256);
-    });
-    encoder.digest_of()
-}
 
 /// Lays packages into an image. `installed` is its `lib/apk/db/installed`, `world` its
 /// `etc/apk/world`, both empty where it has none; `named` is what is added to the latter. `read`
@@ -198,18 +181,8 @@ impl<E: From<InstallError>> Image<'_, E> {
     fn look_up_owners(&mut self) {
         for (number, package) in self.installed.packages.iter().enumerate() {
             for (file, found) in package.files.iter().enumerate() {
-                self.owners.insert(self.place(&found.path), Owner::Installed(number, file));
+                self.owners.insert(self.tree.place(&found.path), Owner::Installed(number, file));
             }
-        }
-    }
-
-    /// Where a path is once the links above it are followed. What leads nowhere stays as it is.
-    fn place(&self, at: &RelPath) -> RelPath {
-        match (at.parent(), at.name().map(RelPath::new)) {
-            (Some(parent), Some(Ok(name))) if !parent.is_root() => {
-                self.tree.resolve(&parent).map_or_else(|| at.clone(), |parent| parent.join(&name))
-            }
-            _ => at.clone(),
         }
     }
 
@@ -217,7 +190,7 @@ impl<E: From<InstallError>> Image<'_, E> {
         let package = &self.packages[number];
         let wrong = |path| InstallError::Path { package: package.locked.name.clone(), path };
         for (path, entry) in package.tree.entries() {
-            let at = self.place(path);
+            let at = self.tree.place(path);
             match (entry, self.tree.get(&at)) {
                 (Entry::Folder { mode }, Some(Entry::Folder { mode: other })) => {
                     // Of packages that bring the same folder, each allows only what it allows.
@@ -287,7 +260,7 @@ impl<E: From<InstallError>> Image<'_, E> {
         }
         match owner {
             Some(Owner::Added(other)) => {
-                let place = |path: &RelPath| self.place(path) == at;
+                let place = |path: &RelPath| self.tree.place(path) == at;
                 let lost: Vec<RelPath> =
                     self.owned[other].iter().filter(|path| place(path)).cloned().collect();
                 for path in lost {
@@ -384,7 +357,7 @@ impl<E: From<InstallError>> Image<'_, E> {
         }
         self.removal.package(old);
         for (file, found) in old.files.iter().enumerate() {
-            let at = self.place(&found.path);
+            let at = self.tree.place(&found.path);
             let owner = Owner::Installed(number, file);
             let is_folder = matches!(self.tree.get(&at), Some(Entry::Folder { .. }));
             if self.owners.get(&at) == Some(&owner)
@@ -407,7 +380,7 @@ impl<E: From<InstallError>> Image<'_, E> {
         // What is in a folder before the folder.
         folders.sort();
         for folder in folders.into_iter().rev() {
-            let at = self.place(folder);
+            let at = self.tree.place(folder);
             let is_folder = matches!(self.tree.get(&at), Some(Entry::Folder { .. }));
             if is_folder && self.tree.within(&at).nth(1).is_none() {
                 self.tree.remove(&at);
@@ -467,7 +440,7 @@ impl<E: From<InstallError>> Image<'_, E> {
     }
 
     fn put_file(&mut self, at: &'static str, content: Vec<u8>) -> Result<(), InstallError> {
-        let at = self.place(&literal(at));
+        let at = self.tree.place(&literal(at));
         let wrong = |path| InstallError::Path { package: String::new(), path };
         let mode = match self.tree.get(&at) {
             Some(Entry::File { mode, .. }) => *mode,

@@ -23,7 +23,7 @@ pub use apk::{Apk, ApkError, read_apk};
 pub use checksum::{Checksum, ParseChecksumError};
 pub use dependency::{Constraint, Dependency, parse_dependencies};
 pub use index::{Catalog, CatalogError, Package, is_alpine_package};
-pub use install::{InstallError, UnpackedApk, install, install_key};
+pub use install::{InstallError, UnpackedApk, install};
 pub use installed::{
     Installed, InstalledError, InstalledFile, InstalledPackage, MAX_INSTALLED, parse_installed,
 };
@@ -31,7 +31,7 @@ pub use pkginfo::PkgInfo;
 pub use resolve::{ChosenApk, diagnose, resolve};
 pub use signature::{Algorithm, Keys, Signature, SignatureError};
 pub use signed_index::{IndexError, read_index};
-pub use version::{compare_versions, is_version};
+pub use version::compare_versions;
 pub use world::world_with;
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ pub(super) fn compare_prefix(a: &str, b: &str) -> Ordering {
 }
 
 /// Whether a text is a version.
-pub fn is_version(text: &str) -> bool {
+#[cfg(test)]
+fn is_version(text: &str) -> bool {
     let mut pieces = Pieces::new(text);
     loop {
         match pieces.next_piece() {

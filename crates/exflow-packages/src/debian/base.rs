@@ -17,9 +17,9 @@
 //!
 //! A slim base is left without [`SLIM_DROPS`].
 
-use super::Installed;
 use super::alternatives::{self, Alternative, Link};
 use super::deb::Control;
+use super::installed::{Installed, InstalledPackage};
 use super::relation::parse_relations;
 use exflow_content::{Digest, Encoder, Entry, Mode, RelPath, Tree};
 use exflow_lock::{LockedDebian, LockedPackage, Platform};
@@ -108,12 +108,12 @@ const MERGED: &[&str] = &["bin", "lib", "sbin", "lib64", "lib32", "libx32", "lib
 /// The key of a base: the digest of everything that can affect its tree.
 ///
 /// # Encoding
-/// Tag `exflow debian base 2`; slim; platform; the list of packages by name: name, sha256.
+/// Tag `exflow debian base 3`; slim; platform; the list of packages by name: name, version, sha256.
 pub fn base_key(locked: &LockedDebian, slim: bool, platform: &Platform) -> Digest {
-    let mut encoder = Encoder::new("exflow debian base 2");
+    let mut encoder = Encoder::new("exflow debian base 3");
     encoder.flag(slim).text(&platform.to_string());
     encoder.list(locked.packages.iter(), |encoder, package| {
-        encoder.text(&package.name).sha256(&package.sha256);
+        encoder.text(&package.name).text(&package.version).sha256(&package.sha256);
     });
     encoder.digest_of()
 }
@@ -161,6 +161,9 @@ pub fn add_packages<E: From<BaseError>>(
     platform: &Platform,
     read: &dyn Fn(&Digest) -> Result<Vec<u8>, E>,
 ) -> Result<Assembled, E> {
+    if packages.is_empty() {
+        return Ok(Assembled { tree: image.clone(), new_blobs: Vec::new() });
+    }
     packages.sort_by(|a, b| a.locked.name.cmp(&b.locked.name));
     let mut base = Base {
         tree: image.clone(),
@@ -170,7 +173,7 @@ pub fn add_packages<E: From<BaseError>>(
         new_blobs: Vec::new(),
         read,
     };
-    base.take_over(installed, platform)?;
+    base.take_over(installed)?;
     base.lay_out_root(platform)?;
     for number in 0..packages.len() {
         base.lay_out(number, false)?;
@@ -216,44 +219,76 @@ impl<E: From<BaseError>> Base<'_, E> {
     }
 
     /// Notes what is installed, and takes away what a package had that comes in another version.
-    fn take_over(&mut self, installed: &Installed, platform: &Platform) -> Result<(), E> {
-        for (name, package) in installed.packages() {
-            let list = installed.list_of(name, platform);
-            let listed = match &list {
-                Some(list) => self.content(list)?.unwrap_or_default(),
-                None => Vec::new(),
-            };
-            let files = listed
-                .split(|byte| *byte == b'\n')
-                .filter_map(|line| RelPath::new(line.strip_prefix(b"/")?).ok())
-                .map(|at| self.place(&merged(&at)));
-            if self.packages.iter().any(|new| new.locked.name == *name) {
-                let gone = files
-                    .filter(|at| !matches!(self.tree.get(at), None | Some(Entry::Folder { .. })));
-                for at in gone.collect::<Vec<_>>() {
-                    self.tree.remove(&at);
-                }
-                let stem = list.and_then(|list| {
-                    Some(list.as_str()?.strip_suffix("list")?.as_bytes().to_vec())
-                });
-                let info: Vec<RelPath> = self
-                    .tree
-                    .within(&path("var/lib/dpkg/info"))
-                    .map(|(at, _)| at.clone())
-                    .filter(|at| stem.as_ref().is_some_and(|stem| at.as_bytes().starts_with(stem)))
-                    .collect();
-                for at in info {
-                    self.tree.remove(&at);
-                }
-            } else {
-                let owner = (name.clone(), package.version.clone());
-                let owned: Vec<_> = files.map(|at| (at, owner.clone())).collect();
-                self.present.owners.extend(owned);
+    fn take_over(&mut self, installed: &Installed) -> Result<(), E> {
+        let others = installed.others().iter().map(|(name, package)| (name, package, false));
+        let packages = installed.packages().iter().map(|(name, package)| (name, package, true));
+        for (name, package, is_whole) in packages.chain(others) {
+            let files = self.files_of(package)?;
+            let is_replaced = self.packages.iter().any(|new| new.locked.name == *name);
+            if is_replaced && is_whole {
+                self.take_away(package, files);
+                continue;
+            }
+            let owner = (name.clone(), package.version.clone());
+            self.present.owners.extend(files.into_iter().map(|at| (at, owner.clone())));
+            if package.alone.is_none() {
                 self.present.status.push_str(&package.paragraph);
                 self.present.status.push('\n');
             }
         }
         Ok(())
+    }
+
+    /// The files that a package of the system has, by its list, or where there is none, its checksums.
+    fn files_of(&self, package: &InstalledPackage) -> Result<Vec<RelPath>, E> {
+        let [list, sums] = &package.lists;
+        let paths: Vec<RelPath> = match self.content(list)? {
+            Some(list) => list
+                .split(|byte| *byte == b'\n')
+                .filter_map(|line| RelPath::new(line.strip_prefix(b"/")?).ok())
+                .collect(),
+            // md5sum(1): a digest, two spaces, a path without the `/` before it.
+            None => self
+                .content(sums)?
+                .unwrap_or_default()
+                .split(|byte| *byte == b'\n')
+                .filter_map(|line| RelPath::new(line.get(34..)?).ok())
+                .collect(),
+        };
+        Ok(paths.iter().map(|at| self.tree.place(&self.merged(at))).collect())
+    }
+
+    /// Takes away the files of a package, but for its configuration, and what the database has of it.
+    fn take_away(&mut self, package: &InstalledPackage, files: Vec<RelPath>) {
+        let conffiles: Vec<RelPath> =
+            package.conffiles().iter().map(|at| self.tree.place(&self.merged(at))).collect();
+        for at in files.into_iter().filter(|at| !conffiles.contains(at)) {
+            if !matches!(self.tree.get(&at), None | Some(Entry::Folder { .. })) {
+                self.tree.remove(&at);
+            }
+        }
+        let list = package.lists[0].as_bytes();
+        let stem = list.strip_suffix(b"list").unwrap_or(list).to_vec();
+        let folder = path("var/lib/dpkg/info");
+        let info = self.tree.within(&folder).map(|(at, _)| at);
+        let mut gone: Vec<RelPath> =
+            info.filter(|at| at.as_bytes().starts_with(&stem)).cloned().collect();
+        if let Some(alone) = &package.alone {
+            gone.extend([alone.clone(), package.lists[1].clone()]);
+        }
+        for at in gone {
+            self.tree.remove(&at);
+        }
+    }
+
+    /// Where a path of a package is in this system. One whose `/lib` is a folder of its own keeps it so.
+    fn merged(&self, at: &RelPath) -> RelPath {
+        let is_folder =
+            |name: &str| matches!(self.tree.get(&path(name)), Some(Entry::Folder { .. }));
+        match merged_folder(at) {
+            Some(name) if is_folder(name) => at.clone(),
+            _ => merged(at),
+        }
     }
 
     /// Whether what the system has at `at` gives way to a file of a package.
@@ -287,7 +322,7 @@ impl<E: From<BaseError>> Base<'_, E> {
 
     /// Puts what belongs to no package. A package may be in the way.
     fn put(&mut self, at: &RelPath, entry: Entry) -> Result<(), BaseError> {
-        let place = self.place(at);
+        let place = self.tree.place(at);
         let is_folder = |entry: &Entry| matches!(entry, Entry::Folder { .. });
         if !is_folder(&entry) && self.tree.get(&place).is_some_and(is_folder) {
             return Err(self.in_the_way(place));
@@ -360,7 +395,7 @@ impl<E: From<BaseError>> Base<'_, E> {
             ("var/log", 0o755),
             ("var/tmp", 0o1777),
         ] {
-            if self.tree.get(&self.place(&path(name))).is_none() {
+            if self.tree.get(&self.tree.place(&path(name))).is_none() {
                 self.put(&path(name), Entry::Folder { mode: Mode::new(mode) })?;
             }
         }
@@ -390,12 +425,12 @@ impl<E: From<BaseError>> Base<'_, E> {
                     continue;
                 }
             }
-            let at = merged(at);
+            let at = self.merged(at);
             if slim && is_dropped(&at) {
                 continue;
             }
             // A package may ship a file in a folder that another package has as a link.
-            let at = self.place(&at);
+            let at = self.tree.place(&at);
             let there = self.tree.get(&at);
             match (entry, there) {
                 // A folder that is already there, or a link to one, stays as it is.
@@ -433,16 +468,6 @@ impl<E: From<BaseError>> Base<'_, E> {
         Ok(())
     }
 
-    /// Where a path is once the links above it are followed. What leads nowhere stays as it is.
-    fn place(&self, at: &RelPath) -> RelPath {
-        match (at.parent(), at.name().map(RelPath::new)) {
-            (Some(parent), Some(Ok(name))) if !parent.is_root() => {
-                self.tree.resolve(&parent).map_or_else(|| at.clone(), |parent| parent.join(&name))
-            }
-            _ => at.clone(),
-        }
-    }
-
     fn install_alternatives(&mut self) -> Result<(), BaseError> {
         let mut best: BTreeMap<String, Alternative> = BTreeMap::new();
         for package in self.packages {
@@ -477,8 +502,8 @@ impl<E: From<BaseError>> Base<'_, E> {
         if self.tree.resolve(&target_path).is_none() {
             return Ok(());
         }
-        let at = merged(&at);
-        if at.is_root() || self.tree.get(&self.place(&at)).is_some() {
+        let at = self.merged(&at);
+        if at.is_root() || self.tree.get(&self.tree.place(&at)).is_some() {
             return Ok(());
         }
         let entry = |target: &str| Entry::Symlink { target: target.as_bytes().into() };
@@ -552,7 +577,7 @@ impl<E: From<BaseError>> Base<'_, E> {
         // `x:amd64.list`.
         for (file, content) in [("available", ""), ("info/format", "1\n")] {
             let at = path(&format!("var/lib/dpkg/{file}"));
-            if self.tree.get(&self.place(&at)).is_none() {
+            if self.tree.get(&self.tree.place(&at)).is_none() {
                 self.put_file(&at, content.into())?;
             }
         }

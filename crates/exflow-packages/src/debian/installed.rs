@@ -14,6 +14,9 @@ pub const STATUS_FOLDER: &str = "var/lib/dpkg/status.d";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Installed {
     packages: BTreeMap<String, InstalledPackage>,
+    /// What else its database says: of packages of other architectures, and of those that are not wholly
+    /// there. Their names and paragraphs.
+    others: Vec<(String, InstalledPackage)>,
 }
 
 /// A package of a system.
@@ -23,33 +26,54 @@ pub struct InstalledPackage {
     pub version: String,
     /// What says so: a paragraph of the database, with a line's end.
     pub paragraph: String,
-    /// Whether it may be there for several architectures, and its files are listed by them.
-    pub is_multiarch: bool,
+    /// The files that say which files it has: that of dpkg, or where there is none, its checksums.
+    pub(super) lists: [RelPath; 2],
+    /// Where it has a file of the database for itself: that.
+    pub(super) alone: Option<RelPath>,
 }
 
 impl Installed {
-    /// Adds what a database, or a file of one, says. Packages of other architectures are passed over,
-    /// and so is what is configured no more.
-    pub fn add(&mut self, database: &str, platform: &Platform) -> Result<(), ControlError> {
+    /// Adds what the database says, or with `alone` a file of it that is about one package. Only what is
+    /// wholly there and for this platform can meet what others need.
+    pub fn add(
+        &mut self,
+        database: &str,
+        alone: Option<&RelPath>,
+        platform: &Platform,
+    ) -> Result<(), ControlError> {
         let native = platform.debian_architecture();
         let mut paragraphs = Paragraphs::new(database.as_bytes());
         while let Some(paragraph) = paragraphs.next_paragraph()? {
             let get = |name: &str| paragraph.get(name).unwrap_or_default();
             let (name, architecture) = (get("Package"), get("Architecture"));
-            let status = paragraph.get("Status");
-            let is_there = status.is_none_or(|status| status.ends_with(" installed"));
-            if !exflow_lock::is_debian_package(name)
-                || !matches!(architecture, "all" | "") && architecture != native
-                || !is_there
-            {
+            if !exflow_lock::is_debian_package(name) {
                 continue;
             }
+            let is_native = matches!(architecture, "all" | "") || architecture == native;
+            let is_there = paragraph.get("Status").is_none_or(|it| it.ends_with(" installed"));
+            let stem = if get("Multi-Arch") == "same" || !is_native {
+                format!("{name}:{architecture}")
+            } else {
+                name.to_owned()
+            };
+            let info = |kind: &str| RelPath::new(format!("var/lib/dpkg/info/{stem}.{kind}"));
+            let sums = match alone {
+                Some(alone) => RelPath::new(format!("{alone}.md5sums")),
+                None => info("md5sums"),
+            };
+            // An architecture may be anything.
+            let (Ok(list), Ok(sums)) = (info("list"), sums) else { continue };
             let package = InstalledPackage {
                 version: get("Version").to_owned(),
                 paragraph: format!("{}\n", paragraph.text().trim_end()),
-                is_multiarch: get("Multi-Arch") == "same",
+                lists: [list, sums],
+                alone: alone.cloned(),
             };
-            self.packages.insert(name.to_owned(), package);
+            if is_native && is_there {
+                self.packages.insert(name.to_owned(), package);
+            } else {
+                self.others.push((name.to_owned(), package));
+            }
         }
         Ok(())
     }
@@ -59,15 +83,20 @@ impl Installed {
         &self.packages
     }
 
-    /// Where the files of a package are listed.
-    pub(super) fn list_of(&self, name: &str, platform: &Platform) -> Option<RelPath> {
-        let package = self.packages.get(name)?;
-        let stem = if package.is_multiarch {
-            format!("{name}:{}", platform.debian_architecture())
-        } else {
-            name.to_owned()
-        };
-        RelPath::new(format!("var/lib/dpkg/info/{stem}.list")).ok()
+    /// What else there is: see [`Installed`].
+    pub(super) fn others(&self) -> &[(String, InstalledPackage)] {
+        &self.others
+    }
+}
+
+impl InstalledPackage {
+    /// Its configuration files, as dpkg lists them.
+    pub(super) fn conffiles(&self) -> Vec<RelPath> {
+        let mut paragraphs = Paragraphs::new(self.paragraph.as_bytes());
+        let Ok(Some(paragraph)) = paragraphs.next_paragraph() else { return Vec::new() };
+        let listed = paragraph.get("Conffiles").unwrap_or_default();
+        let paths = listed.lines().filter_map(|line| line.split_whitespace().next());
+        paths.filter_map(|path| RelPath::new(path.strip_prefix('/')?).ok()).collect()
     }
 }
 
@@ -90,22 +119,32 @@ mod tests {
     #[test]
     fn what_is_installed() {
         let database = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\n\
-            Multi-Arch: same\nVersion: 2.36-9\nDescription: C library\n text\n .\n more\n\n\
+            Multi-Arch: same\nVersion: 2.36-9\nConffiles:\n /etc/ld.so.conf 12\n /etc/x 34 obsolete\n\
+            Description: C library\n text\n .\n more\n\n\
             Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n\
             Package: libc6\nStatus: install ok installed\nArchitecture: i386\nVersion: 9\n\n\
-            Package: tool\nStatus: install ok installed\nArchitecture: all\nVersion: 2\n";
+            Package: tool\nStatus: install ok installed\nArchitecture: all\nVersion: 2\n\n\
+            Package: ../x\nArchitecture: all\nVersion: 2\n";
         let mut installed = Installed::default();
-        installed.add(database, &Platform::LinuxAmd64).unwrap();
+        installed.add(database, None, &Platform::LinuxAmd64).unwrap();
         let names: Vec<&str> = installed.packages().keys().map(String::as_str).collect();
         assert_eq!(names, ["libc6", "tool"]);
-        assert_eq!(installed.packages()["libc6"].version, "2.36-9");
-        let list = |name: &str| {
-            let list = installed.list_of(name, &Platform::LinuxAmd64);
-            list.map(|path| path.to_string())
-        };
-        assert_eq!(list("libc6").as_deref(), Some("var/lib/dpkg/info/libc6:amd64.list"));
-        assert_eq!(list("tool").as_deref(), Some("var/lib/dpkg/info/tool.list"));
-        assert_eq!(list("gone"), None);
+        let libc = &installed.packages()["libc6"];
+        assert_eq!(libc.version, "2.36-9");
+        let paths = |paths: &[RelPath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(paths(&libc.lists)[0], "var/lib/dpkg/info/libc6:amd64.list");
+        assert_eq!(paths(&libc.conffiles()), ["etc/ld.so.conf", "etc/x"]);
+        let tool = &installed.packages()["tool"];
+        assert_eq!(paths(&tool.lists)[0], "var/lib/dpkg/info/tool.list");
+        let others: Vec<&str> = installed.others().iter().map(|(name, _)| &**name).collect();
+        assert_eq!(others, ["gone", "libc6"]);
+        assert_eq!(paths(&installed.others()[1].1.lists)[0], "var/lib/dpkg/info/libc6:i386.list");
+        // As images without dpkg say it.
+        let alone = RelPath::new("var/lib/dpkg/status.d/base").unwrap();
+        let text = "Package: base-files\nVersion: 12\nArchitecture: amd64\n";
+        installed.add(text, Some(&alone), &Platform::LinuxAmd64).unwrap();
+        let base = &installed.packages()["base-files"];
+        assert_eq!(paths(&base.lists)[1], "var/lib/dpkg/status.d/base.md5sums");
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub(crate) fn run(session: &mut Session, args: &ExportArgs) -> Result<ExitCode, 
                 "have them written as archives, which the Dockerfile then begins with: \
                  `--bases exflow-bases`",
             ),
+            DockerfileError::NotASource { .. } => {
+                (UNWRITABLE, "it was changed while this ran: export it again")
+            }
             _ => (UNWRITABLE, "a Dockerfile has no way to say it: give it another name or value"),
         };
         Diagnostic::error(code, error.to_string())

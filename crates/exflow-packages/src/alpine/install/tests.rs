@@ -384,25 +384,6 @@ fn only_so_much_is_read() {
     assert!(matches!(error, Some(InstallError::Installed(_))), "{error:?}");
 }
 
-#[test]
-fn everything_is_in_the_key() {
-    let apk = |name: &str| package(&Blobs::default(), name, "", &[]).locked;
-    let key = |image: &str, named: &[&str], packages: Vec<LockedApk>| {
-        let named: Vec<String> = named.iter().map(|&name| name.into()).collect();
-        install_key(&Digest::of(image.as_bytes()), &named, &LockedAlpine { packages })
-    };
-    let keys = [
-        key("i", &["a"], vec![apk("aa")]),
-        key("j", &["a"], vec![apk("aa")]),
-        key("i", &["b"], vec![apk("aa")]),
-        key("i", &["a"], vec![apk("bb")]),
-        key("i", &["a"], vec![apk("aa"), apk("bb")]),
-        key("i", &["a"], vec![]),
-    ];
-    let different: BTreeSet<Digest> = keys.into_iter().collect();
-    assert_eq!(different.len(), keys.len());
-}
-
 proptest! {
     /// In whatever order they come.
     #[test]

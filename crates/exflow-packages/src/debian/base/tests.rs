@@ -305,9 +305,173 @@ fn the_key_is_pinned() {
         packages: vec![package(&blobs, "aa", &[], &[]).locked],
     };
     let key = base_key(&debian, true, &Platform::LinuxAmd64);
-    assert_eq!(key.to_string(), "62244b6029bf604b2883421cd69a7cabc4ae1f69a90872656ee15de20ca5d135");
+    assert_eq!(key.to_string(), "3fe7ed3d207f4e306ddcd012ad27f59f69dea05b208179cd95a993f5bb61864c");
     assert_ne!(key, base_key(&debian, false, &Platform::LinuxAmd64));
     assert_ne!(key, base_key(&debian, true, &Platform::LinuxArm64));
+}
+
+/// An image that has packages, as dpkg would have installed them; in `status.d` as images without dpkg
+/// have it.
+fn image(blobs: &Blobs, packages: &[UnpackedPackage], alone: bool) -> (Tree, Installed) {
+    let base = lay_out(blobs, packages.to_vec(), false).unwrap();
+    for content in &base.new_blobs {
+        blobs.borrow_mut().insert(Digest::of(content), content.clone());
+    }
+    let mut tree = base.tree;
+    let mut installed = Installed::default();
+    let put = |tree: &mut Tree, at: &str, content: String| {
+        let entry = Entry::File {
+            mode: Mode::FILE,
+            blob: Digest::of(content.as_bytes()),
+            size: content.len() as u64,
+        };
+        blobs.borrow_mut().insert(Digest::of(content.as_bytes()), content.into_bytes());
+        tree.insert(path(at), entry).unwrap();
+    };
+    if alone {
+        tree.remove(&path("var/lib/dpkg"));
+        for package in packages {
+            let name = &package.locked.name;
+            let at = format!("var/lib/dpkg/status.d/{name}");
+            put(&mut tree, &at, package.control.fields.clone());
+            let files =
+                package.tree.entries().filter(|(_, entry)| matches!(entry, Entry::File { .. }));
+            let sums: Vec<String> =
+                files.map(|(at, _)| format!("{}  {at}\n", "0".repeat(32))).collect();
+            put(&mut tree, &format!("{at}.md5sums"), sums.concat());
+            let fields = &package.control.fields;
+            installed.add(fields, Some(&path(&at)), &Platform::LinuxAmd64).unwrap();
+        }
+    } else {
+        let Some(Entry::File { blob, .. }) = tree.get(&path("var/lib/dpkg/status")).cloned() else {
+            unreachable!("it was made")
+        };
+        let status = String::from_utf8(blobs.borrow()[&blob].clone()).unwrap();
+        // As dpkg does when it has configured a package.
+        let status = status.replace("conf: yes\n", "Conffiles:\n /etc/aa.conf 00\n");
+        installed.add(&status, None, &Platform::LinuxAmd64).unwrap();
+    }
+    (tree, installed)
+}
+
+fn add(
+    blobs: &Blobs,
+    (tree, installed): &(Tree, Installed),
+    packages: Vec<UnpackedPackage>,
+) -> Result<Assembled, BaseError> {
+    let read = |digest: &Digest| Ok(blobs.borrow()[digest].clone());
+    add_packages(tree, installed, packages, &Platform::LinuxAmd64, &read)
+}
+
+fn newer(mut package: UnpackedPackage) -> UnpackedPackage {
+    package.locked.version = "2".into();
+    package.control.fields = package.control.fields.replace("Version: 1", "Version: 2");
+    package
+}
+
+#[test]
+fn a_package_that_is_added_is_listed_beside_those_that_were_there() {
+    let blobs = Blobs::default();
+    let there = package(&blobs, "there", &[("usr/bin/there", "1"), ("bin/x", "x")], &[]);
+    let image = image(&blobs, &[there], false);
+    assert_eq!(add(&blobs, &image, Vec::new()).unwrap().tree, image.0, "nothing is added");
+    let more = package(&blobs, "more", &[("bin/more", "2")], &[]);
+    let base = add(&blobs, &image, vec![more]).unwrap();
+    assert_eq!(text(&blobs, &base, "usr/bin/more").as_deref(), Some("2"));
+    let status = text(&blobs, &base, "var/lib/dpkg/status").unwrap();
+    let names: Vec<&str> =
+        status.lines().filter_map(|line| line.strip_prefix("Package: ")).collect();
+    assert_eq!(names, ["there", "more"]);
+    assert!(base.tree.get(&path("var/lib/dpkg/info/there.list")).is_some());
+    assert!(base.tree.get(&path("var/lib/dpkg/info/more.list")).is_some());
+    // Whose a file is, the list of the package says.
+    let thief = package(&blobs, "thief", &[("usr/bin/x", "y")], &[]);
+    let error = add(&blobs, &image, vec![thief]).unwrap_err();
+    assert!(matches!(&error, BaseError::Overlap { first, .. } if first == "there"), "{error:?}");
+    let heir = package(&blobs, "heir", &[("usr/bin/x", "y")], &[("Replaces", "there (<< 2)")]);
+    let base = add(&blobs, &image, vec![heir]).unwrap();
+    assert_eq!(text(&blobs, &base, "bin/x").as_deref(), Some("y"));
+}
+
+#[test]
+fn another_version_takes_the_place_of_the_old_one_and_keeps_its_configuration() {
+    let blobs = Blobs::default();
+    let old = package(
+        &blobs,
+        "aa",
+        &[("usr/bin/aa", "1"), ("usr/bin/gone", "1"), ("etc/aa.conf", "by hand")],
+        &[("conf", "yes"), ("Multi-Arch", "same"), ("Architecture", "amd64"), ("md5sums", "x")],
+    );
+    // Written as a field, so that it stands in the database.
+    let mut old = old;
+    old.control.fields.push_str("conf: yes\n");
+    let image = image(&blobs, &[old], false);
+    let new = newer(package(
+        &blobs,
+        "aa",
+        &[("usr/bin/aa", "2"), ("etc/aa.conf", "from the package")],
+        &[("conffiles", "/etc/aa.conf\n")],
+    ));
+    let base = add(&blobs, &image, vec![new]).unwrap();
+    assert_eq!(text(&blobs, &base, "usr/bin/aa").as_deref(), Some("2"));
+    assert_eq!(text(&blobs, &base, "usr/bin/gone"), None);
+    assert_eq!(text(&blobs, &base, "etc/aa.conf").as_deref(), Some("by hand"));
+    let status = text(&blobs, &base, "var/lib/dpkg/status").unwrap();
+    assert!(status.contains("Version: 2") && !status.contains("Version: 1"), "{status}");
+    let infos: Vec<String> = base
+        .tree
+        .within(&path("var/lib/dpkg/info"))
+        .map(|(at, _)| at.to_string())
+        .filter(|at| at.contains("/aa"))
+        .collect();
+    assert_eq!(infos, ["var/lib/dpkg/info/aa.conffiles", "var/lib/dpkg/info/aa.list"]);
+}
+
+#[test]
+fn an_image_without_dpkg_has_a_file_for_each_package() {
+    let blobs = Blobs::default();
+    let old = package(&blobs, "aa", &[("usr/bin/aa", "1"), ("usr/bin/gone", "1")], &[]);
+    let other = package(&blobs, "bb", &[("usr/bin/bb", "1")], &[]);
+    let image = image(&blobs, &[old, other], true);
+    let new = newer(package(&blobs, "aa", &[("usr/bin/aa", "2")], &[]));
+    let base = add(&blobs, &image, vec![new]).unwrap();
+    assert_eq!(text(&blobs, &base, "usr/bin/gone"), None);
+    assert!(base.tree.get(&path("var/lib/dpkg/status.d/aa")).is_none());
+    assert!(base.tree.get(&path("var/lib/dpkg/status.d/bb")).is_some());
+    let status = text(&blobs, &base, "var/lib/dpkg/status").unwrap();
+    assert!(status.contains("Package: aa") && !status.contains("Package: bb"), "{status}");
+    let thief = package(&blobs, "thief", &[("usr/bin/bb", "2")], &[]);
+    assert!(matches!(add(&blobs, &image, vec![thief]), Err(BaseError::Overlap { .. })));
+}
+
+#[test]
+fn what_else_the_database_says_stays_there() {
+    let blobs = Blobs::default();
+    let (tree, mut installed) = image(&blobs, &[], false);
+    let foreign = "Package: libc6\nStatus: install ok installed\nArchitecture: i386\nVersion: 9\n\n\
+                   Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n";
+    installed.add(foreign, None, &Platform::LinuxAmd64).unwrap();
+    let more = package(&blobs, "more", &[("bin/more", "2")], &[]);
+    let base = add(&blobs, &(tree, installed), vec![more]).unwrap();
+    let status = text(&blobs, &base, "var/lib/dpkg/status").unwrap();
+    assert!(status.contains("Architecture: i386") && status.contains("config-files"), "{status}");
+}
+
+/// Before Debian 12 it might have a `/lib` of its own.
+#[test]
+fn a_system_whose_usr_is_not_merged_stays_so() {
+    let blobs = Blobs::default();
+    let (mut tree, installed) = image(&blobs, &[], false);
+    for name in ["bin", "lib"] {
+        tree.remove(&path(name));
+        tree.insert(path(name), Entry::Folder { mode: Mode::FOLDER }).unwrap();
+    }
+    let more =
+        package(&blobs, "more", &[("lib/x.so", "x"), ("usr/bin/y", "y"), ("sbin/z", "z")], &[]);
+    let base = add(&blobs, &(tree, installed), vec![more]).unwrap();
+    assert!(matches!(base.tree.get(&path("lib/x.so")), Some(Entry::File { .. })));
+    assert!(base.tree.get(&path("usr/lib/x.so")).is_none());
+    assert!(base.tree.get(&path("usr/sbin/z")).is_some(), "that one is a link");
 }
 
 proptest! {

@@ -131,3 +131,55 @@ fn a_conflict_is_explained() {
     insta::assert_snapshot!(problem("aa 1; Depends: bb (>= 2)\nbb 1", "aa"));
     insta::assert_snapshot!(problem("aa 1; Conflicts: bb\nbb 1", "aa bb"));
 }
+
+/// `status` has a line for each installed package, as an index of [`catalog`] has.
+fn added(index: &str, status: &str, packages: &str) -> Result<String, Unsolvable> {
+    let mut text = String::new();
+    for line in status.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let mut parts = line.split(';').map(str::trim);
+        let (name, version) = parts.next().unwrap().split_once(' ').unwrap();
+        let _ = writeln!(text, "Package: {name}\nVersion: {version}\nArchitecture: amd64");
+        for field in parts {
+            let _ = writeln!(text, "{field}");
+        }
+        text += "Status: install ok installed\n\n";
+    }
+    let mut installed = Installed::default();
+    installed.add(&text, None, &exflow_lock::Platform::LinuxAmd64).unwrap();
+    let mut catalog = catalog(index);
+    catalog.add_installed(&installed).unwrap();
+    let packages: Vec<String> = packages.split(' ').map(str::to_owned).collect();
+    let added = resolve_added(&packages, &catalog, &installed, None)?;
+    let shown: Vec<_> =
+        added.packages.iter().map(|p| format!("{} {}", p.name, p.version)).collect();
+    Ok(shown.join(", "))
+}
+
+#[test]
+fn what_is_installed_stays_unless_something_needs_another_version() {
+    let index = "aa 2\nbb 1; Depends: aa\ncc 1; Depends: aa (>= 2)\ndd 1; Conflicts: ee\nee 1";
+    let found = |status: &str, packages: &str| added(index, status, packages).unwrap();
+    assert_eq!(found("aa 1", "bb"), "bb 1");
+    assert_eq!(found("aa 1", "aa bb"), "bb 1", "what is asked for is there already");
+    assert_eq!(found("aa 1", "aa"), "");
+    assert_eq!(found("aa 1", "cc"), "aa 2, cc 1");
+    assert_eq!(found("", "cc"), "aa 2, cc 1");
+    // What needs the old version goes along, or stands in the way.
+    let old = "aa 1\nold 1; Depends: aa (= 1)";
+    assert!(matches!(added(index, old, "cc"), Err(Unsolvable::Conflict(_))));
+    assert_eq!(
+        added(&format!("{index}\nold 2; Depends: aa (= 2)"), old, "cc").unwrap(),
+        "aa 2, cc 1, old 2"
+    );
+    assert!(matches!(added(index, "ee 1", "dd"), Err(Unsolvable::Conflict(_))));
+    assert!(matches!(added(index, "aa 1", "zz"), Err(Unsolvable::Unknown(_))));
+    // What the image lacks itself, it goes on lacking.
+    assert_eq!(found("half 1; Depends: nothing\naa 1", "bb"), "bb 1");
+}
+
+#[test]
+fn without_dpkg_no_script_ever_ran() {
+    let index = "aa 1; Depends: adduser, bb\nbb 1\nadduser 1\ndpkg 1";
+    assert_eq!(added(index, "", "aa").unwrap(), "aa 1, bb 1");
+    assert_eq!(added(index, "dpkg 1", "aa").unwrap(), "aa 1, adduser 1, bb 1");
+}
