@@ -40,6 +40,7 @@ fn main() -> ExitCode {
     let bench = Arc::new(Docker { store: store.clone(), base: base(&store, &busybox) });
     let cases: &[(&str, Case)] = &[
         ("a_tree_is_sent_once", a_tree_is_sent_once),
+        ("what_stays_goes_below_what_changes", what_stays_goes_below_what_changes),
         ("what_was_kept_for_a_step_is_replaced", what_was_kept_for_a_step_is_replaced),
         ("images_that_were_removed_are_sent_again", images_that_were_removed_are_sent_again),
         ("containers_that_were_left_are_removed", containers_that_were_left_are_removed),
@@ -159,6 +160,27 @@ fn a_tree_is_sent_once(docker: &Docker) {
     assert!(other < 64 << 10, "{other} bytes for another step on the same input");
     let again = run(&[large], "three");
     assert!(again < 64 << 10, "{again} bytes for nothing new");
+}
+
+/// Whatever is larger: what was there before goes below what is new.
+fn what_stays_goes_below_what_changes(docker: &Docker) {
+    let relay = Relay::new(&docker_host());
+    let stays = docker.fresh("stays", 2 * MIB);
+    let run = || {
+        let executor = docker.behind(&relay);
+        let before = relay.sent();
+        let changes = docker.fresh("changes", 4 * MIB);
+        let command = docker.command("mkdir out; wc -c < changes > out/a", &[changes, stays]);
+        docker.run(&executor, &command, "stays");
+        usize::try_from(relay.sent() - before).unwrap()
+    };
+    assert!(run() > 6 * MIB);
+    // Once more at most, and from then on only what has changed.
+    run();
+    for _ in 0..2 {
+        let sent = run();
+        assert!(sent < 4 * MIB + (64 << 10), "{sent} bytes for an input of 4 MiB");
+    }
 }
 
 /// Editing does not fill the daemon's disk.

@@ -7,6 +7,7 @@ pub mod alpine;
 pub mod archive;
 pub mod debian;
 mod metered;
+mod solver;
 mod unsolvable;
 
 pub use metered::Metered;

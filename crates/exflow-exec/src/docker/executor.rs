@@ -54,8 +54,18 @@ impl DockerExecutor {
             layers::init(&self.store, &self.platform)?,
             layers::of_base(&self.store, &command.base)?,
         ];
-        wanted.extend(layers::of_inputs(&self.store, command)?);
-        self.layers.image(&self.store, &self.daemon, &self.platform, &wanted, options)
+        let fixed = wanted.len();
+        let (inputs, any_order) = layers::of_inputs(&self.store, command)?;
+        wanted.extend(inputs);
+        let any_order_from = any_order.then_some(fixed);
+        self.layers.image(
+            &self.store,
+            &self.daemon,
+            &self.platform,
+            wanted,
+            any_order_from,
+            options,
+        )
     }
 
     /// Removes what processes of exflow that are gone have left behind. Their containers end by

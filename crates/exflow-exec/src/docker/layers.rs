@@ -75,7 +75,12 @@ fn root() -> RelPath {
 /// The layers of a command's inputs. Those that are likely to stay are below those that aren't, so
 /// that the daemon has more of them: what was made by other steps is as a rule larger than what
 /// people edit.
-pub(super) fn of_inputs(store: &Store, command: &Command) -> Result<Vec<StepLayer>, ExecError> {
+///
+/// The second value says whether they may be in another order.
+pub(super) fn of_inputs(
+    store: &Store,
+    command: &Command,
+) -> Result<(Vec<StepLayer>, bool), ExecError> {
     let trees = trees(store, command)?;
     let files = |tree: &Tree| tree.entries().filter(|(_, entry)| !is_folder(entry)).count();
     // Where no two have the same file, their order doesn't matter.
@@ -100,7 +105,33 @@ pub(super) fn of_inputs(store: &Store, command: &Command) -> Result<Vec<StepLaye
             _ => groups.push((size, vec![(at, tree)])),
         }
     }
-    groups.into_iter().map(|(_, group)| layer(store, Content::Trees(group))).collect()
+    let layers = groups.into_iter().map(|(_, group)| layer(store, Content::Trees(group)));
+    Ok((layers.collect::<Result<_, _>>()?, any_order))
+}
+
+/// Puts the layers from `fixed` on into the order in which most of them need not be sent: those that lie
+/// lowest in an image that the daemon has, then others that it has seen, which are likely to be there the
+/// next time as well, and what is new on top. `known` are the layers of its images.
+fn arrange(wanted: &mut [StepLayer], fixed: usize, known: &[Vec<&str>]) {
+    let name = |layer: &StepLayer| layer.diff_id.to_string();
+    let begin: Vec<String> = wanted[..fixed].iter().map(name).collect();
+    let free: BTreeMap<String, u64> =
+        wanted[fixed..].iter().map(|layer| (name(layer), layer.size)).collect();
+    let chains = known.iter().filter_map(|layers| {
+        let (lowest, rest) = layers.split_at_checked(fixed)?;
+        (lowest == begin).then(|| rest.iter().take_while(|layer| free.contains_key(**layer)))
+    });
+    let best: Vec<&str> = chains
+        .map(|chain| chain.copied().collect::<Vec<_>>())
+        .max_by_key(|chain| chain.iter().map(|layer| free[*layer]).sum::<u64>())
+        .unwrap_or_default();
+    let place = |layer: &StepLayer| {
+        let layer = name(layer);
+        let is_known = known.iter().any(|layers| layers.contains(&&*layer));
+        (best.iter().position(|one| *one == layer).unwrap_or(best.len()), !is_known)
+    };
+    // Stable: the rest stays in its order.
+    wanted[fixed..].sort_by_key(place);
 }
 
 fn is_folder(entry: &Entry) -> bool {
@@ -229,13 +260,15 @@ impl Layers {
         *self.images.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// An image that consists of these layers. What the daemon lacks of it is sent.
+    /// An image that consists of these layers, of which those from a number on may be in any order. What the
+    /// daemon lacks of it is sent.
     pub(super) fn image(
         &self,
         store: &Store,
         daemon: &Daemon,
         platform: &Platform,
-        wanted: &[StepLayer],
+        mut wanted: Vec<StepLayer>,
+        any_order_from: Option<usize>,
         options: &RunOptions<'_>,
     ) -> Result<String, ExecError> {
         // Held while it is sent: two steps on one base must not both send it.
@@ -250,6 +283,12 @@ impl Layers {
             *known = Some(named);
         }
         let images = known.get_or_insert_default();
+        if let Some(fixed) = any_order_from {
+            let has = images.iter().filter_map(|image| image.labels.get(LAYERS_LABEL));
+            let has: Vec<Vec<&str>> = has.map(|layers| layers.split(',').collect()).collect();
+            arrange(&mut wanted, fixed, &has);
+        }
+        let wanted = wanted.as_slice();
         let chain: Vec<String> = wanted.iter().map(|layer| layer.diff_id.to_string()).collect();
         let label = chain.join(",");
         if let Some(image) =

@@ -1,6 +1,6 @@
 //! Which packages have to be added to an image.
 //!
-//! The search is resolvo's, as for Debian. What it is told: a package has one version at most; what
+//! What the solver is told: a package has one version at most; what
 //! is installed stays installed, in whatever version; a dependency is met by a package of that name, or
 //! by one that provides it; two packages that provide one name can't be together, unless neither
 //! says in which version (apk-package(5), "provides").
@@ -10,19 +10,12 @@ use super::dependency::{Constraint, Dependency, parse_dependencies};
 use super::index::Catalog;
 use super::installed::InstalledPackage;
 use super::version::compare_versions;
+use crate::solver::{self, Allowed, AnyOf, Packages};
 use crate::unsolvable::{Unsolvable, Words};
 use exflow_diagnostics::{Diagnostic, Site, did_you_mean};
 use exflow_lock::LockedAlpine;
-use resolvo::utils::{Pool, VersionSet};
-use resolvo::{
-    Candidates, Condition, ConditionId, ConditionalRequirement, Dependencies, DependencyProvider,
-    HintDependenciesAvailable, Interner, KnownDependencies, NameId, Problem, SolvableId, Solver,
-    SolverCache, StringId, UnsolvableOrCancelled, VersionSetId, VersionSetUnionId,
-};
-use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display};
 
 /// A package that is to be added, or to take the place of another version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,80 +87,46 @@ pub fn resolve(
         }
     }
     let locked = locked.iter().flat_map(|locked| &locked.packages);
-    let mut provider = Provider {
+    let mut search = Search {
         catalog,
         installed,
         installed_by_name,
         installed_providers,
         named: BTreeSet::new(),
         locked: locked.map(|package| (&*package.name, &*package.checksum)).collect(),
-        pool: Pool::default(),
-        solvables: RefCell::default(),
     };
-    let wanted = provider.known(named)?;
-    provider.named = wanted.iter().map(|wanted| wanted.name).collect();
-    let requirements = wanted.iter().map(|wanted| provider.requirement(wanted));
-    let kept = installed.iter().map(|package| {
-        let ids = provider.versions(&package.name);
-        provider.version_set(&package.name, ids, String::new()).into()
-    });
-    let requirements = requirements.chain(kept).collect();
-    let mut solver = Solver::new(provider);
-    match solver.solve(Problem::new().requirements(requirements)) {
-        Ok(solvables) => {
-            let provider = solver.provider();
-            let chosen: BTreeMap<&str, ChosenApk> = solvables
-                .into_iter()
-                .map(|solvable| provider.pool.resolve_solvable(solvable).record.id)
-                .filter(|id| *id < catalog.len())
-                .map(|id| {
-                    let package = catalog.package(id);
-                    let chosen = ChosenApk {
-                        name: package.name.to_string(),
-                        version: package.version.to_string(),
-                        architecture: package.architecture.to_string(),
-                        repository: package.repository.to_string(),
-                        size: package.size,
-                        checksum: package.checksum,
-                    };
-                    (&*package.name, chosen)
-                })
-                .collect();
-            Ok(chosen.into_values().collect())
-        }
-        Err(UnsolvableOrCancelled::Unsolvable(conflict)) => {
-            Err(Unsolvable::Conflict(conflict.display_user_friendly(&solver).to_string()))
-        }
-        Err(UnsolvableOrCancelled::Cancelled(_)) => unreachable!("nothing cancels the solver"),
-    }
+    let wanted = search.known(named)?;
+    search.named = wanted.iter().map(|wanted| wanted.name).collect();
+    let wanted = wanted.iter().map(|wanted| search.any_of(wanted));
+    let kept = installed
+        .iter()
+        .map(|package| vec![allowed(&package.name, search.versions(&package.name), String::new())]);
+    let chosen: BTreeMap<&str, ChosenApk> = solver::solve(&search, wanted.chain(kept))?
+        .into_iter()
+        .filter(|id| *id < catalog.len())
+        .map(|id| {
+            let package = catalog.package(id);
+            let chosen = ChosenApk {
+                name: package.name.to_string(),
+                version: package.version.to_string(),
+                architecture: package.architecture.to_string(),
+                repository: package.repository.to_string(),
+                size: package.size,
+                checksum: package.checksum,
+            };
+            (&*package.name, chosen)
+        })
+        .collect();
+    Ok(chosen.into_values().collect())
 }
 
-/// Some versions of one package, by their numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Versions {
-    allowed: Vec<usize>,
-    shown: String,
-}
-
-#[derive(Debug, Clone)]
-struct Version {
-    id: usize,
-    shown: Box<str>,
-}
-
-impl Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
-impl VersionSet for Versions {
-    type V = Version;
+fn allowed(name: &str, packages: Vec<usize>, shown: String) -> Allowed {
+    Allowed { name: name.to_owned(), packages, shown }
 }
 
 /// What there is to choose from. Packages of the catalog have its numbers, and those that are
 /// installed come after them.
-struct Provider<'a> {
+struct Search<'a> {
     catalog: &'a Catalog,
     installed: &'a [InstalledPackage],
     installed_by_name: BTreeMap<&'a str, usize>,
@@ -175,9 +134,6 @@ struct Provider<'a> {
     named: BTreeSet<&'a str>,
     /// What each package was, by checksum.
     locked: BTreeMap<&'a str, &'a str>,
-    pool: Pool<Versions>,
-    /// The solver's numbers of the packages that it has come across.
-    solvables: RefCell<BTreeMap<usize, SolvableId>>,
 }
 
 /// What of a package decides.
@@ -192,7 +148,7 @@ struct Facts<'a> {
     checksum: Option<Checksum>,
 }
 
-impl<'a> Provider<'a> {
+impl<'a> Search<'a> {
     fn facts(&self, id: usize) -> Facts<'a> {
         let (catalog, installed) = (self.catalog, self.installed);
         match id.checked_sub(catalog.len()) {
@@ -233,13 +189,6 @@ impl<'a> Provider<'a> {
         })
     }
 
-    /// All versions of a package.
-    fn versions(&self, name: &str) -> Vec<usize> {
-        let installed = self.installed_by_name.get(name).map(|at| self.catalog.len() + at);
-        let others = self.catalog.versions(name).iter().copied().filter(|id| !self.is_there(*id));
-        installed.into_iter().chain(others).collect()
-    }
-
     /// All packages that provide a name besides their own.
     fn providers(&self, name: &str) -> Vec<usize> {
         let installed = self.installed_providers.get(name).into_iter().flatten();
@@ -273,11 +222,6 @@ impl<'a> Provider<'a> {
             }
         }
         if unknown.is_empty() { Ok(wanted) } else { Err(Unsolvable::Unknown(unknown)) }
-    }
-
-    fn version_set(&self, name: &str, allowed: Vec<usize>, shown: String) -> VersionSetId {
-        let name = self.pool.intern_package_name(name);
-        self.pool.intern_version_set(name, Versions { allowed, shown })
     }
 
     /// The packages that have, or provide, a name in versions that are allowed, with that version.
@@ -315,7 +259,7 @@ impl<'a> Provider<'a> {
             || self.named.contains(facts.name)
     }
 
-    fn requirement(&self, wanted: &Dependency<'_>) -> ConditionalRequirement {
+    fn any_of(&self, wanted: &Dependency<'_>) -> AnyOf {
         let Dependency { name, constraint, .. } = *wanted;
         let shown = constraint.map_or_else(String::new, |constraint| {
             format!("{} {}", constraint.operator, constraint.version)
@@ -330,14 +274,14 @@ impl<'a> Provider<'a> {
         }
         let mut packages: Vec<_> = by_package.into_iter().collect();
         packages.sort_by(|a, b| self.compare_providers(a, b));
-        let mut sets: Vec<VersionSetId> = packages
+        let mut any: AnyOf = packages
             .into_iter()
             .map(|(package, found)| {
                 let shown = if package == name { shown.clone() } else { format!("(as {wanted})") };
-                self.version_set(package, found.into_iter().map(|(id, _)| id).collect(), shown)
+                allowed(package, found.into_iter().map(|(id, _)| id).collect(), shown)
             })
             .collect();
-        if sets.is_empty() {
+        if any.is_empty() {
             // Nothing meets it: a package without versions says so in the solver's own words.
             let names: BTreeSet<&str> = others.iter().map(|(id, _)| self.facts(*id).name).collect();
             let shown = if names.is_empty() {
@@ -346,13 +290,9 @@ impl<'a> Provider<'a> {
                 let names: Vec<_> = names.into_iter().collect();
                 format!("(name one of those that provide it: {})", names.join(", "))
             };
-            sets.push(self.version_set(name, Vec::new(), shown));
+            any.push(allowed(name, Vec::new(), shown));
         }
-        if sets.len() == 1 {
-            return sets[0].into();
-        }
-        let rest = sets.split_off(1);
-        self.pool.intern_version_set_union(sets[0], rest.into_iter()).into()
+        any
     }
 
     /// Which package is to be tried first for a name: one that is there or was, one that is named,
@@ -389,7 +329,7 @@ impl<'a> Provider<'a> {
     }
 
     /// What must not be there beside a package: for each other one, the versions that may.
-    fn constraints(&self, facts: Facts<'_>) -> Vec<VersionSetId> {
+    fn beside(&self, facts: Facts<'_>) -> Vec<Allowed> {
         let mut excluded: BTreeMap<(&str, String), BTreeSet<usize>> = BTreeMap::new();
         let mut exclude = |id: usize, why: String| {
             let name = self.facts(id).name;
@@ -420,126 +360,48 @@ impl<'a> Provider<'a> {
         excluded
             .into_iter()
             .map(|((name, shown), excluded)| {
-                let allowed: Vec<usize> =
+                let others =
                     self.versions(name).into_iter().filter(|id| !excluded.contains(id)).collect();
-                self.version_set(name, allowed, shown)
+                allowed(name, others, shown)
             })
             .collect()
     }
 }
 
-impl Interner for Provider<'_> {
-    type NameId = NameId;
-    type SolvableId = SolvableId;
-
-    fn display_solvable(&self, solvable: SolvableId) -> impl Display + '_ {
-        let solvable = self.pool.resolve_solvable(solvable);
-        format!("{} {}", self.pool.resolve_package_name(solvable.name), solvable.record)
+impl Packages for Search<'_> {
+    fn versions(&self, name: &str) -> Vec<usize> {
+        let installed = self.installed_by_name.get(name).map(|at| self.catalog.len() + at);
+        let others = self.catalog.versions(name).iter().copied().filter(|id| !self.is_there(*id));
+        installed.into_iter().chain(others).collect()
     }
 
-    fn display_merged_solvables(&self, solvables: &[SolvableId]) -> impl Display + '_ {
-        let mut shown: Vec<_> =
-            solvables.iter().map(|one| self.display_solvable(*one).to_string()).collect();
-        shown.sort();
-        shown.dedup();
-        shown.join(" or ")
+    fn version(&self, package: usize) -> &str {
+        self.facts(package).version
     }
 
-    fn display_name(&self, name: NameId) -> impl Display + '_ {
-        self.pool.resolve_package_name(name)
+    /// What is installed, then what is locked, then the newer.
+    fn order(&self, a: usize, b: usize) -> Ordering {
+        let rank = |id: usize| {
+            let facts = self.facts(id);
+            let locked = self.locked.get(facts.name);
+            let is_locked = locked.is_some_and(|locked| locked.parse().ok() == facts.checksum);
+            (self.is_installed(id), is_locked)
+        };
+        rank(b)
+            .cmp(&rank(a))
+            .then_with(|| compare_versions(self.version(b), self.version(a)))
+            .then(a.cmp(&b))
     }
 
-    fn display_version_set(&self, version_set: VersionSetId) -> impl Display + '_ {
-        &self.pool.resolve_version_set(version_set).shown
-    }
-
-    fn display_string(&self, string: StringId) -> impl Display + '_ {
-        self.pool.resolve_string(string)
-    }
-
-    fn version_set_name(&self, version_set: VersionSetId) -> NameId {
-        self.pool.resolve_version_set_package_name(version_set)
-    }
-
-    fn solvable_name(&self, solvable: SolvableId) -> NameId {
-        self.pool.resolve_solvable(solvable).name
-    }
-
-    fn version_sets_in_union(
-        &self,
-        union: VersionSetUnionId,
-    ) -> impl Iterator<Item = VersionSetId> {
-        self.pool.resolve_version_set_union(union)
-    }
-
-    fn resolve_condition(&self, condition: ConditionId) -> Condition {
-        self.pool.resolve_condition(condition).clone()
-    }
-}
-
-impl DependencyProvider for Provider<'_> {
-    async fn filter_candidates(
-        &self,
-        candidates: &[SolvableId],
-        version_set: VersionSetId,
-        inverse: bool,
-    ) -> Vec<SolvableId> {
-        let allowed = &self.pool.resolve_version_set(version_set).allowed;
-        candidates
-            .iter()
-            .copied()
-            .filter(|solvable| {
-                allowed.contains(&self.pool.resolve_solvable(*solvable).record.id) != inverse
-            })
-            .collect()
-    }
-
-    async fn get_candidates(&self, name: NameId) -> Option<Candidates> {
-        let ids = self.versions(self.pool.resolve_package_name(name));
-        if ids.is_empty() {
-            return None;
-        }
-        let mut solvables = self.solvables.borrow_mut();
-        let candidates = ids
-            .into_iter()
-            .map(|id| {
-                *solvables.entry(id).or_insert_with(|| {
-                    let shown = self.facts(id).version.into();
-                    self.pool.intern_solvable(name, Version { id, shown })
-                })
-            })
-            .collect();
-        Some(Candidates {
-            candidates,
-            hint_dependencies_available: HintDependenciesAvailable::None,
-            ..Candidates::default()
-        })
-    }
-
-    async fn sort_candidates(&self, _: &SolverCache<Self>, solvables: &mut [SolvableId]) {
-        solvables.sort_by(|a, b| {
-            let id = |solvable: &SolvableId| self.pool.resolve_solvable(*solvable).record.id;
-            let (a, b) = (id(a), id(b));
-            let is_locked = |id| {
-                let facts = self.facts(id);
-                let locked = self.locked.get(facts.name);
-                locked.is_some_and(|locked| locked.parse().ok() == facts.checksum)
-            };
-            (self.is_installed(b), is_locked(b))
-                .cmp(&(self.is_installed(a), is_locked(a)))
-                .then_with(|| compare_versions(self.facts(b).version, self.facts(a).version))
-                .then(a.cmp(&b))
-        });
-    }
-
-    async fn get_dependencies(&self, solvable: SolvableId) -> Dependencies {
-        let facts = self.facts(self.pool.resolve_solvable(solvable).record.id);
-        let requirements = parse_dependencies(facts.depends)
+    fn requirements(&self, package: usize) -> Vec<AnyOf> {
+        parse_dependencies(self.facts(package).depends)
             .filter(|wanted| !wanted.conflict)
-            .map(|wanted| self.requirement(&wanted))
-            .collect();
-        let constrains = self.constraints(facts);
-        Dependencies::Known(KnownDependencies { requirements, constrains })
+            .map(|wanted| self.any_of(&wanted))
+            .collect()
+    }
+
+    fn constraints(&self, package: usize) -> Vec<Allowed> {
+        self.beside(self.facts(package))
     }
 }
 

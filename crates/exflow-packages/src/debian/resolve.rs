@@ -1,26 +1,19 @@
 //! Which packages a base consists of.
 //!
-//! The search is resolvo's, a SAT solver made for packages. What it is told: a package has one
-//! version at most; a relation is met by any of its alternatives, each a real package or one that
+//! What the solver is told: a package has one version at most; a relation is met by any of its alternatives, each a real package or one that
 //! provides it; a conflict rules versions out.
 
 use super::Installed;
-use super::catalog::{Catalog, Package};
+use super::catalog::Catalog;
 use super::relation::{Alternative, Relation, parse_relations};
 use super::version::compare_versions;
+use crate::solver::{self, Allowed, AnyOf, Packages};
 use crate::unsolvable::{Unsolvable, Words};
 use exflow_content::Sha256;
 use exflow_diagnostics::{Diagnostic, Site, did_you_mean};
 use exflow_lock::{LockedDebian, LockedPackage, RequestedDebian};
-use resolvo::utils::{Pool, VersionSet};
-use resolvo::{
-    Candidates, Condition, ConditionId, ConditionalRequirement, Dependencies, DependencyProvider,
-    HintDependenciesAvailable, Interner, KnownDependencies, NameId, Problem, SolvableId, Solver,
-    SolverCache, StringId, UnsolvableOrCancelled, VersionSetId, VersionSetUnionId,
-};
-use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display};
 
 /// Packages that a slim base does without, unless the manifest names them: other packages depend
 /// on them for their maintainer scripts, which exflow never runs.
@@ -119,82 +112,42 @@ fn solve(
 ) -> Result<LockedDebian, Unsolvable> {
     let locked = locked.iter().flat_map(|locked| &locked.packages);
     let locked = locked.map(|package| (&*package.name, package.sha256)).collect();
-    let provider =
-        Provider { catalog, pool: Pool::default(), solvables: RefCell::default(), skips, locked };
-    let requirements = roots
-        .iter()
-        .map(|name| provider.requirement(&[Alternative { name, constraint: None }]))
+    let search = Search { catalog, skips, locked };
+    let wanted = roots.iter().map(|name| search.any_of(&[Alternative { name, constraint: None }]));
+    let packages: BTreeMap<&str, LockedPackage> = solver::solve(&search, wanted)?
+        .into_iter()
+        .filter(|id| !catalog.is_installed(*id))
+        .map(|id| {
+            let package = catalog.package(id);
+            let locked = LockedPackage {
+                name: package.name.to_string(),
+                version: package.version.to_string(),
+                architecture: package.architecture.to_string(),
+                archive: package.archive.to_owned(),
+                path: package.path.to_string(),
+                size: package.size,
+                sha256: package.sha256,
+            };
+            (&*package.name, locked)
+        })
         .collect();
-    let mut solver = Solver::new(provider);
-    match solver.solve(Problem::new().requirements(requirements)) {
-        Ok(solvables) => {
-            let packages: BTreeMap<&str, LockedPackage> = solvables
-                .into_iter()
-                .map(|solvable| solver.provider().pool.resolve_solvable(solvable).record.id)
-                .filter(|id| !catalog.is_installed(*id))
-                .map(|id| {
-                    let package = catalog.package(id);
-                    let locked = LockedPackage {
-                        name: package.name.to_string(),
-                        version: package.version.to_string(),
-                        architecture: package.architecture.to_string(),
-                        archive: package.archive.to_owned(),
-                        path: package.path.to_string(),
-                        size: package.size,
-                        sha256: package.sha256,
-                    };
-                    (&*package.name, locked)
-                })
-                .collect();
-            let packages = packages.into_values().collect();
-            Ok(LockedDebian { snapshot: catalog.snapshot().to_owned(), packages })
-        }
-        Err(UnsolvableOrCancelled::Unsolvable(conflict)) => {
-            Err(Unsolvable::Conflict(conflict.display_user_friendly(&solver).to_string()))
-        }
-        Err(UnsolvableOrCancelled::Cancelled(_)) => unreachable!("nothing cancels the solver"),
-    }
+    let packages = packages.into_values().collect();
+    Ok(LockedDebian { snapshot: catalog.snapshot().to_owned(), packages })
 }
 
-/// Some versions of one package, by their numbers in the catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Versions {
-    allowed: Vec<usize>,
-    shown: String,
-}
-
-#[derive(Debug, Clone)]
-struct Version {
-    id: usize,
-    shown: Box<str>,
-}
-
-impl Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
-impl VersionSet for Versions {
-    type V = Version;
-}
-
-struct Provider<'a> {
+/// What there is to choose from: packages by their numbers in the catalog.
+struct Search<'a> {
     catalog: &'a Catalog,
-    pool: Pool<Versions>,
-    /// The solver's numbers of the catalog's packages that it has come across.
-    solvables: RefCell<BTreeMap<usize, SolvableId>>,
     skips: BTreeSet<&'static str>,
     /// What each package was, by content.
     locked: BTreeMap<&'a str, Sha256>,
 }
 
-impl Provider<'_> {
-    fn versions(&self, name: &str, allowed: Vec<usize>, shown: String) -> VersionSetId {
-        let name = self.pool.intern_package_name(name);
-        self.pool.intern_version_set(name, Versions { allowed, shown })
-    }
+fn allowed(name: &str, packages: Vec<usize>, shown: String) -> Allowed {
+    Allowed { name: name.to_owned(), packages, shown }
+}
 
+impl Search<'_> {
     /// The packages that meet an alternative, by name: the real one first, then those that provide
     /// it, the more common ones before the rarer.
     fn meeting(&self, alternative: &Alternative<'_>) -> Vec<(&str, Vec<usize>)> {
@@ -219,35 +172,29 @@ impl Provider<'_> {
         real.into_iter().chain(virtuals.into_iter().map(|((_, name), ids)| (name, ids))).collect()
     }
 
-    fn requirement(&self, alternatives: &[Alternative<'_>]) -> ConditionalRequirement {
-        let mut sets: Vec<VersionSetId> = alternatives
-            .iter()
-            .flat_map(|alternative| {
-                self.meeting(alternative).into_iter().map(move |(name, ids)| {
-                    let shown = if name == alternative.name {
-                        alternative.constraint.map_or_else(String::new, |constraint| {
-                            format!("{} {}", constraint.operator, constraint.version)
-                        })
-                    } else {
-                        format!("(as {alternative})")
-                    };
-                    self.versions(name, ids, shown)
-                })
+    fn any_of(&self, alternatives: &[Alternative<'_>]) -> AnyOf {
+        let version = |alternative: &Alternative<'_>| {
+            alternative.constraint.map_or_else(String::new, |constraint| {
+                format!("{} {}", constraint.operator, constraint.version)
             })
-            .collect();
-        if sets.is_empty() {
+        };
+        let mut any: AnyOf = Vec::new();
+        for alternative in alternatives {
+            any.extend(self.meeting(alternative).into_iter().map(|(name, ids)| {
+                let shown = if name == alternative.name {
+                    version(alternative)
+                } else {
+                    format!("(as {alternative})")
+                };
+                allowed(name, ids, shown)
+            }));
+        }
+        if any.is_empty() {
             // Nothing meets it: a package without versions says so in the solver's own words.
             let first = &alternatives[0];
-            let shown = first.constraint.map_or_else(String::new, |constraint| {
-                format!("{} {}", constraint.operator, constraint.version)
-            });
-            sets.push(self.versions(first.name, Vec::new(), shown));
+            any.push(allowed(first.name, Vec::new(), version(first)));
         }
-        if sets.len() == 1 {
-            return sets[0].into();
-        }
-        let rest = sets.split_off(1);
-        self.pool.intern_version_set_union(sets[0], rest.into_iter()).into()
+        any
     }
 
     /// Whether something that is installed meets a relation.
@@ -257,32 +204,6 @@ impl Provider<'_> {
             .iter()
             .flat_map(|option| self.meeting(option))
             .any(|(_, ids)| ids.iter().any(|id| self.catalog.is_installed(*id)))
-    }
-
-    /// What must not be there beside the package `own`: for each package, the versions that may.
-    fn constraints(&self, own: usize, conflicts: &str) -> Vec<VersionSetId> {
-        let own_name = &self.catalog.package(own).name;
-        let mut constraints = Vec::new();
-        for Relation(alternatives) in parse_relations(conflicts) {
-            for alternative in &alternatives {
-                for (name, excluded) in self.meeting(alternative) {
-                    // A package may conflict with what it provides itself: with all others.
-                    if name == &**own_name {
-                        continue;
-                    }
-                    let allowed: Vec<usize> = self
-                        .catalog
-                        .versions(name)
-                        .iter()
-                        .copied()
-                        .filter(|id| !excluded.contains(id))
-                        .collect();
-                    let shown = format!("other than {alternative}");
-                    constraints.push(self.versions(name, allowed, shown));
-                }
-            }
-        }
-        constraints
     }
 }
 
@@ -299,124 +220,55 @@ fn provides(provides: &str, wanted: &Alternative<'_>) -> bool {
     })
 }
 
-impl Interner for Provider<'_> {
-    type NameId = NameId;
-    type SolvableId = SolvableId;
-
-    fn display_solvable(&self, solvable: SolvableId) -> impl Display + '_ {
-        let solvable = self.pool.resolve_solvable(solvable);
-        format!("{} {}", self.pool.resolve_package_name(solvable.name), solvable.record)
+impl Packages for Search<'_> {
+    fn versions(&self, name: &str) -> Vec<usize> {
+        self.catalog.versions(name).to_vec()
     }
 
-    fn display_merged_solvables(&self, solvables: &[SolvableId]) -> impl Display + '_ {
-        let mut shown: Vec<_> =
-            solvables.iter().map(|one| self.display_solvable(*one).to_string()).collect();
-        shown.sort();
-        shown.dedup();
-        shown.join(" or ")
+    fn version(&self, package: usize) -> &str {
+        &self.catalog.package(package).version
     }
 
-    fn display_name(&self, name: NameId) -> impl Display + '_ {
-        self.pool.resolve_package_name(name)
+    /// What is installed, then what is locked, then the newer.
+    fn order(&self, a: usize, b: usize) -> Ordering {
+        let rank = |id: usize| {
+            let package = self.catalog.package(id);
+            let locked = self.locked.get(&*package.name);
+            let is_locked = locked.is_some_and(|locked| *locked == package.sha256);
+            (self.catalog.is_installed(id), is_locked)
+        };
+        rank(b)
+            .cmp(&rank(a))
+            .then_with(|| compare_versions(self.version(b), self.version(a)))
+            .then(a.cmp(&b))
     }
 
-    fn display_version_set(&self, version_set: VersionSetId) -> impl Display + '_ {
-        &self.pool.resolve_version_set(version_set).shown
-    }
-
-    fn display_string(&self, string: StringId) -> impl Display + '_ {
-        self.pool.resolve_string(string)
-    }
-
-    fn version_set_name(&self, version_set: VersionSetId) -> NameId {
-        self.pool.resolve_version_set_package_name(version_set)
-    }
-
-    fn solvable_name(&self, solvable: SolvableId) -> NameId {
-        self.pool.resolve_solvable(solvable).name
-    }
-
-    fn version_sets_in_union(
-        &self,
-        union: VersionSetUnionId,
-    ) -> impl Iterator<Item = VersionSetId> {
-        self.pool.resolve_version_set_union(union)
-    }
-
-    fn resolve_condition(&self, condition: ConditionId) -> Condition {
-        self.pool.resolve_condition(condition).clone()
-    }
-}
-
-impl DependencyProvider for Provider<'_> {
-    async fn filter_candidates(
-        &self,
-        candidates: &[SolvableId],
-        version_set: VersionSetId,
-        inverse: bool,
-    ) -> Vec<SolvableId> {
-        let allowed = &self.pool.resolve_version_set(version_set).allowed;
-        candidates
+    fn requirements(&self, package: usize) -> Vec<AnyOf> {
+        parse_relations(&self.catalog.package(package).depends)
             .iter()
-            .copied()
-            .filter(|solvable| {
-                allowed.contains(&self.pool.resolve_solvable(*solvable).record.id) != inverse
-            })
+            .filter(|relation| !relation.0.iter().any(|option| self.skips.contains(option.name)))
+            .filter(|relation| !self.catalog.is_installed(package) || self.is_met(relation))
+            .map(|relation| self.any_of(&relation.0))
             .collect()
     }
 
-    async fn get_candidates(&self, name: NameId) -> Option<Candidates> {
-        let ids = self.catalog.versions(self.pool.resolve_package_name(name));
-        if ids.is_empty() {
-            return None;
+    fn constraints(&self, own: usize) -> Vec<Allowed> {
+        let own = self.catalog.package(own);
+        let mut constraints = Vec::new();
+        for Relation(alternatives) in parse_relations(&own.conflicts) {
+            for alternative in &alternatives {
+                for (name, excluded) in self.meeting(alternative) {
+                    // A package may conflict with what it provides itself: with all others.
+                    if *name == *own.name {
+                        continue;
+                    }
+                    let others = self.catalog.versions(name).iter().copied();
+                    let others = others.filter(|id| !excluded.contains(id)).collect();
+                    constraints.push(allowed(name, others, format!("other than {alternative}")));
+                }
+            }
         }
-        let mut solvables = self.solvables.borrow_mut();
-        let candidates = ids
-            .iter()
-            .map(|id| {
-                *solvables.entry(*id).or_insert_with(|| {
-                    let shown = self.catalog.package(*id).version.clone();
-                    self.pool.intern_solvable(name, Version { id: *id, shown })
-                })
-            })
-            .collect();
-        Some(Candidates {
-            candidates,
-            hint_dependencies_available: HintDependenciesAvailable::None,
-            ..Candidates::default()
-        })
-    }
-
-    async fn sort_candidates(&self, _: &SolverCache<Self>, solvables: &mut [SolvableId]) {
-        let package = |solvable: &SolvableId| {
-            let id = self.pool.resolve_solvable(*solvable).record.id;
-            (self.catalog.package(id), id)
-        };
-        solvables.sort_by(|a, b| {
-            let ((a, a_id), (b, b_id)) = (package(a), package(b));
-            let is_locked = |package: &Package| {
-                self.locked.get(&*package.name).is_some_and(|locked| *locked == package.sha256)
-            };
-            let is_installed = |id: usize| self.catalog.is_installed(id);
-            is_installed(b_id)
-                .cmp(&is_installed(a_id))
-                .then_with(|| is_locked(b).cmp(&is_locked(a)))
-                .then_with(|| compare_versions(&b.version, &a.version))
-                .then(a_id.cmp(&b_id))
-        });
-    }
-
-    async fn get_dependencies(&self, solvable: SolvableId) -> Dependencies {
-        let id = self.pool.resolve_solvable(solvable).record.id;
-        let package = self.catalog.package(id);
-        let requirements = parse_relations(&package.depends)
-            .iter()
-            .filter(|relation| !relation.0.iter().any(|option| self.skips.contains(option.name)))
-            .filter(|relation| !self.catalog.is_installed(id) || self.is_met(relation))
-            .map(|relation| self.requirement(&relation.0))
-            .collect();
-        let constrains = self.constraints(id, &package.conflicts);
-        Dependencies::Known(KnownDependencies { requirements, constrains })
+        constraints
     }
 }
 
