@@ -6,6 +6,6 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let _ = exflow_image::check_index(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = exflow_image::resolve_user("nobody", text);
+        let _ = exflow_image::resolve_user("nobody:staff", text, text);
     }
 });
