@@ -14,6 +14,7 @@ const ORDER: &[&str] = &[
     "exflow-lock",
     "exflow-packages",
     "exflow-plan",
+    "exflow-preflight",
     "exflow-image",
     "exflow-store",
     "exflow-docker",
@@ -105,6 +106,7 @@ fn heavy_crates_stay_where_they_are() {
         ("clap", "exflow"),
         ("indicatif", "exflow"),
         ("kdl", "exflow-manifest"),
+        ("object", "exflow-preflight"),
         ("resolvo", "exflow-packages"),
         ("ureq", "exflow-fetch"),
     ] {
@@ -138,7 +140,9 @@ fn text_of(path: &Path) -> String {
 
 fn is_code(text: &str) -> bool {
     !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-' || byte == b':')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-:".contains(&byte))
 }
 
 /// Every code that a user may see.
@@ -158,8 +162,8 @@ fn codes() -> BTreeSet<String> {
         let text = text_of(&file);
         let plugin = file.strip_prefix(root().join("plugins")).unwrap();
         let plugin = plugin.iter().next().unwrap().to_string_lossy().into_owned();
-        // `refuse("code", …)` and `diagnostic("code", …)`.
-        for call in ["refuse(", "diagnostic("] {
+        // `refuse("code", …)` and its like, and `code: "code"`.
+        for call in ["refuse(", "diagnostic(", "warn(", "problem(", " code: "] {
             for rest in text.split(call).skip(1) {
                 let Some(literal) = rest.trim_start().strip_prefix('"') else { continue };
                 let code = literal.split('"').next().unwrap_or_default();

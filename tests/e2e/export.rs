@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs `docker`, which must end well.
 fn run(host: &str, builder: &str, arguments: &[&str]) -> String {
@@ -28,7 +29,10 @@ fn run(host: &str, builder: &str, arguments: &[&str]) -> String {
 
 /// Builds what was exported, and copies the folder `/app` of the image to `to`.
 fn build(host: &str, builder: &str, workspace: &Workspace, to: &Path) -> String {
-    let name = format!("exflow-test/export-{}:{builder}", std::process::id());
+    // Tests run side by side, and share the daemon.
+    static BUILT: AtomicUsize = AtomicUsize::new(0);
+    let number = BUILT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("exflow-test/export-{}-{number}:{builder}", std::process::id());
     let root = workspace.root();
     let file = root.join("Dockerfile");
     // The classic builder looks for it here.
@@ -141,6 +145,7 @@ fn docker_makes_the_same_release_of_three_stage() {
     let settings = Settings { plain_http: BTreeSet::from([at.clone()]), ..Settings::default() };
     let client = Registry::new(&settings, exflow_fetch::Cancel::new()).unwrap();
     let workspace = three_stage::workspace().env("EXFLOW_PLAIN_HTTP_REGISTRIES", at.clone());
+    let images = [&images[0], &images[2]];
     for (name, image) in images {
         let folder = workspace.outside().join(name.replace(['/', ':'], "-"));
         write_files(&image.layout("x"), &folder);
@@ -167,6 +172,7 @@ fn docker_makes_the_same_release_of_three_stage() {
         client.push(&to, &[tag.to_owned()], &push, &()).unwrap();
     }
     let manifest = workspace.read("exflow.kdl").replace("docker.io/", &format!("{at}/"));
+    let manifest = manifest.replace("debian:bookworm-slim", "debian:running");
     let without_packages: Vec<&str> =
         manifest.lines().filter(|line| !line.contains("packages")).collect();
     workspace.write("exflow.kdl", &without_packages.join("\n"));
@@ -175,6 +181,23 @@ fn docker_makes_the_same_release_of_three_stage() {
     for (_, image) in images {
         assert!(text.contains(&image.digest()), "{} is not in {text}", image.digest());
     }
+    let ours = workspace.outside().join("ours");
+    release(&workspace, &ours);
+    let theirs = workspace.outside().join("theirs");
+    let name = build(&host, "1", &workspace, &theirs);
+    same_release(&ours.join("app"), &theirs);
+    run(&host, "1", &["rmi", &name]);
+}
+
+/// Packages of all kinds, each compiled by a step of its own. They go beside the Dockerfile, as the bases do.
+#[test]
+fn docker_makes_the_same_release_of_a_project_with_packages() {
+    let test = "docker_makes_the_same_release_of_a_project_with_packages";
+    let workspace = crate::deps::sharing("bookworm");
+    let export = ["export", "dockerfile", "--output", "Dockerfile", "--bases", "exflow-bases"];
+    workspace.ok(&["build"]);
+    workspace.ok(&export);
+    let Some(host) = docker(test) else { return };
     let ours = workspace.outside().join("ours");
     release(&workspace, &ours);
     let theirs = workspace.outside().join("theirs");

@@ -338,7 +338,7 @@ fn an_umbrella_with_a_path_dependency_and_two_releases() {
         )
     };
     let workspace = project(
-        "project \"web\" { release-tool \"mix-release\" release=\"web\" }\n",
+        "project \"web\" { release-tool \"mix-release\" release=\"web\"; stage \"runtime\" { env RELEASE_DISTRIBUTION=\"none\" } }\n",
         &[
             ("mix.exs", umbrella),
             ("config/config.exs", "import Config\nconfig :web, answer: 42\n"),
@@ -376,14 +376,14 @@ fn an_umbrella_with_a_path_dependency_and_two_releases() {
     };
     assert_eq!(
         built("apps/db/lib/db.ex", "defmodule Db do\n  def get, do: Codec.decode(\"y\")\nend\n"),
-        ["web:image", "web:release"]
+        ["web:app-db", "web:app-web", "web:image", "web:release"]
     );
     assert_eq!(
         built(
             "libs/codec/lib/codec.ex",
             "defmodule Codec do\n  def decode(x), do: {:other, x}\nend\n"
         ),
-        ["web:deps", "web:image", "web:release"]
+        ["web:app-codec", "web:app-db", "web:app-web", "web:image", "web:release"]
     );
     assert_eq!(
         built("config/runtime.exs", "import Config\nconfig :web, at_runtime: :changed\n"),
@@ -396,7 +396,12 @@ fn an_umbrella_with_a_path_dependency_and_two_releases() {
 #[test]
 fn a_workspace_of_two_projects_that_share_a_library() {
     let lock = std::fs::read_to_string(hello().join("exflow.lock")).unwrap();
-    let one = |name: &str| format!("project \"{name}\" {{\n    release-tool \"mix-release\"\n}}\n");
+    let one = |name: &str| {
+        format!(
+            "project \"{name}\" {{\n    release-tool \"mix-release\"\n    \
+             stage \"runtime\" {{ env RELEASE_DISTRIBUTION=\"none\" }}\n}}\n"
+        )
+    };
     let source = |name: &str| {
         let module = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
         format!("defmodule {module} do\n  def hi, do: Shared.hi(\"{name}\")\nend\n")
@@ -426,27 +431,4 @@ fn a_workspace_of_two_projects_that_share_a_library() {
         .write("services/one/lib/one.ex", "defmodule One do\n  def hi, do: \"changed\"\nend\n");
     let run = workspace.ok(&["build", "--json"]);
     assert_eq!(ran(&run), ["one:image", "one:release"]);
-}
-
-#[test]
-fn dependencies_from_elsewhere_are_refused_before_anything_runs() {
-    let workspace = project(
-        "project \"plain\" { release-tool \"mix-release\" }",
-        &[
-            (
-                "mix.exs",
-                &(mix("plain", "")
-                    + &deps(
-                        "{:jason, \"~> 1.4\"},\n      {:credo, \"~> 1.7\", only: [:dev, :test], runtime: false}",
-                    )),
-            ),
-            ("lib/plain.ex", "defmodule Plain do\nend\n"),
-        ],
-    );
-    workspace.fails(&["build"], 1).says(&[
-        "exflow::mix-release::remote-dependency",
-        "`jason`",
-        "`credo`",
-        "mix.exs:",
-    ]);
 }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod debian;
+mod deps;
 mod docker;
 mod export;
 mod hello;

@@ -12,21 +12,27 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// Two bases of Debian packages, from which the images are made.
+/// Bases of Debian packages, from which the images are made. The last one is the second with what the
+/// example puts on it, for where Docker is to make the image, which installs nothing.
 const BASES: &str = r#"
 base "elixir" {
     debian "bookworm"
     packages "elixir" "erlang-dev"
 }
 base "debian" { debian "bookworm" }
+base "running" {
+    debian "bookworm"
+    packages "libstdc++6" "libncurses6" "openssl"
+}
 project "bases" {
     stage "one" base="elixir" { run "mkdir out"; output "out" }
     stage "two" base="debian" { run "mkdir out2"; output "out2" }
+    stage "three" base="running" { run "mkdir out3"; output "out3" }
 }
 "#;
 
-/// The two images of the example by name, and the layers of the second, which the runtime stands on.
-type Images = ([(&'static str, Image); 2], Vec<String>);
+/// The images by name, and the layers of the second, which the runtime of the example stands on.
+type Images = ([(&'static str, Image); 3], Vec<String>);
 
 /// Made once.
 pub(crate) static ELIXIR: LazyLock<Images> = LazyLock::new(|| {
@@ -37,12 +43,18 @@ pub(crate) static ELIXIR: LazyLock<Images> = LazyLock::new(|| {
     let elixir = image_of(&store, &workspace, "elixir");
     let debian = image_of(&store, &workspace, "debian");
     let layers = debian.layer_digests();
-    ([("library/elixir:1.14", elixir), ("library/debian:bookworm-slim", debian)], layers)
+    let running = image_of(&store, &workspace, "running");
+    let images = [
+        ("library/elixir:1.14", elixir),
+        ("library/debian:bookworm-slim", debian),
+        ("library/debian:running", running),
+    ];
+    (images, layers)
 });
 
 /// The mirror.
 static HUB: LazyLock<Server> = LazyLock::new(|| {
-    let ([(_, elixir), (_, debian)], _) = &*ELIXIR;
+    let ([(_, elixir), (_, debian), _], _) = &*ELIXIR;
     Server::new(registry(&[
         ("library/elixir", "1.14", &[elixir]),
         ("library/debian", "bookworm-slim", &[debian]),

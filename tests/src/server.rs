@@ -34,6 +34,10 @@ struct Shared {
     /// What it wants to be shown, as a registry does (OCI distribution specification, "Authentication" by
     /// tokens), and where that is had.
     token: Mutex<Option<(String, String)>>,
+    /// What it wants to be shown for paths that begin so, as it is.
+    keys: Mutex<BTreeMap<String, String>>,
+    /// What it was shown.
+    shown: Mutex<Vec<String>>,
 }
 
 /// A server, until it is dropped.
@@ -62,6 +66,8 @@ impl Server {
             faults: Mutex::default(),
             requests: Mutex::default(),
             token: Mutex::default(),
+            keys: Mutex::default(),
+            shown: Mutex::default(),
         });
         let served = Arc::downgrade(&shared);
         std::thread::spawn(move || {
@@ -96,9 +102,20 @@ impl Server {
         *self.shared.token.lock().unwrap() = Some((token.to_owned(), realm));
     }
 
+    /// From now on, it wants this key, as it is, for whatever begins with `prefix`.
+    pub fn want_key(&self, prefix: &str, key: &str) {
+        self.shared.keys.lock().unwrap().insert(prefix.to_owned(), key.to_owned());
+    }
+
+    /// What it was shown so far by those who said who they are.
+    pub fn shown(&self) -> Vec<String> {
+        self.shared.shown.lock().unwrap().clone()
+    }
+
     /// Forgets what it was asked for.
     pub fn forget(&self) {
         self.shared.requests.lock().unwrap().clear();
+        self.shared.shown.lock().unwrap().clear();
     }
 }
 
@@ -111,6 +128,8 @@ impl Drop for Server {
             faults: Mutex::default(),
             requests: Mutex::default(),
             token: Mutex::default(),
+            keys: Mutex::default(),
+            shown: Mutex::default(),
         });
         let _ = TcpStream::connect(address);
     }
@@ -144,6 +163,14 @@ impl Shared {
         }
         let part = if from > 0 { format!(" from {from}") } else { String::new() };
         self.requests.lock().unwrap().push(format!("{method} {path}{part}"));
+        if !authorization.is_empty() {
+            self.shown.lock().unwrap().push(authorization.clone());
+        }
+        let wanted = self.keys.lock().unwrap();
+        let wanted = wanted.iter().find(|(prefix, _)| path.starts_with(*prefix));
+        if wanted.is_some_and(|(_, key)| *key != authorization) {
+            return answer(stream, "401 Unauthorized", 0, "");
+        }
         if let Some((token, realm)) = self.token.lock().unwrap().clone() {
             if path.starts_with("token") {
                 let body = format!("{{\"token\":\"{token}\"}}");

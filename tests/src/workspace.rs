@@ -6,6 +6,28 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Once;
+
+/// What the names of temporary folders begin with; behind it is the id of the process.
+const PREFIX: &str = "exflow-test-";
+
+static SWEPT: Once = Once::new();
+
+/// Removes what test processes that have ended left behind: what is shared by many tests of one is never
+/// dropped, and takes gigabytes.
+fn sweep() {
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split_once('-'));
+        let is_over = process.is_some_and(|(id, _)| {
+            id.parse::<u32>().is_ok() && !Path::new("/proc").join(id).exists()
+        });
+        if is_over {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
 
 /// A workspace and a store in a temporary folder.
 #[derive(Debug)]
@@ -30,7 +52,9 @@ pub struct Run {
 impl Workspace {
     /// An empty workspace. `program` is exflow.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let folder = tempfile::Builder::new().prefix("exflow-test-").tempdir().unwrap();
+        SWEPT.call_once(sweep);
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir().unwrap();
         fs::create_dir(folder.path().join("workspace")).unwrap();
         Self { folder, program: program.into(), environment: Vec::new(), user: None }
     }

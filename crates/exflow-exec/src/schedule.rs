@@ -14,103 +14,136 @@ pub enum Ended<E> {
     Skipped,
 }
 
+/// Nodes that have workers of their own: what waits for the network is no reason for a processor to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lane<'a> {
+    /// Which they are.
+    pub nodes: &'a [usize],
+    /// How many of them are done at a time.
+    pub workers: usize,
+}
+
 struct State<E> {
-    /// What can be begun, smallest first.
-    ready: BTreeSet<usize>,
+    /// What can be begun in each lane, smallest first.
+    ready: Vec<BTreeSet<usize>>,
     /// What each waiting node still waits for.
     waiting: BTreeMap<usize, BTreeSet<usize>>,
     running: usize,
     ended: BTreeMap<usize, Ended<E>>,
 }
 
-/// Runs each of `nodes` when all that it `needs` has been done, at most `jobs` at a time.
+/// What the workers have in common.
+struct Graph<'a, E, R> {
+    state: Mutex<State<E>>,
+    changed: Condvar,
+    dependants: BTreeMap<usize, Vec<usize>>,
+    lanes: BTreeMap<usize, usize>,
+    run: &'a R,
+}
+
+/// Runs each node of `lanes` when all that it `needs` has been done.
 ///
-/// Among those that are ready, the smallest goes first. When one fails, those that need it are
-/// skipped and all others still run, so that no work is lost. A need that is not one of `nodes` is
-/// taken as done. The graph must not have a cycle; nodes of one would be skipped.
-pub fn schedule<E: Send>(
-    nodes: &[usize],
+/// Among those of a lane that are ready, the smallest goes first. When one fails, those that need it
+/// are skipped and all others still run, so that no work is lost. A need that is in no lane is taken as
+/// done. The graph must not have a cycle; nodes of one would be skipped.
+pub fn schedule<E: Send, R: Fn(usize) -> Result<(), E> + Sync>(
+    lanes: &[Lane<'_>],
     needs: impl Fn(usize) -> Vec<usize>,
-    jobs: usize,
-    run: impl Fn(usize) -> Result<(), E> + Sync,
+    run: R,
 ) -> BTreeMap<usize, Ended<E>> {
-    let known: BTreeSet<usize> = nodes.iter().copied().collect();
+    let numbered = lanes.iter().enumerate();
+    let lane_of: BTreeMap<usize, usize> =
+        numbered.flat_map(|(lane, of)| of.nodes.iter().map(move |node| (*node, lane))).collect();
     let mut dependants: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut state = State {
-        ready: BTreeSet::new(),
+        ready: vec![BTreeSet::new(); lanes.len()],
         waiting: BTreeMap::new(),
         running: 0,
         ended: BTreeMap::new(),
     };
-    for &node in &known {
+    for (&node, &lane) in &lane_of {
         let waits: BTreeSet<usize> =
-            needs(node).into_iter().filter(|need| known.contains(need)).collect();
+            needs(node).into_iter().filter(|need| lane_of.contains_key(need)).collect();
         for &need in &waits {
             dependants.entry(need).or_default().push(node);
         }
         if waits.is_empty() {
-            state.ready.insert(node);
+            state.ready[lane].insert(node);
         } else {
             state.waiting.insert(node, waits);
         }
     }
-    let workers = jobs.clamp(1, known.len().max(1));
-    let state = Mutex::new(state);
-    let changed = Condvar::new();
+    let graph = Graph {
+        state: Mutex::new(state),
+        changed: Condvar::new(),
+        dependants,
+        lanes: lane_of,
+        run: &run,
+    };
+    let workers = lanes
+        .iter()
+        .enumerate()
+        .flat_map(|(lane, of)| std::iter::repeat_n(lane, of.workers.max(1).min(of.nodes.len())));
+    let workers: Vec<usize> = workers.collect();
     std::thread::scope(|scope| {
         // This thread is one of the workers: a graph of one node starts no thread at all.
-        for _ in 1..workers {
-            scope.spawn(|| work(&state, &changed, &dependants, &run));
+        for &lane in workers.iter().skip(1) {
+            let graph = &graph;
+            scope.spawn(move || graph.work(lane));
         }
-        work(&state, &changed, &dependants, &run);
+        if let Some(lane) = workers.first() {
+            graph.work(*lane);
+        }
     });
-    let mut state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut state = graph.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     for node in std::mem::take(&mut state.waiting).into_keys() {
         state.ended.insert(node, Ended::Skipped);
     }
     state.ended
 }
 
-fn work<E: Send>(
-    state: &Mutex<State<E>>,
-    changed: &Condvar,
-    dependants: &BTreeMap<usize, Vec<usize>>,
-    run: &(impl Fn(usize) -> Result<(), E> + Sync),
-) {
-    let mut locked = state.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        let Some(node) = locked.ready.pop_first() else {
-            if locked.running == 0 {
-                changed.notify_all();
-                return;
-            }
-            locked = changed.wait(locked).unwrap_or_else(PoisonError::into_inner);
-            continue;
-        };
-        locked.running += 1;
-        drop(locked);
-        let unwinding = Unwinding { state, changed };
-        let result = run(node);
-        std::mem::forget(unwinding);
-        locked = state.lock().unwrap_or_else(PoisonError::into_inner);
-        locked.running -= 1;
-        match result {
-            Ok(()) => {
-                locked.ended.insert(node, Ended::Done);
-                for &next in dependants.get(&node).into_iter().flatten() {
-                    let Some(waits) = locked.waiting.get_mut(&next) else { continue };
-                    waits.remove(&node);
-                    if waits.is_empty() {
-                        locked.waiting.remove(&next);
-                        locked.ready.insert(next);
+impl<E: Send, R: Fn(usize) -> Result<(), E> + Sync> Graph<'_, E, R> {
+    fn work(&self, lane: usize) {
+        let mut locked = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let Some(node) = locked.ready[lane].pop_first() else {
+                if locked.running == 0 && locked.ready.iter().all(BTreeSet::is_empty) {
+                    self.changed.notify_all();
+                    return;
+                }
+                locked = self.changed.wait(locked).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            locked.running += 1;
+            drop(locked);
+            let unwinding = Unwinding { state: &self.state, changed: &self.changed };
+            let result = (self.run)(node);
+            std::mem::forget(unwinding);
+            locked = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            locked.running -= 1;
+            match result {
+                Ok(()) => {
+                    locked.ended.insert(node, Ended::Done);
+                    for &next in self.dependants.get(&node).into_iter().flatten() {
+                        self.has_ended(&mut locked, node, next);
                     }
                 }
+                Err(error) => {
+                    locked.ended.insert(node, Ended::Failed(error));
+                }
             }
-            Err(error) => {
-                locked.ended.insert(node, Ended::Failed(error));
-            }
+            self.changed.notify_all();
         }
-        changed.notify_all();
+    }
+
+    /// `next` waits for `node` no more.
+    fn has_ended(&self, state: &mut State<E>, node: usize, next: usize) {
+        let Some(waits) = state.waiting.get_mut(&next) else { return };
+        waits.remove(&node);
+        if waits.is_empty() {
+            state.waiting.remove(&next);
+            state.ready[self.lanes[&next]].insert(next);
+        }
     }
 }
 
@@ -124,7 +157,7 @@ impl<E> Drop for Unwinding<'_, E> {
     fn drop(&mut self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.running -= 1;
-        state.ready.clear();
+        state.ready.iter_mut().for_each(BTreeSet::clear);
         self.changed.notify_all();
     }
 }
@@ -143,10 +176,10 @@ mod tests {
     ) {
         for jobs in [1, 2, 8] {
             let order = Mutex::new(Vec::new());
+            let lanes = [Lane { nodes, workers: jobs }];
             let ended = schedule(
-                nodes,
+                &lanes,
                 |node| edges.iter().filter(|edge| edge.0 == node).map(|edge| edge.1).collect(),
-                jobs,
                 |node| {
                     order.lock().unwrap().push(node);
                     if fails.contains(&node) { Err(()) } else { Ok(()) }
@@ -190,9 +223,8 @@ mod tests {
     fn a_panic_is_passed_on_and_nothing_hangs() {
         let both = std::sync::Barrier::new(2);
         schedule(
-            &[0, 1, 2],
+            &[Lane { nodes: &[0, 1, 2], workers: 2 }],
             |node| if node == 2 { vec![1] } else { Vec::new() },
-            2,
             |node| -> Result<(), ()> {
                 // On two threads, of which one panics. The third node may still be begun by the other.
                 if node < 2 {
@@ -210,9 +242,8 @@ mod tests {
         let most = AtomicUsize::new(0);
         let met = std::sync::Barrier::new(2);
         schedule(
-            &[0, 1],
+            &[Lane { nodes: &[0, 1], workers: 2 }],
             |_| Vec::new(),
-            2,
             |_| -> Result<(), ()> {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 met.wait();
@@ -221,5 +252,32 @@ mod tests {
             },
         );
         assert_eq!(most.into_inner(), 2);
+    }
+
+    #[test]
+    fn lanes_do_not_wait_for_each_other_but_for_what_they_need() {
+        let met = std::sync::Barrier::new(2);
+        let order = Mutex::new(Vec::new());
+        let lanes = [Lane { nodes: &[1, 3], workers: 1 }, Lane { nodes: &[0, 2, 4], workers: 1 }];
+        let ended = schedule(
+            &lanes,
+            |node| match node {
+                3 => vec![2],
+                4 => vec![3],
+                _ => Vec::new(),
+            },
+            |node| -> Result<(), ()> {
+                // The first of both lanes, at the same time.
+                if node < 2 {
+                    met.wait();
+                }
+                order.lock().unwrap().push(node);
+                Ok(())
+            },
+        );
+        assert_eq!(ended, (0..5).map(|node| (node, Ended::Done)).collect());
+        let mut order = order.into_inner().unwrap();
+        order.retain(|node| *node > 1);
+        assert_eq!(order, [2, 3, 4]);
     }
 }

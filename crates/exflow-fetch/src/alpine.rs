@@ -3,7 +3,7 @@
 use crate::http::shown;
 use crate::system::{MAX_DATABASE, read};
 use crate::workshop::{Finished, Workshop, known_tree, side_by_side};
-use crate::{Client, FetchError, Progress, Wanted};
+use crate::{Client, FetchError, Progress, Size, Wanted};
 use exflow_content::{DecodeError, Decoder, Digest, Encoder, RelPath, Sha256, Tree};
 use exflow_lock::{LockedAlpine, LockedApk, Platform};
 use exflow_packages::alpine::{
@@ -330,7 +330,7 @@ impl AlpineSystem {
             name: &apk.name,
             urls: &urls,
             sha256: apk.sha256,
-            size: apk.size,
+            size: Size::Exactly(apk.size),
             credentials: None,
         };
         let path = workshop.client.download(store, wanted, progress)?;

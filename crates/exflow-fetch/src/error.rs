@@ -1,9 +1,11 @@
+use crate::{GitError, hex_key_variable};
 use exflow_content::Sha256;
 use exflow_diagnostics::{Diagnostic, Site};
 use exflow_image::DocumentError;
 use exflow_packages::alpine::{ApkError, IndexError, InstallError};
 use exflow_packages::archive::ArchiveError;
 use exflow_packages::debian::{BaseError, CatalogError, DebError, ReleaseError};
+use exflow_packages::hex::{HexPackage, TarballError};
 use exflow_store::StoreError;
 use std::io;
 
@@ -204,6 +206,43 @@ pub enum FetchError {
         /// Why not.
         reason: String,
     },
+    /// A package of Hex's can't be had or can't be used.
+    #[error("Hex package `{package}`: {source}")]
+    Hex {
+        /// Which package.
+        package: Box<HexPackage>,
+        /// What went wrong.
+        source: Box<FetchError>,
+    },
+    /// A tarball of Hex's is another one than the pinned one, or is none.
+    #[error("its tarball can't be used: {0}")]
+    HexTarball(TarballError),
+    /// Nothing opens the packages of an organisation.
+    #[error("there is no key for the organisation `{organisation}`")]
+    HexKey {
+        /// Which organisation.
+        organisation: String,
+    },
+    /// Nobody has said where a repository of Hex's is.
+    #[error("nobody has said where the repository `{repository}` is")]
+    HexRepository {
+        /// Which repository.
+        repository: String,
+    },
+    /// A package isn't pinned by a checksum.
+    #[error("the lock has no checksum of it")]
+    HexUnpinned,
+    /// A revision of a git repository can't be had.
+    #[error("git repository `{url}`: {source}")]
+    Git {
+        /// Which repository.
+        url: String,
+        /// What went wrong.
+        source: GitError,
+    },
+    /// A single file can't be had.
+    #[error("the file to download: {0}")]
+    RemoteFile(Box<FetchError>),
     /// Packages don't fit together.
     #[error("the packages of a base can't be laid out together: {0}")]
     Base(#[from] BaseError),
@@ -222,6 +261,24 @@ impl FetchError {
         match self {
             error @ (Self::Cancelled | Self::Store(_) | Self::Image { .. }) => error,
             error => Self::Image { image, source: Box::new(error) },
+        }
+    }
+
+    /// The same, of a package of Hex's.
+    #[must_use]
+    pub(crate) fn of_hex(self, package: &HexPackage) -> Self {
+        match self {
+            error @ (Self::Cancelled | Self::Store(_) | Self::Hex { .. }) => error,
+            error => Self::Hex { package: Box::new(package.clone()), source: Box::new(error) },
+        }
+    }
+
+    /// The same, of a single file.
+    #[must_use]
+    pub(crate) fn of_remote_file(self) -> Self {
+        match self {
+            error @ (Self::Cancelled | Self::Store(_) | Self::RemoteFile(_)) => error,
+            error => Self::RemoteFile(Box::new(error)),
         }
     }
 
@@ -252,6 +309,10 @@ const LAYER: &str = "exflow::fetch::bad-layer";
 const LOCAL: &str = "exflow::fetch::unreadable-image";
 const SYSTEM: &str = "exflow::fetch::unknown-system";
 const DAEMON: &str = "exflow::fetch::not-in-daemon";
+const NO_KEY: &str = "exflow::fetch::no-hex-key";
+const REPOSITORY: &str = "exflow::fetch::unknown-hex-repository";
+const NO_GIT: &str = "exflow::fetch::no-git";
+const GIT: &str = "exflow::fetch::bad-git-repository";
 const CANCELLED: &str = "exflow::fetch::stopped";
 
 /// Says what is wrong, where, and what to do about it.
@@ -321,6 +382,14 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
         | FetchError::System { .. }
         | FetchError::Database { .. }
         | FetchError::Local { .. } => return diagnose_image(error, error, site),
+        FetchError::Hex { package, source } => return diagnose_hex(error, package, source, site),
+        FetchError::HexTarball(_) | FetchError::HexUnpinned => {
+            (PACKAGE, "run `mix deps.get`, which writes down what is published today")
+        }
+        FetchError::HexKey { .. } => (NO_KEY, "log in with `mix hex.organization auth`"),
+        FetchError::HexRepository { .. } => (REPOSITORY, "add it with `mix hex.repo add`"),
+        FetchError::Git { source, .. } => return diagnose_git(error, source, site),
+        FetchError::RemoteFile(source) => return diagnose_remote_file(error, source, site),
         FetchError::Store(error) => return exflow_store::diagnose(error, site),
         FetchError::Cancelled => (CANCELLED, "what was finished is kept"),
     };
@@ -449,6 +518,151 @@ fn diagnose_alpine(error: &FetchError, source: &FetchError, site: Option<&Site>)
              out, or take another image",
         ),
         other => return diagnose(other, site),
+    };
+    Diagnostic::error(code, error.to_string()).help(help).at_known(site, "needed for this")
+}
+
+/// Says what is wrong with a package of Hex's: the whole in `error`, and the reason in `source`.
+fn diagnose_hex(
+    error: &FetchError,
+    package: &HexPackage,
+    source: &FetchError,
+    site: Option<&Site>,
+) -> Diagnostic {
+    let HexPackage { name, repo, .. } = package;
+    let relock = format!("`mix deps.unlock {name} && mix deps.get`");
+    let altered = format!(
+        "what came was thrown away: the mirror is damaged or lies, or the package was published again \
+         under the same version; if its author says so, lock what is there now with {relock}, and \
+         never edit the checksum"
+    );
+    let (code, help) = match source {
+        FetchError::Unreachable { .. } => (
+            UNREACHABLE,
+            "check the connection, or name a mirror of hex.pm: `EXFLOW_HEX_MIRROR=URL`; what was \
+             fetched so far is kept, and the next build goes on from there"
+                .to_owned(),
+        ),
+        FetchError::NotFound { .. } => (
+            NOT_FOUND,
+            format!(
+                "no mirror has this version, and where one has been taken back, nobody will: lock \
+                 another one with {relock}; `EXFLOW_HEX_MIRROR` names another mirror"
+            ),
+        ),
+        FetchError::WrongDigest { .. }
+        | FetchError::HexTarball(
+            TarballError::Outer { .. }
+            | TarballError::Inner { .. }
+            | TarballError::Damaged { .. }
+            | TarballError::Other { .. },
+        ) => (WRONG_DIGEST, altered),
+        FetchError::TooLarge { .. } => (
+            TOO_LARGE,
+            "no package of Hex's is so large: check the address of the mirror or the repository"
+                .to_owned(),
+        ),
+        FetchError::HexTarball(_) => (
+            PACKAGE,
+            format!(
+                "that is not what Hex makes, wherever it comes from: report it to the author of the \
+                 package, and lock another version with {relock}"
+            ),
+        ),
+        FetchError::HexUnpinned => (PACKAGE, format!("write it down with {relock}")),
+        FetchError::HexKey { organisation } => {
+            let variable = hex_key_variable(organisation);
+            let help = format!(
+                "run `mix hex.organization auth {organisation}`, which keeps a key in your home; or \
+                 put one into `{variable}`, where nobody is there to log in; it never gets into a \
+                 step, a key or an image"
+            );
+            (NO_KEY, help)
+        }
+        FetchError::HexRepository { repository } => (
+            REPOSITORY,
+            format!(
+                "tell Hex with `mix hex.repo add {repository} URL`: exflow reads its `hex.config`"
+            ),
+        ),
+        FetchError::Denied { .. } => {
+            let help = match package.organisation() {
+                Some(organisation) => format!(
+                    "the key has expired, or is not for this organisation: make a new one with `mix \
+                     hex.organization auth {organisation}`, or put it into `{}`",
+                    hex_key_variable(organisation)
+                ),
+                None => format!("`hex.config` has no key for `{repo}`, or the wrong one"),
+            };
+            (DENIED, help)
+        }
+        other => return diagnose(other, site),
+    };
+    Diagnostic::error(code, error.to_string()).help(help).at_known(site, "needed for this")
+}
+
+/// Says what is wrong with a single file: the whole in `error`, and the reason in `source`.
+fn diagnose_remote_file(
+    error: &FetchError,
+    source: &FetchError,
+    site: Option<&Site>,
+) -> Diagnostic {
+    let (code, help) = match source {
+        FetchError::Unreachable { .. } | FetchError::Denied { .. } => (
+            UNREACHABLE,
+            "check the connection and the address, which has to be open to everybody; what was fetched \
+             so far is kept",
+        ),
+        FetchError::NotFound { .. } => (
+            NOT_FOUND,
+            "check the address: any that has the same file will do, for it is known by its sha256",
+        ),
+        FetchError::WrongDigest { .. } => (
+            WRONG_DIGEST,
+            "what came was thrown away: the server is damaged or lies, or the sha256 is that of another \
+             file; take it from who publishes the file, never from what came",
+        ),
+        FetchError::TooLarge { .. } => {
+            (TOO_LARGE, "that is larger than any file that is fetched by itself: check its address")
+        }
+        other => return diagnose(other, site),
+    };
+    Diagnostic::error(code, error.to_string()).help(help).at_known(site, "needed for this")
+}
+
+/// Says what is wrong with a git repository: the whole in `error`, and the reason in `source`.
+fn diagnose_git(error: &FetchError, source: &GitError, site: Option<&Site>) -> Diagnostic {
+    let mut source = source;
+    while let GitError::Submodule { source: inner, .. } = source {
+        source = inner;
+    }
+    let (code, help) = match source {
+        GitError::Missing | GitError::Program(_) => (
+            NO_GIT,
+            "dependencies from git are fetched by the program `git`: install it, and see to it that it \
+             is in `PATH`; nothing of it gets into a step",
+        ),
+        GitError::Unreachable(_) => (
+            UNREACHABLE,
+            "check the connection and the address: `git ls-remote ADDRESS` has to work",
+        ),
+        GitError::Denied(_) => (
+            DENIED,
+            "git has to be able to fetch it without asking: `git ls-remote ADDRESS` has to work; for \
+             ssh, load the key into an agent, and know the host; for https, set up a credential helper",
+        ),
+        GitError::Revision { .. } => (
+            NOT_FOUND,
+            "nobody has it where the lock says, perhaps because a branch was rewritten: lock what is \
+             there today with `mix deps.update NAME`",
+        ),
+        GitError::Store(error) => return exflow_store::diagnose(error, site),
+        GitError::Cancelled => return diagnose(&FetchError::Cancelled, site),
+        _ => (
+            GIT,
+            "see what git says of it: `git clone ADDRESS`; where the repository is at fault, take \
+             another revision of it",
+        ),
     };
     Diagnostic::error(code, error.to_string()).help(help).at_known(site, "needed for this")
 }

@@ -69,10 +69,62 @@ pub struct Wanted<'a> {
     pub urls: &'a [String],
     /// Its digest.
     pub sha256: Sha256,
-    /// Its length in bytes.
-    pub size: u64,
+    /// Its length.
+    pub size: Size,
     /// Who tells servers who we are, if they want to know.
     pub credentials: Option<&'a dyn Credentials>,
+}
+
+/// How long something is, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Just so long.
+    Exactly(u64),
+    /// Nobody has said; longer than this is nothing of its kind.
+    AtMost(u64),
+}
+
+impl Size {
+    /// The most that it may be.
+    fn limit(self) -> u64 {
+        match self {
+            Self::Exactly(size) | Self::AtMost(size) => size,
+        }
+    }
+
+    /// What it is, as far as that is known; else 0.
+    fn known(self) -> u64 {
+        match self {
+            Self::Exactly(size) => size,
+            Self::AtMost(_) => 0,
+        }
+    }
+
+    /// Whether all of it is there when so much is.
+    fn is_exactly(self, length: u64) -> bool {
+        self == Self::Exactly(length)
+    }
+}
+
+impl Wanted<'_> {
+    fn finished(&self, store: &Store) -> Option<PathBuf> {
+        match self.size {
+            Size::Exactly(size) => store.download(&self.sha256, size),
+            Size::AtMost(limit) => store.download_within(&self.sha256, limit),
+        }
+    }
+
+    fn transfer(&self) -> Transfer<'_> {
+        Transfer { name: self.name, size: self.size, credentials: self.credentials }
+    }
+}
+
+/// Something that is sent, whatever its digest.
+#[derive(Clone, Copy)]
+pub(crate) struct Transfer<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) size: Size,
+    pub(crate) credentials: Option<&'a dyn Credentials>,
 }
 
 /// Tells servers who we are.
@@ -130,6 +182,11 @@ impl Client {
             .redirect_auth_headers(ureq::config::RedirectAuthHeaders::Never)
             .build();
         Self { agent: config.new_agent(), options, cancel }
+    }
+
+    /// Whether the network is not to be used.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.options.offline
     }
 
     /// The wish to stop that this client looks at.
@@ -217,11 +274,11 @@ impl Client {
         wanted: Wanted<'_>,
         progress: &dyn Progress,
     ) -> Result<PathBuf, FetchError> {
-        if let Some(path) = store.download(&wanted.sha256, wanted.size) {
+        if let Some(path) = wanted.finished(store) {
             return Ok(path);
         }
         let mut last = FetchError::Offline { what: wanted.name.into() };
-        progress.begin(wanted.name, wanted.size);
+        progress.begin(wanted.name, wanted.size.known());
         for url in wanted.urls {
             if self.options.offline && !url.starts_with("file://") {
                 continue;
@@ -259,35 +316,15 @@ impl Client {
         loop {
             let Some(mut file) = self.lock(store, wanted, &path)? else {
                 // Someone else has finished it in the meantime.
-                return store
-                    .download(&wanted.sha256, wanted.size)
+                return wanted
+                    .finished(store)
                     .ok_or_else(|| failed("open", io::ErrorKind::NotFound.into()).into());
             };
             let length = file.metadata().map_err(|error| failed("read", error))?.len();
             // Longer than it should be: nothing of it can be trusted to be the beginning.
-            let resumed = if length > wanted.size { 0 } else { length };
+            let resumed = if length > wanted.size.limit() { 0 } else { length };
             progress.advance(wanted.name, resumed);
-            let mut done = resumed;
-            let mut furthest = done;
-            self.patiently(url, |reached| {
-                if done == wanted.size {
-                    return Ok(());
-                }
-                let (before, begun) = (furthest, Instant::now());
-                let appended = self.append(&mut file, &mut done, wanted, url, progress);
-                furthest = furthest.max(done);
-                appended.map_err(|trouble| match trouble {
-                    // It got on before it broke off: that was no failure, unless it took too long.
-                    Trouble::Passing(reason, _)
-                        if done > before
-                            && !self.options.is_slow(done - before, begun.elapsed()) =>
-                    {
-                        *reached = done;
-                        Trouble::Passing(reason, Some(Duration::ZERO))
-                    }
-                    other => other,
-                })
-            })?;
+            let done = self.transfer(&mut file, resumed, wanted.transfer(), url, progress)?;
             file.set_len(done).map_err(|error| failed("write", error))?;
             // The lock is held until the file has its name: nobody writes to what was checked.
             match store.finish_download(&wanted.sha256) {
@@ -299,6 +336,78 @@ impl Client {
                 other => return Ok(other?),
             }
         }
+    }
+
+    /// Downloads something into a file of the caller's own, whatever it is, from the first of these places
+    /// that has it and whose content `accept` takes. What comes is checked by nobody but the caller.
+    pub(crate) fn download_unpinned<T>(
+        &self,
+        path: &Path,
+        wanted: Transfer<'_>,
+        urls: &[String],
+        progress: &dyn Progress,
+        accept: impl Fn(File) -> Result<T, FetchError>,
+    ) -> Result<T, FetchError> {
+        let failed = |action, source| StoreError::Io { action, path: path.to_owned(), source };
+        let mut last = FetchError::Offline { what: wanted.name.into() };
+        for url in urls {
+            if self.options.offline && !url.starts_with("file://") {
+                continue;
+            }
+            let mut options = File::options();
+            options.create(true).truncate(true).read(true).write(true);
+            let mut file = options.open(path).map_err(|error| failed("create", error))?;
+            progress.begin(wanted.name, wanted.size.known());
+            let sent = self.transfer(&mut file, 0, wanted, url, progress);
+            progress.end(wanted.name);
+            let accepted = sent.and_then(|_| {
+                file.rewind().map_err(|error| failed("read", error))?;
+                accept(file)
+            });
+            match accepted {
+                Ok(accepted) => return Ok(accepted),
+                Err(error @ (FetchError::Cancelled | FetchError::Store(_))) => return Err(error),
+                Err(error) => {
+                    if says(&error) >= says(&last) {
+                        last = error;
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Has the rest of something sent, behind what a file has of it already, and again where it breaks
+    /// off: the length of it all.
+    fn transfer(
+        &self,
+        file: &mut File,
+        resumed: u64,
+        wanted: Transfer<'_>,
+        url: &str,
+        progress: &dyn Progress,
+    ) -> Result<u64, FetchError> {
+        let mut done = resumed;
+        let mut furthest = done;
+        self.patiently(url, |reached| {
+            if wanted.size.is_exactly(done) {
+                return Ok(());
+            }
+            let (before, begun) = (furthest, Instant::now());
+            let appended = self.append(file, &mut done, wanted, url, progress);
+            furthest = furthest.max(done);
+            appended.map_err(|trouble| match trouble {
+                // It got on before it broke off: that was no failure, unless it took too long.
+                Trouble::Passing(reason, _)
+                    if done > before && !self.options.is_slow(done - before, begun.elapsed()) =>
+                {
+                    *reached = done;
+                    Trouble::Passing(reason, Some(Duration::ZERO))
+                }
+                other => other,
+            })
+        })?;
+        Ok(done)
     }
 
     /// Opens the file that a download grows in, and locks it; none where the download has been
@@ -329,7 +438,7 @@ impl Client {
                 }
                 std::thread::sleep(PAUSE);
             }
-            if store.download(&wanted.sha256, wanted.size).is_some() {
+            if wanted.finished(store).is_some() {
                 // Perhaps made just now, beside the finished one.
                 if leads_to(path, &file) {
                     let _ = std::fs::remove_file(path);
@@ -348,7 +457,7 @@ impl Client {
         &self,
         file: &mut File,
         done: &mut u64,
-        wanted: &Wanted<'_>,
+        wanted: Transfer<'_>,
         url: &str,
         progress: &dyn Progress,
     ) -> Result<(), Trouble> {
@@ -390,19 +499,22 @@ impl Client {
             if length == 0 {
                 break;
             }
-            if *done + length as u64 > wanted.size {
+            if *done + length as u64 > wanted.size.limit() {
                 // Nothing of such a file is worth being continued.
                 *done = 0;
                 file.set_len(0).map_err(stored)?;
-                let error = FetchError::TooLarge { url: shown(url), limit: wanted.size };
+                let error = FetchError::TooLarge { url: shown(url), limit: wanted.size.limit() };
                 return Err(Trouble::Lasting(error));
             }
             file.write_all(&buffer[..length]).map_err(stored)?;
             *done += length as u64;
             progress.advance(wanted.name, length as u64);
         }
-        if *done < wanted.size {
-            let reason = format!("it broke off after {done} of {} bytes", wanted.size);
+        // Where nobody has said how long it is, the server has: then reading ends in an error.
+        if let Size::Exactly(size) = wanted.size
+            && *done < size
+        {
+            let reason = format!("it broke off after {done} of {size} bytes");
             return Err(Trouble::Passing(reason, None));
         }
         Ok(())

@@ -1,6 +1,6 @@
 /// Is told how far something is. Nothing here knows how that is shown.
 pub trait Progress: Sync {
-    /// Something with this name began; it is `total` bytes long.
+    /// Something with this name began; it is `total` bytes long, or 0 where nobody knows.
     fn begin(&self, name: &str, total: u64);
     /// It went on by so many bytes.
     fn advance(&self, name: &str, bytes: u64);

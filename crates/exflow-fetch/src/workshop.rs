@@ -119,6 +119,29 @@ impl<'a> Workshop<'a> {
         Self { client, store, unsettled: Mutex::default() }
     }
 
+    /// The tree that is known under `key`, or else what `make` makes of a download, of which it gives the
+    /// digest, too. It is on the disk and recorded when this returns; whoever wants the same meanwhile waits.
+    pub(crate) fn tree_of(
+        &self,
+        key: Digest,
+        make: impl FnOnce() -> Result<(Tree, Sha256), FetchError>,
+    ) -> Result<Digest, FetchError> {
+        let known = || known_tree(self.store, &key).map(|known| Some(known?.0.trees[0]));
+        if let Some(tree) = known()? {
+            return Ok(tree);
+        }
+        let claim = self.claim(&key)?;
+        if let Some(tree) = known()? {
+            return Ok(tree);
+        }
+        let (tree, download) = make()?;
+        let tree = self.store.put_tree(&tree)?;
+        let record = Record { trees: vec![tree], data: Vec::new() };
+        self.finished(Finished { key, record, download, claim });
+        self.settle(Duration::ZERO)?;
+        Ok(tree)
+    }
+
     /// Waits until nobody else works on what has this key.
     pub(crate) fn claim(&self, key: &Digest) -> Result<Claim, FetchError> {
         loop {

@@ -37,7 +37,7 @@ pub fn assemble(
                 .help("a member is a folder with an `exflow.kdl` that declares a project"),
         );
     }
-    let Manifest { workspace, bases: base_nodes, plugins: plugin_nodes, project } = root;
+    let Manifest { workspace, bases: base_nodes, plugins: plugin_nodes, projects } = root;
     let executor = workspace.as_ref().and_then(|node| node.executor);
     let mirror = |of: fn(&WorkspaceNode) -> &Option<Spanned<String>>| {
         Some(of(workspace.as_ref()?).as_ref()?.value.clone())
@@ -46,16 +46,17 @@ pub fn assemble(
     let security_mirror = mirror(|node| &node.security_mirror);
     let alpine_mirror = mirror(|node| &node.alpine_mirror);
     let name = workspace.as_ref().map(|node| &node.name);
-    let name = name.or(project.as_ref().map(|project| &project.name));
+    let name = name.or(projects.first().map(|project| &project.name));
     let name = name.map(|name| name.value.clone()).unwrap_or_default();
     let registries = workspace.map(|node| node.registries).unwrap_or_default();
     let bases = by_name(base_nodes, |base| &base.name, "base", &mut problems);
     let plugins = by_name(plugin_nodes, |plugin| &plugin.name, "plugin", &mut problems);
     let mut found: Vec<(RelPath, Project)> = Vec::new();
-    found.extend(project.map(|project| (RelPath::root(), project)));
+    found.extend(projects.into_iter().map(|project| (RelPath::root(), project)));
     for (folder, manifest) in members {
         misplaced(&manifest, &mut problems);
-        found.extend(manifest.project.map(|project| (folder, project)));
+        let projects = manifest.projects.into_iter();
+        found.extend(projects.map(|project| (folder.clone(), project)));
     }
     if found.is_empty() && !problems.has_errors() {
         problems.push(

@@ -182,10 +182,10 @@ static ANY_STAGE: Spec = stage("", &[]);
 
 pub(crate) static PROJECT: Spec = Spec {
     name: "project",
-    about: "one thing that is built: this folder",
+    about: "one thing that is built of this folder",
     arguments: TEXT,
     properties: NO_PROPERTIES,
-    repeats: false,
+    repeats: true,
     children: &[&RELEASE_TOOL, &ANY_STAGE],
 };
 static WORKSPACE: Spec = Spec {

@@ -23,8 +23,8 @@ pub struct Manifest {
     pub bases: Vec<Base>,
     /// Its `plugin` nodes.
     pub plugins: Vec<Plugin>,
-    /// Its `project` node.
-    pub project: Option<Project>,
+    /// Its `project` nodes: what is built of its folder, as several releases of an umbrella are.
+    pub projects: Vec<Project>,
 }
 
 /// `workspace "shop" { … }`

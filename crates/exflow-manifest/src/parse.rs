@@ -196,7 +196,7 @@ impl Parser<'_> {
                 "workspace" => manifest.workspace = self.workspace(node),
                 "base" => manifest.bases.extend(self.base(node)),
                 "plugin" => manifest.plugins.extend(self.plugin(node)),
-                "project" => manifest.project = self.project(node),
+                "project" => manifest.projects.extend(self.project(node)),
                 _ => {}
             }
         }

@@ -6,9 +6,13 @@
 pub mod alpine;
 pub mod archive;
 pub mod debian;
+pub mod git;
+pub mod hex;
 mod metered;
+mod remote_file;
 mod solver;
 mod unsolvable;
 
 pub use metered::Metered;
+pub use remote_file::{MAX_REMOTE_FILE, RemoteFile};
 pub use unsolvable::Unsolvable;

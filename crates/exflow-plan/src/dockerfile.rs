@@ -62,14 +62,14 @@ pub struct Dockerfile {
     /// that exflow doesn't see. It lets in the folders and files that are copied and nothing else,
     /// and keeps out of them what the workspace's ignore files name, and `.git`.
     pub ignore: String,
-    /// The bases that no registry has: the caller writes them.
+    /// The bases that no registry has, and what is fetched: the caller writes them.
     pub archives: Vec<BaseArchive>,
 }
 
-/// A base that has to be written as a tar archive, not compressed, of all its files.
+/// A base or something fetched that has to be written as a tar archive, not compressed, of all its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseArchive {
-    /// The step that makes the base.
+    /// The step that makes it.
     pub step: StepId,
     /// Where the archive has to be, relative to the workspace.
     pub path: RelPath,
@@ -109,8 +109,7 @@ impl fmt::Display for DockerfileError {
         match self {
             Self::NoRegistry { bases } => {
                 let bases: Vec<String> = bases.iter().map(|base| format!("`{base}`")).collect();
-                let s = if bases.len() == 1 { "" } else { "s" };
-                write!(f, "no registry has base{s} {}", bases.join(", "))
+                write!(f, "no registry has {}", bases.join(", "))
             }
             Self::Path { path, reason } => {
                 write!(f, "{path:?} can't be written in a Dockerfile: {reason}")
@@ -129,7 +128,7 @@ impl std::error::Error for DockerfileError {}
 
 /// The Dockerfile that makes `image`, one of the images of `plan`, in the folder of the workspace.
 ///
-/// Each base and each run step becomes a stage, and the image the last one. The same plan and
+/// Each base, fetch and run step becomes a stage, and the image the last one. The same plan and
 /// context give the same bytes.
 ///
 /// A folder is copied as a whole where a step sees all files that `context` has in it, so that
@@ -160,6 +159,10 @@ pub fn dockerfile(
     for step in steps {
         match &plan.steps[step].action {
             Action::Base(base) => writer.base(step, base)?,
+            Action::Fetch(_) => {
+                let what = comment(&plan.steps[step].name).into_owned();
+                writer.archive(step, &what)?;
+            }
             Action::Run(run) => writer.run(step, run)?,
         }
     }
@@ -263,25 +266,26 @@ impl Writer<'_> {
     fn inherited(&self, base: StepId) -> Option<&ImageDefaults> {
         match &self.plan.steps[base].action {
             Action::Base(base) => in_registry(base).map(|(image, ..)| &image.defaults),
-            Action::Run(_) => None,
+            Action::Run(_) | Action::Fetch(_) => None,
         }
     }
 
-    /// Finds a place for each base that no registry has.
+    /// Finds a place for each base that no registry has, and for what is fetched.
     fn find_archives(&mut self, steps: &[StepId]) -> Result<(), DockerfileError> {
         let mut homeless = Vec::new();
         for step in steps {
-            let Action::Base(base) = &self.plan.steps[*step].action else { continue };
-            if in_registry(base).is_some() {
-                continue;
-            }
+            let name = match &self.plan.steps[*step].action {
+                Action::Base(base) if in_registry(base).is_none() => &base.name,
+                Action::Fetch(_) => &self.plan.steps[*step].name,
+                Action::Base(_) | Action::Run(_) => continue,
+            };
             let file = format!("{}.tar", self.stage(*step));
             // The name of a stage has no letter that can't be in one of a file.
             match (self.context.archives, RelPath::new(&file)) {
                 (Some(folder), Ok(file)) => {
                     self.archives.push(BaseArchive { step: *step, path: folder.join(&file) });
                 }
-                _ => homeless.push(base.name.clone()),
+                _ => homeless.push(name.clone()),
             }
         }
         if homeless.is_empty() {
@@ -296,7 +300,7 @@ impl Writer<'_> {
         let platform = &image.settings.platform;
         let installs = steps.iter().any(|step| match &self.plan.steps[*step].action {
             Action::Base(base) => packages_of(base) > 0,
-            Action::Run(_) => false,
+            Action::Run(_) | Action::Fetch(_) => false,
         });
         let (none, network) = if installs {
             let said = "# exflow runs steps without a network. Here, they see the one that is \
@@ -354,11 +358,17 @@ impl Writer<'_> {
             }
             PlannedRoot::Image { source, .. } => comment(&source.to_string()).into_owned(),
         };
+        self.archive(step, &format!("{}: {made_of}", comment(&name)))
+    }
+
+    /// A stage that is an archive which lies in the context.
+    fn archive(&mut self, step: StepId, about: &str) -> Result<(), DockerfileError> {
+        let name = self.plan.steps[step].name.clone();
+        let stage = self.stage(step).to_owned();
         let archive = self.archives.iter().find(|archive| archive.step == step);
         let path = archive.map(|archive| archive.path.clone()).unwrap_or_default();
         let add = quote::copy("ADD", &[quote::text(&path)?.to_owned()], "/");
-        let text = format!("\n# {}: {made_of}\nFROM scratch AS {stage}\n{add}", comment(&name));
-        self.push(&name, &text)
+        self.push(&name, &format!("\n# {about}\nFROM scratch AS {stage}\n{add}"))
     }
 
     fn run(&mut self, step: StepId, run: &PlannedRun) -> Result<(), DockerfileError> {
@@ -381,6 +391,11 @@ impl Writer<'_> {
                 MountSource::Output(output) => {
                     let copy = self.copy_output(*output, &mount.at)?;
                     self.push(&name, &copy)?;
+                }
+                MountSource::Inline(files) => {
+                    let script = sources::written(files, &mount.at)?;
+                    let argv = ["/bin/sh", "-euc", &script].map(str::to_owned);
+                    self.push(&name, &format!("RUN {}", exec(&argv)))?;
                 }
                 MountSource::Sources(tree) => {
                     let mut tree = Cow::Borrowed(&**tree);
@@ -439,7 +454,7 @@ impl Writer<'_> {
     fn copy_output(&self, output: Output, at: &RelPath) -> Result<String, DockerfileError> {
         let from = match &self.plan.steps[output.step].action {
             Action::Run(run) => absolute(&run.outputs[output.index])?,
-            Action::Base(_) => "/".to_owned(),
+            Action::Base(_) | Action::Fetch(_) => "/".to_owned(),
         };
         let copy = format!("COPY --from={}", self.stage(output.step));
         Ok(quote::copy(&copy, &[from], &absolute(at)?))

@@ -1,6 +1,6 @@
 //! The plan: a graph of steps, and the images made of what comes out of them.
 
-use crate::{Command, Mount};
+use crate::{Command, InlineFiles, Mount, Origin};
 use exflow_content::{Digest, Encoder, PatternSet, RelPath, Tree};
 use exflow_diagnostics::Site;
 use exflow_lock::{Compression, ImageSource, LockedDebian, LockedImage, LockedLayer, Platform};
@@ -25,8 +25,9 @@ pub type StepId = usize;
 pub struct Step {
     /// Its name in the workspace: `base:builder`, `shop:release`.
     pub name: String,
-    /// The project and the stage that it belongs to; none for a base, which belongs to all.
-    pub stage: Option<(String, String)>,
+    /// The projects and the stages that it belongs to: several, where projects share it. None for a
+    /// base, which belongs to all.
+    pub stages: Vec<(String, String)>,
     /// What is done.
     pub action: Action,
     /// Where the manifest asks for it. Beside the step: never in its key.
@@ -40,6 +41,8 @@ pub struct Step {
 pub enum Action {
     /// Fetches the packages of a base and lays them out.
     Base(PlannedBase),
+    /// Fetches what one tree is made of, and lays it out.
+    Fetch(Origin),
     /// Runs a command.
     Run(PlannedRun),
 }
@@ -104,6 +107,9 @@ pub struct PlannedRun {
     pub workdir: RelPath,
     /// As in [`Command`].
     pub outputs: Vec<RelPath>,
+    /// Whether it may be run together with others that differ from it in nothing but their last
+    /// argument, inputs and outputs. Beside the command: never in its key, because it must not matter.
+    pub together: bool,
 }
 
 /// An input of a command.
@@ -120,11 +126,13 @@ pub struct PlannedMount {
 pub enum MountSource {
     /// Files of the workspace.
     Sources(Arc<Tree>),
+    /// Files that a plugin brings along.
+    Inline(Arc<InlineFiles>),
     /// What an earlier step made.
     Output(Output),
 }
 
-/// One of the outputs of a step.
+/// One of the outputs of a step. A fetch has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Output {
     /// Which step.
@@ -140,7 +148,7 @@ impl Step {
         let mut needs = vec![run.base];
         needs.extend(run.mounts.iter().filter_map(|mount| match mount.source {
             MountSource::Output(output) => Some(output.step),
-            MountSource::Sources(_) => None,
+            MountSource::Sources(_) | MountSource::Inline(_) => None,
         }));
         needs.sort_unstable();
         needs.dedup();
@@ -153,6 +161,7 @@ impl PlannedRun {
     pub fn command(&self, known: impl Fn(Output) -> Digest) -> Command {
         let tree = |source: &MountSource| match source {
             MountSource::Sources(tree) => tree.digest(),
+            MountSource::Inline(files) => files.tree().digest(),
             MountSource::Output(output) => known(*output),
         };
         Command {

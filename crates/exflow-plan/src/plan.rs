@@ -4,8 +4,9 @@ use crate::graph::{
     Action, ImageSettings, MountSource, Output, Plan, PlannedBase, PlannedImage, PlannedMount,
     PlannedRoot, PlannedRun, Step, StepId,
 };
-use crate::proposal::{Proposal, ProposedStep};
-use exflow_content::{PatternError, PatternSet, RelPath, STEP_MTIME, Tree};
+use crate::inputs::InlineFiles;
+use crate::proposal::{Proposal, ProposedFetch, ProposedStep, UsedThing};
+use exflow_content::{Digest, Encoder, PatternError, PatternSet, RelPath, STEP_MTIME, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_lock::{ImageDefaults, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian};
 use exflow_manifest::{Stage, Unit, Workspace};
@@ -38,6 +39,7 @@ pub fn plan(
         platform,
         sources,
         bases: BTreeMap::new(),
+        shared: BTreeMap::new(),
         plan: Plan::default(),
         problems: Diagnostics::new(),
     };
@@ -108,6 +110,8 @@ struct Planner<'a> {
     platform: &'a Platform,
     sources: &'a Tree,
     bases: BTreeMap<String, StepId>,
+    /// Steps of plugins, by what they do: those of several projects that do the same are one.
+    shared: BTreeMap<Digest, StepId>,
     plan: Plan,
     problems: Diagnostics,
 }
@@ -152,7 +156,7 @@ impl Planner<'_> {
             Action::Base(PlannedBase { name: name.clone(), root, platform: self.platform.clone() });
         let step = self.push(Step {
             name: format!("base:{name}"),
-            stage: None,
+            stages: Vec::new(),
             action,
             site: Some(base.site.clone()),
             time_limit: DEFAULT_TIME_LIMIT,
@@ -228,7 +232,7 @@ impl Planner<'_> {
                 stage.outputs.iter().map(|output| folder.join(&output.value)).collect();
             let step = self.push(Step {
                 name: format!("{}:{name}", unit.name.value),
-                stage: Some((unit.name.value.clone(), name.clone())),
+                stages: vec![(unit.name.value.clone(), name.clone())],
                 action: Action::Run(PlannedRun {
                     base,
                     mounts,
@@ -236,6 +240,7 @@ impl Planner<'_> {
                     env,
                     workdir: folder.clone(),
                     outputs: outputs.clone(),
+                    together: false,
                 }),
                 site: Some(stage.run.as_ref().map_or(&stage.site, |run| &run.site).clone()),
                 time_limit: stage.time_limit.unwrap_or(DEFAULT_TIME_LIMIT),
@@ -257,6 +262,8 @@ impl Planner<'_> {
         proposal: &Proposal,
         own: &BTreeMap<&str, Vec<PlannedMount>>,
     ) {
+        let fetches: Vec<StepId> =
+            proposal.fetches.iter().map(|proposed| self.fetch(unit, proposed)).collect();
         let mut steps: Vec<StepId> = Vec::new();
         for proposed in &proposal.steps {
             if let Some(own) = unit.stages.get(&proposed.name).filter(|own| own.run.is_some()) {
@@ -272,17 +279,19 @@ impl Planner<'_> {
             }
             let Some(stage) = unit.stages.get(&proposed.stage) else { return };
             let Some(base) = self.base(stage) else { return };
-            let Some(run) = self.run(unit, proposal, proposed, stage, base, &steps, own) else {
+            let known = Known { fetches: &fetches, steps: &steps, own };
+            let Some(run) = self.run(unit, proposal, proposed, stage, base, &known) else {
                 return;
             };
+            let site = proposed.site.as_ref().unwrap_or(&stage.site);
             let step = Step {
                 name: format!("{}:{}", unit.name.value, proposed.name),
-                stage: Some((unit.name.value.clone(), proposed.stage.clone())),
+                stages: vec![(unit.name.value.clone(), proposed.stage.clone())],
                 action: Action::Run(run),
-                site: Some(stage.site.clone()),
+                site: Some(site.clone()),
                 time_limit: stage.time_limit.unwrap_or(DEFAULT_TIME_LIMIT),
             };
-            steps.push(self.push(step));
+            steps.push(self.share(step));
         }
         let (Some(image), Some(stage)) = (&proposal.image, unit.stages.get("runtime")) else {
             return;
@@ -336,7 +345,29 @@ impl Planner<'_> {
         });
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that a step is made of, in one place")]
+    fn fetch(&mut self, unit: &Unit, proposed: &ProposedFetch) -> StepId {
+        self.share(Step {
+            name: format!("{}:{}", unit.name.value, proposed.name),
+            stages: vec![(unit.name.value.clone(), "deps".to_owned())],
+            action: Action::Fetch(proposed.origin.clone()),
+            site: proposed.site.clone(),
+            time_limit: DEFAULT_TIME_LIMIT,
+        })
+    }
+
+    /// Adds a step, or finds the one that does the same already. It keeps its name and its place.
+    fn share(&mut self, step: Step) -> StepId {
+        let content = content(&step.action);
+        if let Some(known) = self.shared.get(&content) {
+            let stages = &mut self.plan.steps[*known].stages;
+            stages.extend(step.stages);
+            return *known;
+        }
+        let id = self.push(step);
+        self.shared.insert(content, id);
+        id
+    }
+
     fn run(
         &mut self,
         unit: &Unit,
@@ -344,20 +375,44 @@ impl Planner<'_> {
         proposed: &ProposedStep,
         stage: &Stage,
         base: StepId,
-        steps: &[StepId],
-        own: &BTreeMap<&str, Vec<PlannedMount>>,
+        known: &Known<'_>,
     ) -> Option<PlannedRun> {
         let root = source_root();
-        let inputs = self.inputs(unit, stage)?;
-        let mut mounts = vec![self.sources(&root, &proposed.sources), inputs];
+        // What reads nothing of the workspace is shared by all of its projects.
+        let is_shared = proposed.sources.patterns().is_empty();
+        let mut mounts = vec![self.sources(&root, &proposed.sources)];
+        if !is_shared {
+            mounts.push(self.inputs(unit, stage)?);
+        }
         mounts.retain(
             |mount| !matches!(&mount.source, MountSource::Sources(tree) if tree.is_empty()),
         );
-        for need in &stage.needs {
-            mounts.extend(own.get(need.value.as_str()).cloned().unwrap_or_default());
+        for need in stage.needs.iter().filter(|_| !is_shared) {
+            mounts.extend(known.own.get(need.value.as_str()).cloned().unwrap_or_default());
+        }
+        if !proposed.files.is_empty() {
+            let Ok(files) = InlineFiles::new(&proposed.files) else {
+                self.no_output(&format!("files of `{}`", proposed.name), &stage.site);
+                return None;
+            };
+            mounts.push(PlannedMount {
+                at: root.clone(),
+                source: MountSource::Inline(Arc::new(files)),
+            });
         }
         for used in &proposed.uses {
-            let output = self.output(proposal, used.step, &used.output, steps, &stage.site)?;
+            let output = match &used.what {
+                UsedThing::Output { step, output } => {
+                    self.output(proposal, *step, output, known.steps, &stage.site)?
+                }
+                UsedThing::Fetched(index) => {
+                    let Some(step) = known.fetches.get(*index) else {
+                        self.no_output(&format!("fetch {index}"), &stage.site);
+                        return None;
+                    };
+                    Output { step: *step, index: 0 }
+                }
+            };
             mounts.push(PlannedMount {
                 at: root.join(&used.at),
                 source: MountSource::Output(output),
@@ -373,6 +428,7 @@ impl Planner<'_> {
             env,
             workdir: root.join(&proposed.workdir),
             outputs: proposed.outputs.iter().map(|output| root.join(output)).collect(),
+            together: proposed.together,
         })
     }
 
@@ -391,17 +447,67 @@ impl Planner<'_> {
         if let (Some(step), Some(index)) = (steps.get(step), index) {
             Some(Output { step: *step, index })
         } else {
-            self.problems.push(
-                Diagnostic::error(
-                    NO_OUTPUT,
-                    format!("the plugin uses an output `{output}` that no earlier step makes"),
-                )
-                .at(site, "for this stage")
-                .help("this is a mistake in the plugin: tell its author"),
-            );
+            self.no_output(&format!("an output `{output}`"), site);
             None
         }
     }
+
+    fn no_output(&mut self, what: &str, site: &Site) {
+        self.problems.push(
+            Diagnostic::error(
+                NO_OUTPUT,
+                format!("the plugin uses {what} that no earlier step makes"),
+            )
+            .at(site, "for this stage")
+            .help("this is a mistake in the plugin: tell its author"),
+        );
+    }
+}
+
+/// What a step of a plugin can use.
+struct Known<'a> {
+    fetches: &'a [StepId],
+    steps: &'a [StepId],
+    /// The outputs of the user's own stages.
+    own: &'a BTreeMap<&'a str, Vec<PlannedMount>>,
+}
+
+/// What a step does, by content as far as that is known yet. It is never kept.
+fn content(action: &Action) -> Digest {
+    let mut encoder = Encoder::new("exflow action 1");
+    match action {
+        Action::Fetch(origin) => {
+            encoder.variant(0).digest(&origin.key());
+        }
+        Action::Base(base) => {
+            encoder.variant(1).text(&base.name);
+        }
+        Action::Run(run) => {
+            let step = |step: usize| step as u64;
+            encoder.variant(2).number(step(run.base));
+            encoder.list(run.mounts.iter(), |encoder, mount| {
+                encoder.bytes(mount.at.as_bytes());
+                match &mount.source {
+                    MountSource::Sources(tree) => encoder.variant(0).digest(&tree.digest()),
+                    MountSource::Inline(files) => encoder.variant(1).digest(&files.tree().digest()),
+                    MountSource::Output(output) => {
+                        encoder.variant(2).number(step(output.step)).number(step(output.index))
+                    }
+                };
+            });
+            encoder.list(run.argv.iter(), |encoder, argument| {
+                encoder.text(argument);
+            });
+            encoder.list(run.env.iter(), |encoder, (name, value)| {
+                encoder.text(name).text(value);
+            });
+            encoder.bytes(run.workdir.as_bytes());
+            encoder.list(run.outputs.iter(), |encoder, output| {
+                encoder.bytes(output.as_bytes());
+            });
+        }
+    }
+    encoder.digest_of()
 }
 
 #[cfg(test)]
@@ -471,8 +577,12 @@ mod tests {
             sources: PatternSet::new([sources]).unwrap(),
             uses,
             outputs: vec![path(output)],
+            ..ProposedStep::default()
         };
-        let used = ProposedUse { step: 0, output: path("_build"), at: path("_build") };
+        let used = ProposedUse {
+            what: UsedThing::Output { step: 0, output: path("_build") },
+            at: path("_build"),
+        };
         Proposal {
             steps: vec![
                 step("deps", "mix.exs", vec![], "_build"),
@@ -492,7 +602,7 @@ mod tests {
                 command: vec!["start".into()],
                 labels: BTreeMap::new(),
             }),
-            warnings: Vec::new(),
+            ..Proposal::default()
         }
     }
 
@@ -599,6 +709,10 @@ mod tests {
                         .map(|(path, _)| path.to_string())
                         .collect::<Vec<_>>()
                         .join(" "),
+                    MountSource::Inline(files) => {
+                        let files = files.files().map(|(path, text)| format!("{path}={text:?}"));
+                        files.collect::<Vec<_>>().join(" ")
+                    }
                 };
                 lines.push(format!("    /{}: {what}", mount.at));
             }
@@ -700,7 +814,7 @@ mod tests {
         let is_named = |problem: &Diagnostic| problem.code.as_str() == "exflow::plan::not-locked";
         assert!(problems.iter().all(is_named));
         let mut bad = proposal.clone();
-        bad.steps[1].uses[0].step = 7;
+        bad.steps[1].uses[0].what = UsedThing::Output { step: 7, output: path("_build") };
         let units = [(&workspace.units[0], Some(&bad))];
         let problems =
             plan(&workspace, &lock(), &Platform::LinuxAmd64, &Tree::new(), &units).unwrap_err();

@@ -2,15 +2,24 @@
 //! strictly as a manifest.
 
 use crate::PluginError;
-use crate::contract_0_1::{Answer, Diagnostic, Image, Pair, Place, Proposal, Step};
+use crate::contract_0_2::{
+    Answer, Diagnostic, Fetch, Image, Needs, Origin, Pair, Place, Proposal, Step, UsedThing,
+};
 use crate::host::{Plugin, Project};
-use exflow_content::{PatternSet, RelPath};
+use exflow_content::{PatternSet, RelPath, Sha256};
 use exflow_diagnostics::{Diagnostics, Site, SourceName};
+use exflow_packages::RemoteFile;
+use exflow_packages::git::GitSource;
+use exflow_packages::hex::HexPackage;
 use exflow_plan as plan;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most steps that a plugin may propose for one project.
-const MAX_STEPS: usize = 1024;
+const MAX_STEPS: usize = 4096;
+/// The most that it may have fetched for one project.
+const MAX_FETCHES: usize = 4096;
+/// The most bytes of files that it may bring along for one project.
+const MAX_WRITTEN: usize = 16 << 20;
 /// The most files and folders that it may ask for at once.
 const MAX_NEEDS: usize = 10_000;
 /// The most layers that it may cut a release into: an image holds 127, with those of its base.
@@ -27,6 +36,8 @@ const MAX_NAME: usize = 64;
 const RESERVED: &str = "image";
 /// The stages that a plugin's steps are in.
 const STAGES: [&str; 2] = ["deps", "release"];
+/// The folder of the workspace that is the plugins' own.
+const OWN_FOLDER: &str = "_exflow";
 
 fn invalid<T>(reason: impl Into<String>) -> Result<T, PluginError> {
     Err(PluginError::Invalid { reason: reason.into() })
@@ -44,7 +55,19 @@ fn at_most(limit: usize, found: usize, what: &str) -> Result<(), PluginError> {
 pub(crate) fn check(answer: &Answer, root: &RelPath) -> Result<(), PluginError> {
     match answer {
         Answer::Need(needs) => {
-            at_most(MAX_NEEDS, needs.files.len() + needs.folders.len(), "files in one answer")
+            let asked = needs.files.len() + needs.folders.len() + needs.looks.len();
+            at_most(MAX_NEEDS, asked, "files in one answer")?;
+            let (_, steps) = made(&needs.fetches, &needs.steps, root)?;
+            for look in &needs.looks {
+                path(&look.path, "a file")?;
+                let of_step = steps.iter().find(|step| step.name == look.of);
+                let is_fetch = needs.fetches.iter().any(|fetch| fetch.name == look.of);
+                if !is_fetch && of_step.is_none_or(|step| step.outputs.len() != 1) {
+                    let of = look.of.escape_debug();
+                    return invalid(format!("it looks into `{of}`, which is not one folder"));
+                }
+            }
+            Ok(())
         }
         Answer::Refused(problems) if problems.is_empty() => {
             invalid("it refuses, and doesn't say why")
@@ -54,17 +77,146 @@ pub(crate) fn check(answer: &Answer, root: &RelPath) -> Result<(), PluginError> 
     }
 }
 
-type Checked = (Vec<plan::ProposedStep>, Option<plan::ProposedImage>);
+type Made = (Vec<plan::ProposedFetch>, Vec<plan::ProposedStep>);
+type Checked = (Vec<plan::ProposedFetch>, Vec<plan::ProposedStep>, Option<plan::ProposedImage>);
+
+/// What a plugin wants to see before it can say more: what is to be made, and files of that.
+pub(crate) fn looks(
+    needs: Needs,
+    project: &Project<'_>,
+) -> Result<(plan::Proposal, Vec<(String, RelPath)>), PluginError> {
+    let (fetches, steps) = made(&needs.fetches, &needs.steps, project.folder)?;
+    let mut proposal = plan::Proposal { fetches, steps, ..plan::Proposal::default() };
+    put_sites(&mut proposal, &needs.fetches, &needs.steps, project);
+    let looks = needs.looks.into_iter().map(|look| Ok((look.of, path(&look.path, "a file")?)));
+    Ok((proposal, looks.collect::<Result<_, PluginError>>()?))
+}
+
+/// Where fetches and steps are asked for.
+fn put_sites(
+    proposal: &mut plan::Proposal,
+    fetches: &[Fetch],
+    steps: &[Step],
+    project: &Project<'_>,
+) {
+    for (fetch, proposed) in proposal.fetches.iter_mut().zip(fetches) {
+        fetch.site = site(&proposed.place, project);
+    }
+    for (step, proposed) in proposal.steps.iter_mut().zip(steps) {
+        step.site = site(&proposed.place, project);
+    }
+}
 
 fn checked(proposal: &Proposal, root: &RelPath) -> Result<Checked, PluginError> {
     at_most(MAX_PROBLEMS, proposal.warnings.len(), "warnings")?;
-    let read = proposal.steps.iter().map(|step| step.sources.len()).sum::<usize>();
     let layers = proposal.image.iter().flat_map(|image| &image.layers);
     let packed = layers.map(|layer| layer.files.len()).sum::<usize>();
-    at_most(MAX_PATTERNS, read + packed, "patterns")?;
-    let steps = steps(proposal, root)?;
+    at_most(MAX_PATTERNS, patterns_of(&proposal.steps) + packed, "patterns")?;
+    let (fetches, steps) = made(&proposal.fetches, &proposal.steps, root)?;
     let image = proposal.image.as_ref().map(|found| image(found, &steps)).transpose()?;
-    Ok((steps, image))
+    Ok((fetches, steps, image))
+}
+
+fn patterns_of(steps: &[Step]) -> usize {
+    steps.iter().map(|step| step.sources.len()).sum()
+}
+
+fn made(fetches: &[Fetch], steps: &[Step], root: &RelPath) -> Result<Made, PluginError> {
+    at_most(MAX_FETCHES, fetches.len(), "fetches")?;
+    at_most(MAX_STEPS, steps.len(), "steps")?;
+    at_most(MAX_PATTERNS, patterns_of(steps), "patterns")?;
+    let written = steps.iter().flat_map(|step| &step.files);
+    let written = written.map(|file| file.contents.len()).sum();
+    at_most(MAX_WRITTEN, written, "bytes of files of its own")?;
+    let mut names = BTreeSet::new();
+    let fetches: Vec<_> = fetches.iter().map(fetch).collect::<Result<_, PluginError>>()?;
+    for fetch in &fetches {
+        if !names.insert(fetch.name.clone()) {
+            return invalid(format!("two fetches `{}`", fetch.name));
+        }
+    }
+    let mut done: Vec<plan::ProposedStep> = Vec::new();
+    for proposed in steps {
+        let step = step(proposed, &done, fetches.len(), root)?;
+        if !names.insert(step.name.clone()) {
+            return invalid(format!("two steps `{}`", step.name));
+        }
+        done.push(step);
+    }
+    Ok((fetches, done))
+}
+
+/// Something from outside, known by its content, or it is refused.
+fn fetch(fetch: &Fetch) -> Result<plan::ProposedFetch, PluginError> {
+    let name = name(&fetch.name, "a fetch")?;
+    let checksum = |text: &Option<String>| match text {
+        None => Ok(None),
+        Some(text) => match text.parse::<Sha256>() {
+            Ok(digest) => Ok(Some(digest)),
+            Err(_) => invalid(format!("`{}` as a checksum of `{name}`", text.escape_debug())),
+        },
+    };
+    let origin = match &fetch.origin {
+        Origin::Hex(package) => {
+            let found = HexPackage {
+                repo: package.repo.clone(),
+                name: package.name.clone(),
+                version: package.version.clone(),
+                inner: checksum(&package.inner_checksum)?,
+                outer: checksum(&package.outer_checksum)?,
+                managers: package.managers.clone(),
+            };
+            if found.inner.is_none() && found.outer.is_none() {
+                return invalid(format!("`{name}` without a checksum"));
+            }
+            plan::Origin::Hex(found)
+        }
+        Origin::Git(source) => {
+            if !GitSource::is_revision(&source.revision) {
+                return invalid(format!("`{name}` without the whole digest of a revision"));
+            }
+            plan::Origin::Git(GitSource {
+                url: source.url.clone(),
+                revision: source.revision.clone(),
+                submodules: source.submodules,
+                sparse: source.sparse.clone(),
+            })
+        }
+        Origin::File(file) => {
+            if !RemoteFile::is_address(&file.url) {
+                return invalid(format!("`{name}` without an address of http or https"));
+            }
+            let Ok(sha256) = file.sha256.parse::<Sha256>() else {
+                return invalid(format!("`{name}` without a sha256"));
+            };
+            let called = path(&file.name, "a file")?;
+            if called.names().count() != 1 {
+                return invalid(format!("`{name}` is called `{called}`, which is not one name"));
+            }
+            plan::Origin::File(RemoteFile {
+                url: file.url.clone(),
+                sha256,
+                name: called,
+                is_executable: file.is_executable,
+            })
+        }
+    };
+    Ok(plan::ProposedFetch { name, origin, site: None })
+}
+
+fn name(name: &str, what: &str) -> Result<String, PluginError> {
+    let fits = name.starts_with(|letter: char| letter.is_ascii_lowercase())
+        && name.len() <= MAX_NAME
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !fits {
+        return invalid(format!("{what} named `{}`", name.escape_debug()));
+    }
+    if name == RESERVED {
+        return invalid(format!("{what} named `{name}`, which is what the image is called"));
+    }
+    Ok(name.to_owned())
 }
 
 pub(crate) fn path(text: &str, what: &str) -> Result<RelPath, PluginError> {
@@ -79,51 +231,30 @@ pub(crate) fn proposal(
     plugin: &Plugin,
     project: &Project<'_>,
 ) -> Result<plan::Proposal, PluginError> {
-    let (steps, image) = checked(&proposal, project.folder)?;
+    let (fetches, steps, image) = checked(&proposal, project.folder)?;
+    let mut made = plan::Proposal { fetches, steps, image, warnings: Vec::new() };
+    put_sites(&mut made, &proposal.fetches, &proposal.steps, project);
     let mut warnings: Vec<_> = problems(proposal.warnings, plugin, project).into_iter().collect();
     for warning in &mut warnings {
         warning.severity = exflow_diagnostics::Severity::Warning;
     }
-    Ok(plan::Proposal { steps, image, warnings })
-}
-
-fn steps(proposal: &Proposal, root: &RelPath) -> Result<Vec<plan::ProposedStep>, PluginError> {
-    at_most(MAX_STEPS, proposal.steps.len(), "steps")?;
-    let mut names = BTreeSet::new();
-    let mut steps: Vec<plan::ProposedStep> = Vec::new();
-    for proposed in &proposal.steps {
-        let step = step(proposed, &steps, root)?;
-        if !names.insert(step.name.clone()) {
-            return invalid(format!("two steps `{}`", step.name));
-        }
-        steps.push(step);
-    }
-    Ok(steps)
+    Ok(plan::Proposal { warnings, ..made })
 }
 
 fn step(
     step: &Step,
     earlier: &[plan::ProposedStep],
+    fetches: usize,
     root: &RelPath,
 ) -> Result<plan::ProposedStep, PluginError> {
-    let name = &step.name;
-    let fits = name.starts_with(|letter: char| letter.is_ascii_lowercase())
-        && name.len() <= MAX_NAME
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if !fits {
-        return invalid(format!("a step named `{}`", name.escape_debug()));
-    }
-    if name == RESERVED {
-        return invalid(format!("a step named `{name}`, which is what the image is called"));
-    }
+    let name = name(&step.name, "a step")?;
     if !STAGES.contains(&step.stage.as_str()) {
         return invalid(format!("step `{name}` in stage `{}`", step.stage.escape_debug()));
     }
     let inside = |text: &str, what: &str| {
         let path = path(text, what)?;
-        if path.is_within(root) {
+        let own = path.names().next() == Some(OWN_FOLDER.as_bytes());
+        if own || path.is_within(root) {
             Ok(path)
         } else {
             invalid(format!("{what} `{path}` of step `{name}` is outside of the project"))
@@ -133,17 +264,43 @@ fn step(
     at_most(MAX_LIST, step.outputs.len(), "outputs of one step")?;
     let mut uses = Vec::new();
     for used in &step.uses {
-        let output = path(&used.output, "an output")?;
-        let step = used.step as usize;
-        if !earlier.get(step).is_some_and(|step| step.outputs.contains(&output)) {
-            return invalid(format!("step `{name}` uses `{output}`, which no earlier step makes"));
+        let what = match &used.what {
+            UsedThing::Output(used) => {
+                let output = path(&used.output, "an output")?;
+                let step = used.step as usize;
+                if !earlier.get(step).is_some_and(|step| step.outputs.contains(&output)) {
+                    let reason =
+                        format!("step `{name}` uses `{output}`, which no earlier step makes");
+                    return invalid(reason);
+                }
+                plan::UsedThing::Output { step, output }
+            }
+            UsedThing::Fetched(index) if (*index as usize) < fetches => {
+                plan::UsedThing::Fetched(*index as usize)
+            }
+            UsedThing::Fetched(index) => {
+                return invalid(format!("step `{name}` uses fetch {index}, and there is none"));
+            }
+        };
+        uses.push(plan::ProposedUse { what, at: path(&used.at, "an input")? });
+    }
+    let mut files = BTreeMap::new();
+    for file in &step.files {
+        let at = inside(&file.path, "the file")?;
+        if files.insert(at.clone(), file.contents.clone()).is_some() {
+            return invalid(format!("step `{name}` brings along `{at}` twice"));
         }
-        uses.push(plan::ProposedUse { step, output, at: path(&used.at, "an input")? });
+    }
+    if plan::InlineFiles::new(&files).is_err() {
+        return invalid(format!("step `{name}` brings along a file in a file"));
     }
     let outputs: Vec<RelPath> =
         step.outputs.iter().map(|output| inside(output, "the output")).collect::<Result<_, _>>()?;
     if outputs.iter().any(|output| output == root) {
         return invalid(format!("step `{name}` has the whole project as an output"));
+    }
+    if step.together && step.argv.len() < 2 {
+        return invalid(format!("step `{name}` has no last argument that others differ in"));
     }
     Ok(plan::ProposedStep {
         name: name.clone(),
@@ -152,8 +309,11 @@ fn step(
         env: pairs(&step.env)?,
         workdir: inside(&step.workdir, "the working folder")?,
         sources: patterns(&step.sources)?,
+        files,
         uses,
         outputs,
+        together: step.together,
+        site: None,
     })
 }
 
@@ -250,22 +410,26 @@ fn problem_at(
     );
     let diagnostic =
         if problem.help.is_empty() { diagnostic } else { diagnostic.help(problem.help) };
-    match problem.place {
-        Place::Nowhere => diagnostic,
-        Place::InSetting(name) => match project.settings.get(&name) {
-            Some(setting) => diagnostic.at(&setting.site, problem.label),
-            None => diagnostic,
-        },
+    match site(&problem.place, project) {
+        Some(site) => diagnostic.at(&site, problem.label),
+        None => diagnostic,
+    }
+}
+
+/// A place, as far as it is one.
+fn site(place: &Place, project: &Project<'_>) -> Option<Site> {
+    match place {
+        Place::Nowhere => None,
+        Place::InSetting(name) => Some(project.settings.get(name)?.site.clone()),
         Place::InFile(span) => {
-            let size =
-                RelPath::new(&span.path).ok().and_then(|path| match project.sources.get(&path) {
-                    Some(exflow_content::Entry::File { size, .. }) => usize::try_from(*size).ok(),
-                    _ => None,
-                });
-            let Some(size) = size else { return diagnostic };
+            let path = RelPath::new(&span.path).ok()?;
+            let Some(exflow_content::Entry::File { size, .. }) = project.sources.get(&path) else {
+                return None;
+            };
+            let size = usize::try_from(*size).ok()?;
             let start = (span.start as usize).min(size);
             let end = (span.end as usize).clamp(start, size);
-            diagnostic.at(&Site::new(&SourceName::new(span.path), start..end), problem.label)
+            Some(Site::new(&SourceName::new(span.path.as_str()), start..end))
         }
     }
 }
@@ -273,10 +437,11 @@ fn problem_at(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract_0_1::{Layer, Needs};
+    use crate::contract_0_2::{Layer, StepOutput, Used};
 
     fn good() -> Proposal {
         Proposal {
+            fetches: Vec::new(),
             steps: vec![Step {
                 name: "release".into(),
                 stage: "release".into(),
@@ -284,8 +449,11 @@ mod tests {
                 env: Vec::new(),
                 workdir: "app".into(),
                 sources: vec!["app/lib".into()],
+                files: Vec::new(),
                 uses: Vec::new(),
                 outputs: vec!["app/rel".into()],
+                together: false,
+                place: Place::Nowhere,
             }],
             image: Some(Image {
                 step: 0,
@@ -340,7 +508,7 @@ mod tests {
             (1000, "1000 warnings", &|proposal, count| {
                 proposal.warnings = vec![problem(); count];
             }),
-            (1024, "1024 steps", &|proposal, count| {
+            (4096, "4096 steps", &|proposal, count| {
                 let step = proposal.steps[0].clone();
                 let named = |number: usize| Step { name: format!("s{number}"), ..step.clone() };
                 proposal.steps = (0..count).map(named).collect();
@@ -374,7 +542,13 @@ mod tests {
         assert_eq!(said(&Answer::Refused(vec![problem(); 1000])), Ok(()));
         let reason = said(&Answer::Refused(vec![problem(); 1001])).unwrap_err();
         assert!(reason.contains("limit of 1000 problems"), "{reason}");
-        let needs = |count: usize| Needs { files: vec!["a".into(); count], folders: Vec::new() };
+        let needs = |count: usize| Needs {
+            files: vec!["a".into(); count],
+            folders: Vec::new(),
+            fetches: Vec::new(),
+            steps: Vec::new(),
+            looks: Vec::new(),
+        };
         assert_eq!(said(&Answer::Need(needs(10_000))), Ok(()));
         let reason = said(&Answer::Need(needs(10_001))).unwrap_err();
         assert!(reason.contains("limit of 10000 files"), "{reason}");
@@ -411,9 +585,8 @@ mod tests {
             }),
             ("pattern", &|proposal| proposal.steps[0].sources.push("[".into())),
             ("earlier step", &|proposal| {
-                proposal.steps[0].uses.push(crate::contract_0_1::Used {
-                    step: 0,
-                    output: "app/rel".into(),
+                proposal.steps[0].uses.push(Used {
+                    what: UsedThing::Output(StepOutput { step: 0, output: "app/rel".into() }),
                     at: "x".into(),
                 });
             }),

@@ -72,6 +72,9 @@ pub enum PluginError {
         /// Which file.
         path: String,
     },
+    /// What it wants to see could not be made.
+    #[error("what it wants to see could not be made")]
+    NotMade,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -106,13 +109,13 @@ pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnos
             "a plugin imports nothing: build it for `wasm32-unknown-unknown`, not for WASI",
         ),
         PluginError::Contract { .. } => {
-            (CONTRACT, "export `exflow:plugin/planner@0.1.0`, as schemas/wit/0.1.0 defines it")
+            (CONTRACT, "export `exflow:plugin/planner@0.2.0`, as schemas/wit/0.2.0 defines it")
         }
         PluginError::Limit { .. } => (
             LIMIT,
             "this is a mistake in the plugin, or a project beyond all measure: tell its author",
         ),
-        PluginError::Trap { .. } | PluginError::Insatiable { .. } => {
+        PluginError::Trap { .. } | PluginError::Insatiable { .. } | PluginError::NotMade => {
             (FAILED, "this is a mistake in the plugin: tell its author")
         }
         PluginError::Invalid { .. } => {

@@ -1,9 +1,9 @@
 //! Asking a plugin, with its answers kept.
 
-use crate::contract_0_1::{
-    Answer, Entry, File as Shown, Folder, ReleaseToolPre, Request, Scalar, Setting,
+use crate::contract_0_2::{
+    Answer, Entry, File as ShownFile, Folder, MadeFile, Request, Scalar, Setting,
 };
-use crate::runtime::{Limits, Runtime};
+use crate::runtime::{Limits, Linked, Runtime};
 use crate::{PluginError, convert};
 use exflow_content::{Digest, Encoder, RelPath, Tree};
 use exflow_diagnostics::Diagnostics;
@@ -16,10 +16,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
-use wasmtime::StoreLimits;
 
 /// The tag and version of the key of an answer.
-const TAG: &str = "exflow question 1";
+const TAG: &str = "exflow question 2";
 /// How often a plugin may ask for more.
 const MAX_ROUNDS: usize = 32;
 /// The longest component that is read, in bytes.
@@ -66,7 +65,7 @@ pub struct Project<'a> {
 #[derive(Debug)]
 pub enum Proposed {
     /// This is to be done.
-    Ready(Proposal),
+    Ready(Box<Proposal>),
     /// The user has to mend this before.
     Refused(Diagnostics),
 }
@@ -80,12 +79,40 @@ pub struct Asked {
     pub calls: usize,
 }
 
+/// What is done for a plugin while it is asked.
+pub trait World {
+    /// The bytes of a file of the workspace.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    fn read(&self, path: &RelPath) -> io::Result<Vec<u8>>;
+
+    /// Does what a plugin wants done before it can say more; the tree that came of each fetch, and of
+    /// each step's first output, by name. None where that failed, and the user is told why otherwise.
+    fn make(&self, proposal: &Proposal) -> Option<BTreeMap<String, Digest>>;
+}
+
+/// What a plugin is shown.
+#[derive(Debug, Default)]
+struct Shown {
+    files: BTreeSet<RelPath>,
+    folders: BTreeSet<RelPath>,
+    /// Files of what was made: of which fetch or step, where, and its blob and size if it is there.
+    made: BTreeMap<(String, RelPath), Option<(Digest, u64)>>,
+}
+
+impl Shown {
+    fn len(&self) -> usize {
+        self.files.len() + self.folders.len() + self.made.len()
+    }
+}
+
 /// Asks plugins, and keeps their answers in a store.
 pub struct Host {
     store: Store,
     limits: Limits,
     runtime: OnceLock<Runtime>,
-    components: Mutex<BTreeMap<Digest, ReleaseToolPre<StoreLimits>>>,
+    components: Mutex<BTreeMap<Digest, Linked>>,
 }
 
 impl std::fmt::Debug for Host {
@@ -129,19 +156,17 @@ impl Host {
         Self { store, limits, runtime: OnceLock::new(), components: Mutex::default() }
     }
 
-    /// Asks `plugin` about `project`, until it has all that it wants to see. `read` gives the bytes
-    /// of a file of the workspace.
+    /// Asks `plugin` about `project`, until it has all that it wants to see.
     pub fn propose(
         &self,
         plugin: &Plugin,
         project: &Project<'_>,
-        read: &dyn Fn(&RelPath) -> io::Result<Vec<u8>>,
+        world: &dyn World,
     ) -> Result<Asked, PluginError> {
-        let mut files: BTreeSet<RelPath> = BTreeSet::new();
-        let mut folders: BTreeSet<RelPath> = BTreeSet::new();
+        let mut shown = Shown::default();
         let mut calls = 0;
         for _ in 0..MAX_ROUNDS {
-            let key = question(plugin, project, &files, &folders);
+            let key = question(plugin, project, &shown);
             let known = self
                 .store
                 .record(&key)?
@@ -150,7 +175,7 @@ impl Host {
                 answer
             } else {
                 calls += 1;
-                let answer = self.call(plugin, project, &files, &folders, read)?;
+                let answer = self.call(plugin, project, &shown, world)?;
                 // Before it is kept, so that what can't be used is never kept.
                 convert::check(&answer, project.folder)?;
                 let data = serde_json::to_vec(&answer).map_err(io::Error::other);
@@ -161,14 +186,18 @@ impl Host {
             };
             match answer {
                 Answer::Need(needs) => {
-                    let asked = files.len() + folders.len();
+                    let asked = shown.len();
                     for path in &needs.files {
-                        files.insert(convert::path(path, "a file")?);
+                        shown.files.insert(convert::path(path, "a file")?);
                     }
                     for path in &needs.folders {
-                        folders.insert(convert::path(path, "a folder")?);
+                        shown.folders.insert(convert::path(path, "a folder")?);
                     }
-                    if files.len() + folders.len() == asked {
+                    if !needs.looks.is_empty() {
+                        let (proposal, looks) = convert::looks(needs, project)?;
+                        self.look(&proposal, looks, world, &mut shown)?;
+                    }
+                    if shown.len() == asked {
                         return Err(PluginError::Invalid {
                             reason: "it asks for what it was shown already".to_owned(),
                         });
@@ -176,7 +205,7 @@ impl Host {
                 }
                 Answer::Ready(proposal) => {
                     let proposal = convert::proposal(proposal, plugin, project)?;
-                    return Ok(Asked { proposed: Proposed::Ready(proposal), calls });
+                    return Ok(Asked { proposed: Proposed::Ready(Box::new(proposal)), calls });
                 }
                 Answer::Refused(problems) => {
                     let problems = convert::problems(problems, plugin, project);
@@ -187,15 +216,48 @@ impl Host {
         Err(PluginError::Insatiable { rounds: MAX_ROUNDS })
     }
 
+    /// Finds files of what is made for a plugin.
+    fn look(
+        &self,
+        proposal: &Proposal,
+        looks: Vec<(String, RelPath)>,
+        world: &dyn World,
+        shown: &mut Shown,
+    ) -> Result<(), PluginError> {
+        let made = world.make(proposal).ok_or(PluginError::NotMade)?;
+        let mut trees: BTreeMap<String, Tree> = BTreeMap::new();
+        for (of, path) in looks {
+            let tree = match trees.entry(of.clone()) {
+                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::btree_map::Entry::Vacant(new) => {
+                    let digest = made.get(&of).ok_or(PluginError::NotMade)?;
+                    new.insert(self.store.tree(digest)?)
+                }
+            };
+            let found = match tree.get(&path) {
+                Some(exflow_content::Entry::File { blob, size, .. }) => Some((*blob, *size)),
+                _ => None,
+            };
+            shown.made.insert((of, path), found);
+        }
+        Ok(())
+    }
+
     fn call(
         &self,
         plugin: &Plugin,
         project: &Project<'_>,
-        files: &BTreeSet<RelPath>,
-        folders: &BTreeSet<RelPath>,
-        read: &dyn Fn(&RelPath) -> io::Result<Vec<u8>>,
+        shown: &Shown,
+        world: &dyn World,
     ) -> Result<Answer, PluginError> {
-        let request = request(project, files, folders, read)?;
+        let mut request = request(project, shown, world)?;
+        for ((of, path), file) in &shown.made {
+            let contents = match file {
+                Some((blob, _)) => Some(self.store.read_blob(blob, MAX_SHOWN)?),
+                None => None,
+            };
+            request.made.push(MadeFile { of: of.clone(), path: text(path), contents });
+        }
         let runtime = if let Some(runtime) = self.runtime.get() {
             runtime
         } else {
@@ -220,17 +282,13 @@ impl Host {
 /// The digest of everything that an answer depends on.
 ///
 /// # Encoding
-/// Tag `exflow question 1`; digest of the component; the project's name; its folder; platform; the list
+/// Tag `exflow question 2`; digest of the component; the project's name; its folder; platform; the list
 /// of settings by name, each with its name and, as variants, 0 and a text, 1 and a number as two's
 /// complement, or 2 and a flag; the list of files by path, each with its path and, optional, the digest
 /// of its blob; the list of folders by path, each with its path and, optional, the list of its entries
-/// by name, each with its name and whether it is a folder.
-fn question(
-    plugin: &Plugin,
-    project: &Project<'_>,
-    files: &BTreeSet<RelPath>,
-    folders: &BTreeSet<RelPath>,
-) -> Digest {
+/// by name, each with its name and whether it is a folder; the list of files of what was made by name and
+/// path, each with name, path and, optional, the digest of its blob.
+fn question(plugin: &Plugin, project: &Project<'_>, shown: &Shown) -> Digest {
     let mut encoder = Encoder::new(TAG);
     encoder.digest(&plugin.digest);
     encoder.text(project.name).bytes(project.folder.as_bytes());
@@ -243,18 +301,24 @@ fn question(
             manifest::Scalar::Flag(flag) => encoder.variant(2).flag(*flag),
         };
     });
-    encoder.list(files.iter(), |encoder, path| {
+    encoder.list(shown.files.iter(), |encoder, path| {
         encoder.bytes(path.as_bytes());
         encoder.optional(blob(project.sources, path), |encoder, blob| {
             encoder.digest(&blob);
         });
     });
-    encoder.list(folders.iter(), |encoder, path| {
+    encoder.list(shown.folders.iter(), |encoder, path| {
         encoder.bytes(path.as_bytes());
         encoder.optional(entries(project.sources, path), |encoder, entries| {
             encoder.list(entries.iter(), |encoder, entry| {
                 encoder.text(&entry.name).flag(entry.is_folder);
             });
+        });
+    });
+    encoder.list(shown.made.iter(), |encoder, ((of, path), file)| {
+        encoder.text(of).bytes(path.as_bytes());
+        encoder.optional(file.as_ref(), |encoder, (blob, _)| {
+            encoder.digest(blob);
         });
     });
     encoder.digest_of()
@@ -285,35 +349,36 @@ fn entries(sources: &Tree, folder: &RelPath) -> Option<Vec<Entry>> {
 
 fn request(
     project: &Project<'_>,
-    files: &BTreeSet<RelPath>,
-    folders: &BTreeSet<RelPath>,
-    read: &dyn Fn(&RelPath) -> io::Result<Vec<u8>>,
+    shown: &Shown,
+    world: &dyn World,
 ) -> Result<Request, PluginError> {
     // Before any of them is read.
-    let sizes = files.iter().filter_map(|path| match project.sources.get(path) {
+    let sizes = shown.files.iter().filter_map(|path| match project.sources.get(path) {
         Some(exflow_content::Entry::File { size, .. }) => Some(*size),
         _ => None,
     });
-    if sizes.fold(0u64, u64::saturating_add) > MAX_SHOWN {
+    let made = shown.made.values().flatten().map(|(_, size)| *size);
+    if sizes.chain(made).fold(0u64, u64::saturating_add) > MAX_SHOWN {
         let limit = format!("{} MiB of files that it is shown", MAX_SHOWN >> 20);
         return Err(PluginError::Limit { limit });
     }
-    let mut shown = Vec::new();
-    for path in files {
+    let mut files = Vec::new();
+    for path in &shown.files {
         let contents = match blob(project.sources, path) {
             None => None,
             Some(blob) => {
                 let source = |source| PluginError::Read { path: path.to_string().into(), source };
-                let bytes = read(path).map_err(source)?;
+                let bytes = world.read(path).map_err(source)?;
                 if Digest::of(&bytes) != blob {
                     return Err(PluginError::Moved { path: path.to_string() });
                 }
                 Some(bytes)
             }
         };
-        shown.push(Shown { path: text(path), contents });
+        files.push(ShownFile { path: text(path), contents });
     }
-    let folders = folders
+    let folders = shown
+        .folders
         .iter()
         .map(|path| Folder { path: text(path), entries: entries(project.sources, path) })
         .collect();
@@ -334,8 +399,9 @@ fn request(
         root: text(project.folder),
         platform: project.platform.to_string(),
         settings,
-        files: shown,
+        files,
         folders,
+        made: Vec::new(),
     })
 }
 
@@ -364,8 +430,20 @@ mod tests {
         folder: RelPath,
         settings: BTreeMap<String, Setting>,
         sources: Tree,
-        files: BTreeSet<RelPath>,
-        folders: BTreeSet<RelPath>,
+        shown: Shown,
+    }
+
+    /// A workspace whose files all have this content.
+    struct Content(&'static [u8]);
+
+    impl World for Content {
+        fn read(&self, _: &RelPath) -> io::Result<Vec<u8>> {
+            Ok(self.0.to_vec())
+        }
+
+        fn make(&self, _: &Proposal) -> Option<BTreeMap<String, Digest>> {
+            None
+        }
     }
 
     impl Sample {
@@ -386,8 +464,15 @@ mod tests {
                 ]
                 .into(),
                 sources,
-                files: [path("app/mix.exs"), path("app/mix.lock")].into(),
-                folders: [path("app"), path("none")].into(),
+                shown: Shown {
+                    files: [path("app/mix.exs"), path("app/mix.lock")].into(),
+                    folders: [path("app"), path("none")].into(),
+                    made: [
+                        (("config".into(), path("a")), Some((Digest::of(b"a"), 1))),
+                        (("config".into(), path("b")), None),
+                    ]
+                    .into(),
+                },
             }
         }
 
@@ -407,7 +492,7 @@ mod tests {
                 digest: Digest::of(b"component"),
                 bytes: PluginBytes::Embedded(b""),
             };
-            question(&plugin, &self.project(), &self.files, &self.folders).to_string()
+            question(&plugin, &self.project(), &self.shown).to_string()
         }
     }
 
@@ -417,21 +502,29 @@ mod tests {
     fn the_key_of_an_answer_is_pinned() {
         assert_eq!(
             Sample::new().key(),
-            "982863adddeaf24e15e3d66e29749d305ac213597186a3e4a26083507e290bad"
+            "43707bc31389e991504aaaeef06a30570082041996d234088caa5b861c0bed09"
         );
     }
 
     #[test]
     fn everything_that_is_shown_is_in_the_key_of_an_answer() {
         let mut keys = vec![Sample::new().key()];
-        let changes: [fn(&mut Sample); 8] = [
+        let changes: [fn(&mut Sample); 11] = [
             |sample| sample.folder = path("lib"),
             |sample| drop(sample.settings.remove("strip")),
             |sample| {
                 sample.settings.get_mut("strip").unwrap().value = manifest::Scalar::Flag(false);
             },
-            |sample| sample.files.clear(),
-            |sample| sample.folders.clear(),
+            |sample| sample.shown.files.clear(),
+            |sample| sample.shown.folders.clear(),
+            |sample| sample.shown.made.clear(),
+            |sample| {
+                let file = Some((Digest::of(b"other"), 1));
+                sample.shown.made.insert(("config".into(), path("a")), file);
+            },
+            |sample| {
+                sample.shown.made.insert(("other".into(), path("a")), None);
+            },
             |sample| sample.sources.insert(path("app/mix.exs"), file(b"new", 3)).unwrap(),
             |sample| sample.sources.insert(path("app/mix.lock"), file(b"", 0)).unwrap(),
             |sample| sample.sources.insert(path("app/README"), file(b"", 0)).unwrap(),
@@ -455,8 +548,7 @@ mod tests {
     fn nothing_is_read_where_it_is_more_than_may_be_shown() {
         let mut sample = Sample::new();
         sample.sources.insert(path("app/mix.lock"), file(b"large", MAX_SHOWN)).unwrap();
-        let read = |path: &RelPath| -> io::Result<Vec<u8>> { panic!("`{path}` was read") };
-        let error = request(&sample.project(), &sample.files, &sample.folders, &read);
+        let error = request(&sample.project(), &sample.shown, &Content(b""));
         let error = error.expect_err("it is too much");
         assert!(matches!(error, PluginError::Limit { .. }), "{error}");
         assert!(error.to_string().contains("64 MiB of files"), "{error}");
@@ -465,8 +557,7 @@ mod tests {
     #[test]
     fn a_file_that_changes_meanwhile_is_not_shown() {
         let sample = Sample::new();
-        let read = |_: &RelPath| Ok(b"new".to_vec());
-        let error = request(&sample.project(), &sample.files, &sample.folders, &read).unwrap_err();
+        let error = request(&sample.project(), &sample.shown, &Content(b"new")).unwrap_err();
         let said = crate::diagnose(&error, "mine", None);
         assert_eq!(said.code.as_str(), "exflow::plugin::sources-changed");
         assert!(said.message.contains("app/mix.exs"), "{}", said.message);

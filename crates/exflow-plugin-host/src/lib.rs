@@ -9,6 +9,7 @@
 //! checked.
 
 mod contract_0_1;
+mod contract_0_2;
 mod convert;
 mod error;
 mod host;
@@ -16,6 +17,6 @@ mod runtime;
 
 pub use error::{PluginError, diagnose};
 pub use host::{
-    Asked, Host, MAX_COMPONENT, Plugin, PluginBytes, Project, Proposed, read_component,
+    Asked, Host, MAX_COMPONENT, Plugin, PluginBytes, Project, Proposed, World, read_component,
 };
 pub use runtime::Limits;

@@ -1,7 +1,8 @@
 //! The engine: components compiled, kept in their compiled form, and called under limits.
 
 use crate::PluginError;
-use crate::contract_0_1::{Answer, ReleaseTool, ReleaseToolPre, Request};
+use crate::contract_0_2::{Answer, Request};
+use crate::{contract_0_1, contract_0_2};
 use exflow_content::{Digest, Encoder};
 use exflow_store::{Record, Store};
 use std::hash::{Hash, Hasher};
@@ -10,6 +11,8 @@ use wasmtime::{Config, Engine, StoreLimits, StoreLimitsBuilder, Trap};
 
 /// The version of how compiled components are kept.
 const COMPILED: &str = "exflow compiled plugin 1";
+/// What a component for version 0.1.0 of the contract exports.
+const OLD_PLANNER: &str = "exflow:plugin/planner@0.1.0";
 /// The stack of a plugin, in bytes.
 const STACK: usize = 1 << 20;
 /// What may be copied out of a plugin in one call, in bytes.
@@ -28,6 +31,13 @@ impl Default for Limits {
     fn default() -> Self {
         Self { memory: 256 << 20, fuel: 5_000_000_000 }
     }
+}
+
+/// A component that is ready to be called, by the version of the contract that it is for.
+#[derive(Clone)]
+pub(crate) enum Linked {
+    V0_1(contract_0_1::ReleaseToolPre<StoreLimits>),
+    V0_2(contract_0_2::ReleaseToolPre<StoreLimits>),
 }
 
 /// Compiles and calls components. It is made when the first plugin has to be called.
@@ -57,7 +67,7 @@ impl Runtime {
         store: &Store,
         digest: &Digest,
         load: impl FnOnce() -> Result<Vec<u8>, PluginError>,
-    ) -> Result<ReleaseToolPre<StoreLimits>, PluginError> {
+    ) -> Result<Linked, PluginError> {
         let key = compiled_key(digest, &self.compatibility());
         if let Some(record) = store.record(&key)? {
             #[expect(unsafe_code, reason = "machine code has no other way to be loaded")]
@@ -87,12 +97,10 @@ impl Runtime {
         *hasher.0.finalize().as_bytes()
     }
 
-    fn link(&self, component: &Component) -> Result<ReleaseToolPre<StoreLimits>, PluginError> {
-        let imports: Vec<String> = component
-            .component_type()
-            .imports(&self.engine)
-            .map(|(name, _)| name.to_owned())
-            .collect();
+    fn link(&self, component: &Component) -> Result<Linked, PluginError> {
+        let types = component.component_type();
+        let imports: Vec<String> =
+            types.imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
         if !imports.is_empty() {
             return Err(PluginError::Imports { imports });
         }
@@ -100,13 +108,18 @@ impl Runtime {
             |error: wasmtime::Error| PluginError::Contract { reason: format!("{error:#}") };
         let linker: Linker<StoreLimits> = Linker::new(&self.engine);
         let pre = linker.instantiate_pre(component).map_err(contract)?;
-        ReleaseToolPre::new(pre).map_err(contract)
+        let is_old = types.exports(&self.engine).any(|(name, _)| name == OLD_PLANNER);
+        if is_old {
+            contract_0_1::ReleaseToolPre::new(pre).map(Linked::V0_1).map_err(contract)
+        } else {
+            contract_0_2::ReleaseToolPre::new(pre).map(Linked::V0_2).map_err(contract)
+        }
     }
 
     /// One call, in a fresh instance.
     pub(crate) fn call(
         &self,
-        component: &ReleaseToolPre<StoreLimits>,
+        component: &Linked,
         request: &Request,
         limits: &Limits,
     ) -> Result<Answer, PluginError> {
@@ -124,8 +137,20 @@ impl Runtime {
         store.limiter(|limits| limits);
         store.set_fuel(limits.fuel).map_err(failed)?;
         store.set_hostcall_fuel(ANSWER);
-        let instance: ReleaseTool = component.instantiate(&mut store).map_err(failed)?;
-        instance.exflow_plugin_planner().call_propose(&mut store, request).map_err(failed)
+        match component {
+            Linked::V0_1(component) => {
+                let tool: contract_0_1::ReleaseTool =
+                    component.instantiate(&mut store).map_err(failed)?;
+                let request = contract_0_1::request(request);
+                let answer = tool.exflow_plugin_planner().call_propose(&mut store, &request);
+                answer.map(contract_0_1::answer).map_err(failed)
+            }
+            Linked::V0_2(component) => {
+                let tool: contract_0_2::ReleaseTool =
+                    component.instantiate(&mut store).map_err(failed)?;
+                tool.exflow_plugin_planner().call_propose(&mut store, request).map_err(failed)
+            }
+        }
     }
 }
 

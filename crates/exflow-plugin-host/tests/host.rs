@@ -3,16 +3,18 @@
 
 use exflow_content::{Digest, RelPath, Tree};
 use exflow_lock::Platform;
+use exflow_plan::Proposal;
 use exflow_plugin_host::{
-    Asked, Host, Limits, Plugin, PluginBytes, PluginError, Project, Proposed, diagnose,
+    Asked, Host, Limits, Plugin, PluginBytes, PluginError, Project, Proposed, World, diagnose,
 };
 use exflow_store::Store;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use {
-    blake3 as _, exflow_diagnostics as _, exflow_manifest as _, exflow_plan as _, serde as _,
+    blake3 as _, exflow_diagnostics as _, exflow_manifest as _, exflow_packages as _, serde as _,
     serde_json as _, thiserror as _,
 };
 
@@ -45,8 +47,20 @@ impl Bench {
             settings: &BTreeMap::new(),
             sources: &self.sources,
         };
-        let read = |path: &RelPath| std::fs::read(hello().join(path.to_string()));
-        host.propose(plugin, &project, &read)
+        host.propose(plugin, &project, &Hello)
+    }
+}
+
+/// The example, of which nothing has to be made before it can be planned.
+struct Hello;
+
+impl World for Hello {
+    fn read(&self, path: &RelPath) -> io::Result<Vec<u8>> {
+        std::fs::read(hello().join(path.to_string()))
+    }
+
+    fn make(&self, _: &Proposal) -> Option<BTreeMap<String, Digest>> {
+        None
     }
 }
 

@@ -17,8 +17,9 @@
 #[doc(hidden)]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../schemas/wit/0.1.0",
+        path: "../../schemas/wit/0.2.0",
         world: "release-tool",
+        additional_derives: [PartialEq, Eq],
         pub_export_macro: true,
         export_macro_name: "export_component",
         default_bindings_module: "exflow_plugin_sdk::bindings",
@@ -29,8 +30,9 @@ pub mod bindings {
 pub use bindings::export_component as __export_component;
 
 pub use bindings::exports::exflow::plugin::planner::{
-    Answer, Diagnostic, Entry, File, Folder, Guest, Image, Layer, Needs, Pair, Place, Proposal,
-    Request, Scalar, Setting, Span, Step, Used,
+    Answer, Diagnostic, Entry, Fetch, File, Folder, GitRevision, Guest, HexPackage, Image, Layer,
+    Look, MadeFile, Needs, Origin, Pair, Place, Proposal, RemoteFile, Request, Scalar, Setting,
+    Span, Step, StepOutput, Used, UsedThing, WrittenFile,
 };
 
 /// Makes a component whose answers are those of a function from [`Request`] to [`Answer`].
@@ -39,7 +41,9 @@ pub use bindings::exports::exflow::plugin::planner::{
 /// use exflow_plugin_sdk::{Answer, Needs, Request, export};
 ///
 /// fn propose(request: &Request) -> Answer {
-///     Answer::Need(Needs { files: vec![format!("{}/rebar.config", request.root)], folders: vec![] })
+///     let files = vec![format!("{}/rebar.config", request.root)];
+///     let (folders, fetches, steps, looks) = (vec![], vec![], vec![], vec![]);
+///     Answer::Need(Needs { files, folders, fetches, steps, looks })
 /// }
 ///
 /// export!(propose);

@@ -9,12 +9,12 @@ use crate::{Store, StoreError};
 use exflow_content::{Digest, Entry, Hasher, Mode, STEP_MTIME, Tree};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 64 << 10;
 
 /// Writes a blob whose digest is known only when all of it has been written.
 #[derive(Debug)]
@@ -115,6 +115,14 @@ impl Store {
             }
             return Ok(Entry::File { mode, blob, size });
         }
+        // Most of what a step leaves is there already, so it is worth reading it before it is written.
+        let mut hasher = Hasher::new();
+        let size = copy(&mut file, &mut hasher).doing("read", path)?;
+        let blob = hasher.finish();
+        if self.has_blob(&blob, size) {
+            return Ok(Entry::File { mode, blob, size });
+        }
+        file.rewind().doing("read", path)?;
         let mut writer = self.blob_writer()?;
         copy(&mut file, &mut writer).doing("copy", path)?;
         let (blob, size) = writer.finish_as(mode)?;

@@ -10,12 +10,22 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+/// How often a blob may be replaced while it is linked to.
+const REPLACED: u32 = 100;
 
 impl Store {
     /// The tree as a folder: every file a hard link to its blob, every time the one that steps
     /// see. It is laid out once, and is never to be written to.
     pub fn checkout(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
         let path = self.root().join("checkouts").join(digest.to_string());
+        if path.exists() {
+            return Ok(path);
+        }
+        // Two steps of this process may be the first on a base.
+        let turn = self.turn(digest);
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         if path.exists() {
             return Ok(path);
         }
@@ -98,7 +108,18 @@ fn set_time(path: &Path) -> Result<(), StoreError> {
 /// A hard link; a copy where the file system allows none: the file has as many as it can have, or
 /// it is another user's (proc(5), `protected_hardlinks`).
 fn link(blob: &Path, path: &Path, mode: Mode) -> Result<(), StoreError> {
-    match fs::hard_link(blob, path) {
+    // The kernel finds nothing to link to where someone puts the same file into the place of the blob
+    // meanwhile, since what it has looked up has no name any more.
+    let mut linked = fs::hard_link(blob, path);
+    for _ in 0..REPLACED {
+        match &linked {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                linked = fs::hard_link(blob, path);
+            }
+            _ => break,
+        }
+    }
+    match linked {
         Err(error)
             if matches!(
                 error.kind(),

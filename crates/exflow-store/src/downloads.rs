@@ -12,6 +12,13 @@ impl Store {
         fs::metadata(&path).is_ok_and(|found| found.len() == size).then_some(path)
     }
 
+    /// The same, of one whose length nobody has said, and which is at most `limit` long. What the kernel
+    /// had not written when the power went may be missing of it: whoever reads it looks at its digest.
+    pub fn download_within(&self, digest: &Sha256, limit: u64) -> Option<PathBuf> {
+        let path = self.root().join("downloads").join(digest.to_string());
+        fs::metadata(&path).is_ok_and(|found| found.len() <= limit).then_some(path)
+    }
+
     /// Where a download grows until it is whole. It may be there from an interrupted one.
     ///
     /// Other processes may want the same: whoever writes to it holds its lock (flock(2)) until it

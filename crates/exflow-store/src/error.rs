@@ -103,6 +103,11 @@ impl StoreError {
         matches!(self, Self::Missing { .. } | Self::Corrupt { .. })
     }
 
+    /// Whether something may not be read or written.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whether the disk, or the user's share of it, is full.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Io { source, .. } if matches!(

@@ -2,12 +2,13 @@ use crate::error::Context;
 use crate::temp::Session;
 use crate::{StoreError, TempDir};
 use exflow_content::Digest;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const FORMAT: &str = "exflow store 1";
 /// What is made when a store is laid out.
@@ -28,6 +29,8 @@ struct Inner {
     session: Session,
     /// Numbers the files that this process is writing.
     counter: AtomicU64,
+    /// A turn for each checkout that was made in this process.
+    turns: Mutex<BTreeMap<Digest, Arc<Mutex<()>>>>,
 }
 
 impl Store {
@@ -65,7 +68,12 @@ impl Store {
             }
         }
         let session = Session::new(root.join("tmp"));
-        Ok(Self(Arc::new(Inner { root, session, counter: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(Inner {
+            root,
+            session,
+            counter: AtomicU64::new(0),
+            turns: Mutex::new(BTreeMap::new()),
+        })))
     }
 
     fn lay_out_store(root: &Path) -> Result<(), StoreError> {
@@ -100,6 +108,17 @@ impl Store {
     /// A new folder of this process's own, on the store's file system.
     pub fn temp_dir(&self) -> Result<TempDir, StoreError> {
         self.0.session.temp_dir()
+    }
+
+    /// Whose turn it is to check out a tree.
+    pub(crate) fn turn(&self, tree: &Digest) -> Arc<Mutex<()>> {
+        let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(*tree).or_default())
+    }
+
+    /// Removes a folder while other work goes on, and at the latest when this process is done with the store.
+    pub fn remove_meanwhile(&self, folder: TempDir) {
+        self.0.session.remove_meanwhile(folder);
     }
 
     /// Flushes all that was written so far to the disk.

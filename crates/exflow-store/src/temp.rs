@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 /// The folder of this process.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Session {
     tmp: PathBuf,
     open: Mutex<Option<Open>>,
     counter: AtomicU64,
+    /// Who removes folders meanwhile.
+    removing: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -29,7 +32,12 @@ struct Open {
 
 impl Session {
     pub(crate) fn new(tmp: PathBuf) -> Self {
-        Self { tmp, open: Mutex::new(None), counter: AtomicU64::new(0) }
+        Self {
+            tmp,
+            open: Mutex::new(None),
+            counter: AtomicU64::new(0),
+            removing: Mutex::new(Vec::new()),
+        }
     }
 
     /// This process's folder.
@@ -92,8 +100,20 @@ impl Session {
     }
 }
 
+impl Session {
+    pub(crate) fn remove_meanwhile(&self, folder: TempDir) {
+        let mut removing = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
+        removing.retain(|thread| !thread.is_finished());
+        removing.push(std::thread::spawn(move || drop(folder)));
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
+        let removing = self.removing.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for thread in removing.drain(..) {
+            let _ = thread.join();
+        }
         let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(open) = open {
             let _ = remove::remove(&open.folder);

@@ -1,5 +1,5 @@
 use crate::error::Context;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, side_by_side};
 use exflow_content::{Digest, Entry, Mode, RelPath, Tree};
 use std::fs;
 use std::io;
@@ -72,6 +72,7 @@ impl Store {
     /// [`StoreError::Unsupported`] where it holds a device, a pipe or a socket.
     pub fn check_in(&self, folder: &Path) -> Result<Tree, StoreError> {
         let mut tree = Tree::new();
+        let mut files = Vec::new();
         let mut folders = vec![(folder.to_owned(), RelPath::root())];
         while let Some((folder, at)) = folders.pop() {
             let mut entries = Vec::new();
@@ -92,7 +93,8 @@ impl Store {
                     let target = fs::read_link(&path).doing("read", &path)?;
                     Entry::Symlink { target: target.into_os_string().into_vec().into() }
                 } else if kind.is_file() {
-                    self.check_in_readable(&path, mode)?
+                    files.push((path, at, mode));
+                    continue;
                 } else {
                     let kind = if kind.is_fifo() {
                         "pipe"
@@ -105,6 +107,14 @@ impl Store {
                 };
                 tree.insert(at, kept).map_err(|source| StoreError::Tree { path, source })?;
             }
+        }
+        let kept = side_by_side(&files, |(path, _, mode)| self.check_in_file(path, *mode));
+        for ((path, at, mode), entry) in files.into_iter().zip(kept) {
+            let entry = match entry {
+                Err(error) if error.is_denied() => self.check_in_closed(&path, mode)?,
+                other => other?,
+            };
+            tree.insert(at, entry).map_err(|source| StoreError::Tree { path, source })?;
         }
         Ok(tree)
     }
@@ -123,19 +133,14 @@ fn read_dir(folder: &Path) -> Result<fs::ReadDir, StoreError> {
 }
 
 impl Store {
-    /// Keeps a file that its owner may have closed to themselves. It is closed again afterwards:
-    /// it may have other names, whose mode is yet to be looked at.
-    fn check_in_readable(&self, path: &Path, mode: Mode) -> Result<Entry, StoreError> {
-        match fs::File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let set = |mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
-                set(0o600).doing("open up", path)?;
-                let entry = self.check_in_file(path, mode);
-                // Where it was moved, there is nothing left to close.
-                let _ = set(mode.bits());
-                entry
-            }
-            _ => self.check_in_file(path, mode),
-        }
+    /// Keeps a file that its owner has closed to themselves. It is closed again afterwards: it may have
+    /// other names, which is why these are not kept side by side.
+    fn check_in_closed(&self, path: &Path, mode: Mode) -> Result<Entry, StoreError> {
+        let set = |mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+        set(0o600).doing("open up", path)?;
+        let entry = self.check_in_file(path, mode);
+        // Where it was moved, there is nothing left to close.
+        let _ = set(mode.bits());
+        entry
     }
 }

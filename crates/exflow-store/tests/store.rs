@@ -50,6 +50,34 @@ fn a_checkout_checks_in_as_the_same_tree() {
 }
 
 #[test]
+fn one_tree_is_checked_out_by_many_at_once() {
+    for _ in 0..10 {
+        let (folder, store) = store();
+        let mut tree = Tree::new();
+        for number in 0..40 {
+            let content = format!("program {number}");
+            let blob = store.put_blob(content.as_bytes()).unwrap();
+            let entry = Entry::File { mode: Mode::new(0o4755), blob, size: content.len() as u64 };
+            tree.insert(path(&format!("bin/{number}")), entry).unwrap();
+        }
+        let digest = store.put_tree(&tree).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                // As another process would.
+                let other = Store::open(folder.path().join("store")).unwrap();
+                scope.spawn(move || {
+                    for store in [other.clone(), other] {
+                        store.checkout(&digest).unwrap();
+                    }
+                });
+            }
+        });
+        let laid_out = store.checkout(&digest).unwrap();
+        assert_eq!(store.check_in(&laid_out).unwrap(), tree);
+    }
+}
+
+#[test]
 fn files_of_a_checkout_are_links() {
     let (_folder, store) = store();
     let digest = store.put_tree(&sample(&store)).unwrap();

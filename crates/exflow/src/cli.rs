@@ -98,7 +98,7 @@ pub(crate) struct BuildArgs {
 }
 
 /// How a build is done; the same for every command that builds.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct BuildOptions {
     /// What runs the steps [env: EXFLOW_EXECUTOR=]; otherwise what the manifest says, or `auto`
     #[arg(long, value_name = "EXECUTOR")]

@@ -1,24 +1,30 @@
 //! Does what a plan says: looks up what is known, runs the rest, and keeps what comes of it.
 
+use crate::batch::{Unit, most_together, units};
 use crate::cli::BuildOptions;
 use crate::executors::{Executors, choice};
 use crate::failed::{Failed, report_failed};
 use crate::forecast::{last_key, why};
 use crate::images::OpenImage;
 use crate::pack::{self, BaseTrees, Packed};
+use crate::preflight::Bases;
 use crate::prepare::Prepared;
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use crate::ui::{Shown, Ui, seconds};
 use exflow_content::Digest;
 use exflow_diagnostics::Diagnostic;
-use exflow_exec::{Ended, ExecError, Exit, RunOptions, schedule};
+use exflow_exec::{ExecError, Executor, Exit, Lane, RunOptions, schedule};
 use exflow_fetch::debian::fetch_base;
 use exflow_fetch::image::fetch_image;
-use exflow_fetch::{AddedApks, Cancel, Client, FetchError, HttpOptions, add_alpine, add_debian};
+use exflow_fetch::{
+    AddedApks, Cancel, Client, FetchError, HttpOptions, add_alpine, add_debian, fetch_git,
+    fetch_hex, fetch_remote_file,
+};
 use exflow_lock::{AddedPackages, ImageSource, LockedImage, Platform};
 use exflow_plan::{
-    Action, Command, MountSource, Output, PlannedBase, PlannedRoot, PlannedRun, StepId,
+    Action, Command, MountSource, Origin, Output, PlannedBase, PlannedImage, PlannedRoot,
+    PlannedRun, StepId,
 };
 use exflow_registry::Login;
 use exflow_store::{Claim, Record, StoreError};
@@ -26,12 +32,15 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const STEP_FAILED: &str = "exflow::exec::step-failed";
 /// How often it is looked whether someone else is done with a step.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How many packages of sources are fetched side by side: as many as Hex itself does.
+const FETCHES: usize = 8;
 
 /// What became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +70,11 @@ pub(crate) struct Engine<'a> {
     pub(crate) executors: &'a Executors<'a>,
     pub(crate) client: &'a Client,
     pub(crate) cancel: &'a Cancel,
+    /// How much is done side by side.
+    pub(crate) jobs: usize,
     pub(crate) done: Mutex<Done>,
+    /// What went wrong so far.
+    pub(crate) failures: Mutex<Vec<Failed>>,
 }
 
 #[derive(Default)]
@@ -72,9 +85,22 @@ pub(crate) struct Done {
     states: BTreeMap<usize, State>,
 }
 
+impl Done {
+    pub(crate) fn has(&self, node: usize) -> bool {
+        self.states.contains_key(&node)
+    }
+
+    /// A tree that came of a step that is done.
+    pub(crate) fn output(&self, output: Output) -> Digest {
+        self.outputs[&output.step][output.index]
+    }
+}
+
 /// What came of a build: what was built, and why the rest was not.
 pub(crate) struct Executed {
     pub(crate) built: Vec<Built>,
+    /// The trees that came of each step that was done.
+    pub(crate) outputs: BTreeMap<StepId, Vec<Digest>>,
     pub(crate) failure: Option<Failure>,
 }
 
@@ -99,9 +125,11 @@ pub(crate) fn execute(
             executors: &executors,
             client: &client,
             cancel,
+            jobs,
             done: Mutex::default(),
+            failures: Mutex::default(),
         };
-        let failures = engine.do_all(jobs)?;
+        let failures = engine.do_all()?;
         let is_damaged = failures.iter().any(|failed| matches!(failed, Failed::Damaged(_)));
         if is_damaged && !has_healed && !cancel.is_cancelled() {
             // Once: what is known is known no more where its files are gone, and is made again.
@@ -110,9 +138,10 @@ pub(crate) fn execute(
             has_healed = true;
             continue;
         }
+        let outputs = engine.done().outputs.clone();
         let built = engine.built();
         let failure = (!failures.is_empty()).then(|| report_failed(session, failures));
-        return Ok(Executed { built, failure });
+        return Ok(Executed { built, outputs, failure });
     }
 }
 
@@ -135,7 +164,7 @@ impl Engine<'_> {
     }
 
     /// Does all that is not done yet; what failed.
-    fn do_all(&self, jobs: usize) -> Result<Vec<Failed>, Failure> {
+    fn do_all(&self) -> Result<Vec<Failed>, Failure> {
         // What is there already needs no thread. What comes out of a step that has to run may
         // still turn out to be what it was, so the rest is looked up again when its turn comes.
         let mut todo: Vec<usize> = Vec::new();
@@ -150,12 +179,71 @@ impl Engine<'_> {
         if todo.is_empty() {
             return Ok(Vec::new());
         }
-        let ended = schedule(&todo, |node| self.needs(node), jobs, |node| self.run(node));
-        let failures = ended.into_values().filter_map(|ended| match ended {
-            Ended::Failed(failed) => Some(failed),
-            Ended::Done | Ended::Skipped => None,
+        let units = units(&self.prepared.plan, &todo, most_together());
+        let of_node: BTreeMap<usize, usize> = units
+            .iter()
+            .enumerate()
+            .flat_map(|(unit, nodes)| nodes.0.iter().map(move |node| (*node, unit)))
+            .collect();
+        let needs = |unit: usize| {
+            let nodes = units[unit].0.iter().flat_map(|node| self.needs(*node));
+            nodes
+                .filter_map(|need| of_node.get(&need).copied())
+                .filter(|need| *need != unit)
+                .collect()
+        };
+        let (fetches, others): (Vec<usize>, Vec<usize>) =
+            (0..units.len()).partition(|unit| self.is_fetch(units[*unit].0[0]));
+        let lanes = [
+            Lane { nodes: &others, workers: self.jobs },
+            Lane { nodes: &fetches, workers: FETCHES },
+        ];
+        // A unit may fail in one of its nodes only, on which not all depend that depend on the unit. So
+        // none ever fails here, and each node looks whether what it needs is there.
+        schedule(&lanes, needs, |unit| {
+            self.run_unit(&units[unit]);
+            Ok::<(), std::convert::Infallible>(())
         });
-        Ok(failures.collect())
+        Ok(std::mem::take(&mut self.failures()))
+    }
+
+    /// Whether a node is a package of sources that is fetched, which takes next to no work.
+    fn is_fetch(&self, node: usize) -> bool {
+        let step = self.prepared.plan.steps.get(node);
+        step.is_some_and(|step| matches!(step.action, Action::Fetch(_)))
+    }
+
+    pub(crate) fn failures(&self) -> std::sync::MutexGuard<'_, Vec<Failed>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run_unit(&self, unit: &Unit) {
+        match unit.0.as_slice() {
+            [node] => self.run_one(*node),
+            nodes => self.run_together(nodes),
+        }
+    }
+
+    /// Does one node, if all that it needs was done.
+    pub(crate) fn run_one(&self, node: usize) {
+        if self.is_ready(node)
+            && let Err(failed) = self.run(node)
+        {
+            self.failures().push(failed);
+        }
+    }
+
+    /// Whether all that a node needs is done.
+    pub(crate) fn is_ready(&self, node: usize) -> bool {
+        let done = self.done();
+        self.needs(node).iter().all(|need| done.states.contains_key(need))
+    }
+
+    /// Keeps what came of a step.
+    pub(crate) fn set_done(&self, node: usize, outputs: Vec<Digest>) {
+        let mut done = self.done();
+        done.outputs.insert(node, outputs);
+        done.states.insert(node, State::Ran);
     }
 
     /// Forgets every result that is known and whose files aren't there any more.
@@ -169,6 +257,7 @@ impl Engine<'_> {
                 Some(image) => self.image_key(image).0,
                 None => match &self.prepared.plan.steps[node].action {
                     Action::Base(base) => base_key(base),
+                    Action::Fetch(origin) => origin.key(),
                     Action::Run(run) => self.command(run).key(),
                 },
             };
@@ -235,6 +324,7 @@ impl Engine<'_> {
         }
         let (key, outputs) = match &self.prepared.plan.steps[node].action {
             Action::Base(base) => (base_key(base), base.outputs()),
+            Action::Fetch(origin) => (origin.key(), 1),
             Action::Run(run) => (self.command(run).key(), run.outputs.len()),
         };
         let Some(record) = store.record(&key)? else { return Ok(false) };
@@ -261,6 +351,23 @@ impl Engine<'_> {
         (pack::key(image, &base.tree, &release), base, release)
     }
 
+    /// The bases of an image whose needs are done.
+    fn bases(&self, image: &PlannedImage) -> Bases<'_> {
+        let steps = &self.prepared.plan.steps;
+        let name = |step: StepId| match &steps[step].action {
+            Action::Base(base) => Some(&*base.name),
+            _ => None,
+        };
+        let builder = match &steps[image.release.step].action {
+            Action::Run(run) => name(run.base).and_then(|name| {
+                let trees = self.done().outputs.get(&run.base)?.clone();
+                Some((name, *trees.first()?))
+            }),
+            _ => None,
+        };
+        Bases { base: name(image.base).unwrap_or_default(), builder }
+    }
+
     fn run(&self, node: usize) -> Result<(), Failed> {
         if self.cancel.is_cancelled() {
             return Err(Failed::Interrupted);
@@ -279,20 +386,24 @@ impl Engine<'_> {
                 }
                 Some(claim)
             }
-            Some(Action::Base(_)) | None => None,
+            Some(Action::Base(_) | Action::Fetch(_)) | None => None,
         };
         if let Some(index) = node.checked_sub(self.first_image()) {
             let (key, base, release) = self.image_key(index);
             let image = &plan.images[index];
             let name = format!("{}:image", image.project);
             let packed = self.shown(&name, || {
-                Ok(pack::pack(&self.prepared.store, image, &key, &base, &release)?)
+                let bases = self.bases(image);
+                Ok(pack::pack(&self.prepared.store, image, &key, &base, &release, &bases)?)
             })?;
             self.done().images.insert(index, packed);
         } else {
             let step = &plan.steps[node];
             let outputs = match &step.action {
                 Action::Base(base) => self.shown(&step.name, || self.run_base(base, step))?,
+                Action::Fetch(origin) => {
+                    self.shown(&step.name, || self.fetch(origin, step)).map(|tree| vec![tree])?
+                }
                 Action::Run(run) => self.run_command(run, step)?,
             };
             self.done().outputs.insert(node, outputs);
@@ -302,7 +413,7 @@ impl Engine<'_> {
     }
 
     /// Waits until nobody else works on what has this key.
-    fn claim(&self, key: &Digest) -> Result<Claim, Failed> {
+    pub(crate) fn claim(&self, key: &Digest) -> Result<Claim, Failed> {
         loop {
             if let Some(claim) = self.prepared.store.try_claim(key)? {
                 return Ok(claim);
@@ -315,7 +426,11 @@ impl Engine<'_> {
     }
 
     /// Does something that takes a while, and says so.
-    fn shown<T>(&self, name: &str, work: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
+    pub(crate) fn shown<T>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> Result<T, Failed>,
+    ) -> Result<T, Failed> {
         self.ui.begin(name, None);
         let begun = Instant::now();
         let result = work();
@@ -393,6 +508,36 @@ impl Engine<'_> {
         Ok(vec![tree, store.put_tree(&fetched.layers)?, files])
     }
 
+    /// Where what a command prints goes to.
+    pub(crate) fn log(&self, key: &Digest) -> Result<PathBuf, StoreError> {
+        let logs = self.prepared.store.root().join("logs");
+        let made = |source| StoreError::Io { action: "create", path: logs.clone(), source };
+        fs::create_dir_all(&logs).map_err(made)?;
+        Ok(logs.join(format!("{key}.log")))
+    }
+
+    pub(crate) fn executor(&self, step: &exflow_plan::Step) -> Result<&dyn Executor, Failed> {
+        self.executors.get().map_err(|problem| {
+            let problem = problem.at_known(step.site.as_ref(), "the first step to run");
+            Failed::Problems(problem.into())
+        })
+    }
+
+    /// Records what came of a command whose outputs are on the disk.
+    pub(crate) fn keep(
+        &self,
+        run: &PlannedRun,
+        step: &str,
+        outputs: &[Digest],
+    ) -> Result<(), StoreError> {
+        let store = &self.prepared.store;
+        let command = self.command(run);
+        let trees = outputs.to_vec();
+        store.put_record(&command.key(), &Record { trees, data: Vec::new() })?;
+        let last = Record { trees: Vec::new(), data: command.encode() };
+        store.put_record(&self.last_key(step), &last)
+    }
+
     fn run_command(
         &self,
         run: &PlannedRun,
@@ -402,20 +547,9 @@ impl Engine<'_> {
         let command = self.command(run);
         let key = command.key();
         self.say_why(run, &command, &step.name)?;
-        for mount in &run.mounts {
-            if let MountSource::Sources(tree) = &mount.source {
-                store.keep_sources(&self.prepared.root, tree)?;
-                store.put_tree(tree)?;
-            }
-        }
-        let logs = store.root().join("logs");
-        let log = logs.join(format!("{key}.log"));
-        let made = |source| StoreError::Io { action: "create", path: logs.clone(), source };
-        fs::create_dir_all(&logs).map_err(made)?;
-        let executor = self.executors.get().map_err(|problem| {
-            let problem = problem.at_known(step.site.as_ref(), "the first step to run");
-            Failed::Problems(problem.into())
-        })?;
+        self.keep_inputs(run)?;
+        let log = self.log(&key)?;
+        let executor = self.executor(step)?;
         let options = RunOptions {
             name: step.name.clone(),
             slot: self.last_key(&step.name),
@@ -454,10 +588,44 @@ impl Engine<'_> {
         })?;
         // On the disk first: a record is believed.
         store.sync()?;
-        store.put_record(&key, &Record { trees: outputs.clone(), data: Vec::new() })?;
-        let last = Record { trees: Vec::new(), data: command.encode() };
-        store.put_record(&self.last_key(&step.name), &last)?;
+        self.keep(run, &step.name, &outputs)?;
         Ok(outputs)
+    }
+
+    /// Puts into the store what a command sees and no step makes.
+    pub(crate) fn keep_inputs(&self, run: &PlannedRun) -> Result<(), StoreError> {
+        let store = &self.prepared.store;
+        for mount in &run.mounts {
+            match &mount.source {
+                MountSource::Sources(tree) => {
+                    store.keep_sources(&self.prepared.root, tree)?;
+                    store.put_tree(tree)?;
+                }
+                MountSource::Inline(files) => {
+                    for (_, text) in files.files() {
+                        store.put_blob(text.as_bytes())?;
+                    }
+                    store.put_tree(files.tree())?;
+                }
+                MountSource::Output(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The tree of something from outside. It is on the disk, and recorded under its key, when this is done.
+    fn fetch(&self, origin: &Origin, step: &exflow_plan::Step) -> Result<Digest, Failed> {
+        let store = &self.prepared.store;
+        let progress = Shown(self.ui);
+        let fetched = match origin {
+            Origin::Hex(package) => {
+                let places = self.prepared.places.hex()?;
+                fetch_hex(self.client, store, package, &places, &progress)
+            }
+            Origin::Git(source) => fetch_git(self.client, store, source, &progress),
+            Origin::File(file) => fetch_remote_file(self.client, store, file, &progress),
+        };
+        fetched.map_err(|error| Failed::fetching(&error, step.site.as_ref()))
     }
 
     /// Names what has changed since the step last ran.

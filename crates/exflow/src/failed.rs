@@ -52,10 +52,21 @@ impl From<StoreError> for Failed {
     }
 }
 
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Problems(problems) => Self::Problems(problems),
+            Failure::Interrupted => Self::Interrupted,
+            Failure::Usage(_) | Failure::Said(_) => Self::Problems(Diagnostics::new()),
+        }
+    }
+}
+
 impl From<PackError> for Failed {
     fn from(error: PackError) -> Self {
         match error {
             PackError::Store(error) => error.into(),
+            PackError::Problems(problems) => Self::Problems(problems),
             PackError::Problem(problem) => Self::Problems((*problem).into()),
         }
     }

@@ -42,7 +42,9 @@ pub(crate) fn forecast(
         executors: &executors,
         client: &client,
         cancel: &cancel,
+        jobs: 1,
         done: Mutex::default(),
+        failures: Mutex::default(),
     };
     let plan = &prepared.plan;
     let mut open: BTreeSet<usize> = BTreeSet::new();
@@ -97,12 +99,13 @@ pub(crate) fn why(
     let Ok(old) = Command::decode(&record.data) else { return Ok(None) };
     // Sources are put into the store only when the step runs.
     let sources = run.mounts.iter().filter_map(|mount| match &mount.source {
-        MountSource::Sources(tree) => Some((tree.digest(), tree)),
+        MountSource::Sources(tree) => Some((tree.digest(), &**tree)),
+        MountSource::Inline(files) => Some((files.tree().digest(), files.tree())),
         MountSource::Output(_) => None,
     });
-    let sources: BTreeMap<Digest, &std::sync::Arc<Tree>> = sources.collect();
+    let sources: BTreeMap<Digest, &Tree> = sources.collect();
     let changes = changes(&old, command, |tree| match sources.get(tree) {
-        Some(tree) => Some(Tree::clone(tree)),
+        Some(tree) => Some((*tree).clone()),
         None => store.tree(tree).ok(),
     });
     let mut reasons: Vec<String> =

@@ -1,6 +1,7 @@
 //! The `exflow` command: arguments, composition, rendering and exit codes. The only crate that
 //! talks to the terminal.
 
+mod batch;
 mod cli;
 mod commands;
 mod engine;
@@ -13,7 +14,9 @@ mod lockfile;
 mod outputs;
 mod pack;
 mod places;
+mod preflight;
 mod prepare;
+mod propose;
 mod report;
 mod resolve;
 mod session;

@@ -1,7 +1,8 @@
 //! Assembles images in the store: each is an OCI layout, kept as a tree.
 
+use crate::preflight::{Bases, Trees, preflight};
 use exflow_content::{Digest, Encoder, Entry, Mode, RelPath, Sha256, Tree};
-use exflow_diagnostics::{Diagnostic, did_you_mean};
+use exflow_diagnostics::{Diagnostic, Diagnostics, did_you_mean};
 use exflow_image::{
     ASSEMBLY_VERSION, LAYOUT, Layer, LayerDigests, compress_layer, describe, index, resolve_user,
     split, write_layer,
@@ -76,6 +77,8 @@ pub(crate) enum PackError {
     Store(StoreError),
     /// It can't be.
     Problem(Box<Diagnostic>),
+    /// It would not run.
+    Problems(Diagnostics),
 }
 
 impl From<StoreError> for PackError {
@@ -137,11 +140,12 @@ pub(crate) fn pack(
     image: &PlannedImage,
     key: &Digest,
     trees: &BaseTrees,
-    release: &Digest,
+    release_digest: &Digest,
+    bases: &Bases<'_>,
 ) -> Result<Packed, PackError> {
     let settings = &image.settings;
     let base = store.tree(&trees.tree)?;
-    let release = store.tree(release)?;
+    let release = store.tree(release_digest)?;
     let user = user(store, image, &base)?;
     let whole = laid_over(&base, &release, settings).map_err(|reason| {
         let message = format!("the release does not fit onto the base: {reason}");
@@ -155,6 +159,9 @@ pub(crate) fn pack(
             .help("in a layer, a name that begins with `.wh.` removes what has the rest of it as its name")
             .into());
     }
+    let compared =
+        Trees { base: (&trees.tree, &base), release: (release_digest, &release), whole: &whole };
+    preflight(store, image, bases, &compared)?;
     let (mut kept, mut files) = (Vec::new(), None);
     if let Some((bytes, tree)) = &trees.image {
         kept = keep_layers(store, &settings.kept, &store.tree(bytes)?)?;

@@ -6,13 +6,20 @@ use crate::session::unreadable;
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::debian::{Keyring, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors};
 use exflow_fetch::image::Endpoint;
+use exflow_fetch::{HexPlaces, hex_key_variable};
 use exflow_manifest::Workspace;
+use exflow_packages::hex::{HexKey, HexRepository, read_hex_config};
 use exflow_registry::{BaseReference, Settings};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 const KEYRING: &str = "exflow::lock::bad-keyring";
+const HEX_CONFIG: &str = "exflow::workspace::bad-hex-config";
+/// The largest `hex.config` that is read, in bytes.
+const MAX_HEX_CONFIG: u64 = 1 << 20;
 /// The registries, by host and port and with commas between them, that have no TLS.
 const PLAIN_HTTP: &str = "EXFLOW_PLAIN_HTTP_REGISTRIES";
 /// Mirrors of registries, with commas between them: `docker.io=mirror.example:5000`.
@@ -76,6 +83,27 @@ impl Places {
         find_mirrors(manifest, environment, &apt, Some(snapshot))
     }
 
+    /// Where packages of Hex's are, and what opens those that are private: what the environment says, and
+    /// what the user has told Hex.
+    #[expect(clippy::unused_self, reason = "the manifest may have its say one day, as for Debian")]
+    pub(crate) fn hex(&self) -> Result<HexPlaces, Failure> {
+        let keys = std::env::vars_os().filter_map(|(name, key)| {
+            let name =
+                name.into_string().ok().filter(|name| name.starts_with(&hex_key_variable("")))?;
+            Some((name, HexKey::new(key.to_str()?)?))
+        });
+        let repos = match hex_config(&|name| std::env::var_os(name)) {
+            Some(path) => read_hex_file(&path)?,
+            None => BTreeMap::new(),
+        };
+        Ok(HexPlaces {
+            mirror: named("EXFLOW_HEX_MIRROR"),
+            trusted_mirror: named("EXFLOW_HEX_TRUSTED_MIRROR"),
+            repos,
+            keys: keys.collect(),
+        })
+    }
+
     /// How registries are talked to.
     pub(crate) fn registries(&self) -> Settings {
         Settings { plain_http: self.plain_http.clone(), ..Settings::default() }
@@ -91,6 +119,41 @@ impl Places {
         });
         hosts.collect()
     }
+}
+
+/// Where Hex keeps what it was told: as Hex itself finds it.
+fn hex_config(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let named = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || named("HOME");
+    let folder = match named("HEX_HOME") {
+        Some(folder) => folder,
+        None if named("MIX_XDG")
+            .is_some_and(|value| ["1", "true"].contains(&&*value.to_string_lossy())) =>
+        {
+            named("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")))?.join("hex")
+        }
+        None => home()?.join(".hex"),
+    };
+    Some(folder.join("hex.config"))
+}
+
+fn read_hex_file(path: &Path) -> Result<BTreeMap<String, HexRepository>, Failure> {
+    let mut bytes = Vec::new();
+    let read =
+        fs::File::open(path).and_then(|file| file.take(MAX_HEX_CONFIG + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(unreadable(path, &error)),
+        Ok(_) => {}
+    }
+    let bad = |reason: String| {
+        Diagnostic::error(HEX_CONFIG, format!("`{}` can't be read: {reason}", path.display()))
+            .help("it is Hex's own: have it written anew with `mix hex.organization auth` or `mix hex.repo`")
+    };
+    if bytes.len() as u64 > MAX_HEX_CONFIG {
+        return Err(bad(format!("it has more than {MAX_HEX_CONFIG} bytes")).into());
+    }
+    Ok(read_hex_config(&bytes).map_err(|error| bad(error.to_string()))?)
 }
 
 fn named(variable: &str) -> Option<String> {
@@ -119,4 +182,43 @@ pub(crate) fn keyring() -> Result<Keyring, Failure> {
         })?;
     }
     Ok(keyring)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_is_found_as_hex_finds_it() {
+        for (set, expected) in [
+            (&[("HOME", "/h")][..], Some("/h/.hex/hex.config")),
+            (&[("HOME", "/h"), ("HEX_HOME", "/x")], Some("/x/hex.config")),
+            (&[("HOME", "/h"), ("MIX_XDG", "1")], Some("/h/.config/hex/hex.config")),
+            (
+                &[("HOME", "/h"), ("MIX_XDG", "true"), ("XDG_CONFIG_HOME", "/c")],
+                Some("/c/hex/hex.config"),
+            ),
+            (&[("HOME", "/h"), ("MIX_XDG", "0"), ("HEX_HOME", "")], Some("/h/.hex/hex.config")),
+            (&[], None),
+        ] {
+            let variable = |name: &str| {
+                set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+            };
+            assert_eq!(hex_config(&variable), expected.map(PathBuf::from), "{set:?}");
+        }
+    }
+
+    #[test]
+    fn what_hex_was_told_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hex.config");
+        assert!(read_hex_file(&path).unwrap().is_empty(), "it need not be there");
+        fs::write(&path, "{'$repos',#{<<\"own\">> => #{url => <<\"https://own\">>}}}.").unwrap();
+        assert_eq!(read_hex_file(&path).unwrap()["own"].url.as_deref(), Some("https://own"));
+        fs::write(&path, "[key: \"secret\"]").unwrap();
+        let Err(Failure::Problems(problems)) = read_hex_file(&path) else { panic!() };
+        let said = format!("{problems:?}");
+        assert!(said.contains("exflow::workspace::bad-hex-config"), "{said}");
+        assert!(said.contains("hex.config") && !said.contains("secret"), "{said}");
+    }
 }

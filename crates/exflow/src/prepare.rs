@@ -1,20 +1,17 @@
 //! Everything up to the plan: the workspace, the lock, what plugins propose, and what was asked for.
 
-use crate::cli::ExecutorChoice;
+use crate::cli::{BuildOptions, ExecutorChoice};
 use crate::lockfile::{self, OnStale};
 use crate::places::Places;
+use crate::propose::{Asking, propose};
 use crate::report::Failure;
-use crate::session::{self, NO_SETTINGS, Session, platform, store_failed};
-use exflow_content::{RelPath, Tree};
-use exflow_diagnostics::{Diagnostics, did_you_mean};
-use exflow_lock::Lock;
+use crate::session::{Session, platform, store_failed};
+use exflow_diagnostics::did_you_mean;
+use exflow_fetch::Cancel;
 use exflow_manifest::{ExecutorName, Unit, Workspace};
 use exflow_plan::{Plan, Proposal, StepId};
-use exflow_plugin_host::{Host, Limits, Project, Proposed};
 use exflow_store::Store;
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Everything that is known before a step runs.
@@ -49,11 +46,14 @@ impl Prepared {
     }
 }
 
-/// Loads, locks, asks plugins, and plans.
+/// Loads, locks, asks plugins, and plans. What a plugin has to see before it can say more is made with
+/// these options.
 pub(crate) fn prepare(
     session: &mut Session,
     targets: &[String],
     on_stale: OnStale<'_>,
+    options: &BuildOptions,
+    cancel: &Cancel,
 ) -> Result<Prepared, Failure> {
     let workspace = session.workspace()?;
     let selected = select(&workspace, targets)?;
@@ -63,7 +63,15 @@ pub(crate) fn prepare(
     let names: BTreeSet<&str> = selected.iter().map(|(unit, _)| unit.name.value.as_str()).collect();
     let units: Vec<&Unit> =
         workspace.units.iter().filter(|unit| names.contains(unit.name.value.as_str())).collect();
-    let proposals = propose(session, &workspace, &units, &lock, &sources)?;
+    let asking = Asking {
+        workspace: &workspace,
+        lock: &lock,
+        sources: &sources,
+        options,
+        cancel,
+        makes: true,
+    };
+    let proposals = propose(session, &asking, &units)?;
     let asked: Vec<(&Unit, Option<&Proposal>)> =
         units.iter().map(|unit| (*unit, proposals.get(&unit.name.value))).collect();
     let plan = exflow_plan::plan(&workspace, &lock, &platform(), &sources, &asked)?;
@@ -73,9 +81,9 @@ pub(crate) fn prepare(
         let project = &unit.name.value;
         let image = plan.images.iter().position(|image| &image.project == project);
         let of_stage = |name: &str| {
-            let stage = Some((project.clone(), name.to_owned()));
+            let stage = (project.clone(), name.to_owned());
             let steps = plan.steps.iter().enumerate();
-            steps.filter(move |(_, step)| step.stage == stage).map(|(number, _)| number)
+            steps.filter(move |(_, step)| step.stages.contains(&stage)).map(|(number, _)| number)
         };
         match stage {
             Some(stage) if stage != "runtime" => {
@@ -94,13 +102,18 @@ pub(crate) fn prepare(
         }
     }
     let root = session.root.clone();
-    let executor = workspace.executor.map(|executor| match executor {
+    let executor = executor(&workspace);
+    let places = Places::of(&workspace, &root);
+    Ok(Prepared { plan, steps, images, root, store, places, executor })
+}
+
+/// What the manifest says is to run the steps.
+pub(crate) fn executor(workspace: &Workspace) -> Option<ExecutorChoice> {
+    workspace.executor.map(|executor| match executor {
         ExecutorName::Auto => ExecutorChoice::Auto,
         ExecutorName::Docker => ExecutorChoice::Docker,
         ExecutorName::Sandbox => ExecutorChoice::Sandbox,
-    });
-    let places = Places::of(&workspace, &root);
-    Ok(Prepared { plan, steps, images, root, store, places, executor })
+    })
 }
 
 /// The projects that are named, with the stage if one is; all where none is named.
@@ -133,76 +146,4 @@ fn select<'a>(
         selected.push((unit, stage.map(str::to_owned)));
     }
     Ok(selected)
-}
-
-/// Asks the plugins of `units`. All problems of all of them are shown at once.
-pub(crate) fn propose(
-    session: &mut Session,
-    workspace: &Workspace,
-    units: &[&Unit],
-    lock: &Lock,
-    sources: &Tree,
-) -> Result<BTreeMap<String, Proposal>, Failure> {
-    let store = session.store()?;
-    let host = Host::new(store, Limits::default());
-    let wanted = session::wanted(workspace);
-    let root = session.root.clone();
-    let read = |path: &RelPath| fs::read(root.join(path.to_string()));
-    let mut problems = Diagnostics::new();
-    let mut warnings = Diagnostics::new();
-    let mut proposals = BTreeMap::new();
-    let platform = platform();
-    for unit in units {
-        let Some(tool) = &unit.tool else { continue };
-        let name = &tool.plugin.value;
-        let requested = &wanted.plugins[name];
-        let plugin = match session::plugin(&root, name, requested, lock) {
-            Ok(plugin) => plugin,
-            Err(source) => {
-                let path = session::plugin_path(&root, name, requested);
-                let error = exflow_plugin_host::PluginError::Read { path, source };
-                let site = Some(&tool.plugin.site);
-                problems.push(exflow_plugin_host::diagnose(&error, name, site));
-                continue;
-            }
-        };
-        let settings = if tool.settings.is_empty() { &NO_SETTINGS } else { &tool.settings };
-        let project = Project {
-            name: &unit.name.value,
-            folder: &unit.folder,
-            platform: &platform,
-            settings,
-            sources,
-        };
-        match host.propose(&plugin, &project, &read) {
-            Ok(asked) => {
-                let is_news = asked.calls > 0;
-                if is_news {
-                    session.ui.event(&json!({
-                        "event": "plugin",
-                        "plugin": name,
-                        "project": unit.name.value,
-                        "calls": asked.calls,
-                    }));
-                }
-                match asked.proposed {
-                    Proposed::Ready(proposal) => {
-                        // What is worth knowing is told when it is news, not in every build.
-                        if is_news {
-                            warnings.extend(proposal.warnings.iter().cloned());
-                        }
-                        proposals.insert(unit.name.value.clone(), proposal);
-                    }
-                    Proposed::Refused(more) => problems.extend(more),
-                }
-            }
-            Err(error) => {
-                problems.push(exflow_plugin_host::diagnose(&error, name, Some(&tool.plugin.site)));
-            }
-        }
-    }
-    if !warnings.is_empty() {
-        session.warn(&warnings);
-    }
-    Ok(problems.into_result(proposals)?)
 }

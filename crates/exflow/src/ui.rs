@@ -179,7 +179,7 @@ pub(crate) struct Shown<'a>(pub(crate) &'a Ui);
 
 impl Progress for Shown<'_> {
     fn begin(&self, name: &str, total: u64) {
-        self.0.begin(name, Some(total));
+        self.0.begin(name, (total > 0).then_some(total));
     }
 
     fn advance(&self, name: &str, bytes: u64) {

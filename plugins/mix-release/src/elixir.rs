@@ -10,9 +10,12 @@ use std::collections::BTreeMap;
 pub(crate) enum Value {
     Text(String),
     Atom(String),
+    Number(String),
     List(Vec<Value>),
-    /// Its values, and the bytes of the file that it takes.
-    Tuple(Vec<Value>, (usize, usize)),
+    /// Its values, and the bytes of the file that it takes, if it stands in one that users know.
+    Tuple(Vec<Value>, Option<(usize, usize)>),
+    /// Its keys and values.
+    Map(Vec<(Value, Value)>),
     /// A pair of a keyword list.
     Pair(String, Box<Value>),
     /// A call of a function of this module: `deps()`, `paths(Mix.env())`.
@@ -32,10 +35,10 @@ pub(crate) enum Argument {
     Other,
 }
 
-/// A value and its place: bytes of the file.
+/// A piece of a source file, and its place: bytes of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
-    text: &'a str,
+    pub(crate) text: &'a str,
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
@@ -138,6 +141,11 @@ impl Module {
             Value::Pair(name, value) => {
                 Value::Pair(name.clone(), Box::new(self.resolve(value, env, depth + 1)))
             }
+            Value::Map(entries) => {
+                let resolved = |value| self.resolve(value, env, depth + 1);
+                let entries = entries.iter().map(|(key, value)| (resolved(key), resolved(value)));
+                Value::Map(entries.collect())
+            }
             other => other.clone(),
         }
     }
@@ -159,6 +167,52 @@ impl Value {
 
     pub(crate) fn atom(&self) -> Option<&str> {
         if let Self::Atom(atom) = self { Some(atom) } else { None }
+    }
+
+    /// As Elixir source; none where a part of it is unknown.
+    pub(crate) fn source(&self) -> Option<String> {
+        let all = |values: &[Self]| {
+            let sources: Option<Vec<String>> = values.iter().map(Self::source).collect();
+            Some(sources?.join(", "))
+        };
+        Some(match self {
+            Self::Text(text) => quote(text),
+            Self::Atom(atom) => atom_source(atom),
+            Self::Number(number) => number.clone(),
+            Self::List(values) => format!("[{}]", all(values)?),
+            Self::Tuple(values, _) => format!("{{{}}}", all(values)?),
+            // Where a list goes on with pairs, tuples are the same.
+            Self::Pair(key, value) => format!("{{{}, {}}}", atom_source(key), value.source()?),
+            Self::Map(entries) => {
+                let entries = entries
+                    .iter()
+                    .map(|(key, value)| Some(format!("{} => {}", key.source()?, value.source()?)));
+                format!("%{{{}}}", entries.collect::<Option<Vec<_>>>()?.join(", "))
+            }
+            Self::Call(..) | Self::Attribute(_) | Self::Unknown => return None,
+        })
+    }
+}
+
+/// A text as Elixir source.
+pub(crate) fn quote(text: &str) -> String {
+    let escaped: String = text
+        .chars()
+        .map(|letter| match letter {
+            '\\' | '"' | '#' => format!("\\{letter}"),
+            '\n' => "\\n".to_owned(),
+            letter => letter.to_string(),
+        })
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+/// An atom as Elixir source.
+pub(crate) fn atom_source(atom: &str) -> String {
+    match atom {
+        "true" | "false" | "nil" => atom.to_owned(),
+        _ if is_name(atom) => format!(":{atom}"),
+        _ => format!(":{}", quote(atom)),
     }
 }
 
@@ -234,7 +288,7 @@ fn value(tokens: &[Token<'_>], at: usize, depth: usize) -> (Value, usize) {
             (Value::Unknown, closing(tokens, at) + 1),
             |(values, end)| {
                 let place = (token.start, tokens[end - 1].end);
-                (Value::Tuple(values, place), end)
+                (Value::Tuple(values, Some(place)), end)
             },
         ),
         "true" | "false" | "nil" => (Value::Atom(text.to_owned()), at + 1),
@@ -242,6 +296,13 @@ fn value(tokens: &[Token<'_>], at: usize, depth: usize) -> (Value, usize) {
         _ if text.starts_with("\"\"\"") => (Value::Unknown, at + 1),
         _ if text.starts_with('"') => (string(text), at + 1),
         _ if text.starts_with("~w") => (words(text), at + 1),
+        "%{" => map(tokens, at, depth)
+            .map_or((Value::Unknown, closing(tokens, at) + 1), |(entries, end)| {
+                (Value::Map(entries), end)
+            }),
+        _ if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (Value::Number(text.to_owned()), at + 1)
+        }
         _ if text.starts_with(':') && text.len() > 1 => {
             let name = text[1..].trim_matches('"');
             (Value::Atom(name.to_owned()), at + 1)
@@ -263,6 +324,33 @@ fn value(tokens: &[Token<'_>], at: usize, depth: usize) -> (Value, usize) {
         }
         _ => (Value::Unknown, at + 1),
     }
+}
+
+/// The entries of a map whose keys and values are values alone.
+fn map(tokens: &[Token<'_>], open: usize, depth: usize) -> Option<(Vec<(Value, Value)>, usize)> {
+    let mut entries = Vec::new();
+    let mut at = open + 1;
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
+    while text(at) != "}" {
+        let (key, next) = match text(at).strip_suffix(':').filter(|key| is_name(key)) {
+            Some(key) => (Value::Atom(key.to_owned()), at + 1),
+            None => {
+                let (key, next) = value(tokens, at, depth + 1);
+                if text(next) != "=>" {
+                    return None;
+                }
+                (key, next + 1)
+            }
+        };
+        let (found, next) = value(tokens, next, depth + 1);
+        entries.push((key, found));
+        at = match text(next) {
+            "," => next + 1,
+            "}" => next,
+            _ => return None,
+        };
+    }
+    Some((entries, at + 1))
 }
 
 fn string(text: &str) -> Value {
@@ -339,7 +427,8 @@ fn list(
     }
 }
 
-fn tokens(source: &str) -> Vec<Token<'_>> {
+/// The tokens of a source file, without comments and white space.
+pub(crate) fn tokens(source: &str) -> Vec<Token<'_>> {
     let bytes = source.as_bytes();
     let mut tokens = Vec::new();
     let mut at = 0;

@@ -1,6 +1,7 @@
 //! What a `mix.exs` says, as far as it says it in literals.
 
 use crate::elixir::{Value, read};
+use exflow_plugin_sdk::{Place, Span};
 
 /// A Mix project.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,8 +25,18 @@ pub(crate) struct MixProject {
     pub(crate) default_release: Option<String>,
     /// Its dependencies; none where they are computed.
     pub(crate) deps: Option<Vec<Dep>>,
-    /// The place of what `project` gives.
-    pub(crate) place: (u32, u32),
+    /// The place of what `project` gives, where it gives a literal.
+    pub(crate) place: Option<(u32, u32)>,
+}
+
+impl MixProject {
+    /// The place of what `project` gives, in this file; nowhere where it was computed.
+    pub(crate) fn place_in(&self, path: &str) -> Place {
+        match self.place {
+            Some((start, end)) => Place::InFile(Span { path: path.to_owned(), start, end }),
+            None => Place::Nowhere,
+        }
+    }
 }
 
 /// Folders, if they are literal.
@@ -51,40 +62,80 @@ pub(crate) enum Releases {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Release {
     pub(crate) name: String,
+    /// The applications that it names; none where they aren't literal, or none are named.
+    pub(crate) applications: Option<Vec<String>>,
     /// Files and folders that it is made of besides the usual ones, relative to the project.
     pub(crate) files: Vec<String>,
     /// Whether it names files by something that is no literal.
     pub(crate) is_computed: bool,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// What a project depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dep {
     pub(crate) app: String,
     pub(crate) kind: DepKind,
-    /// The environment that it is compiled for.
-    pub(crate) env: String,
+    /// Which versions do.
+    pub(crate) requirement: Option<String>,
+    /// Whether it is there in the environment that is built.
+    pub(crate) applies: bool,
+    pub(crate) is_optional: bool,
+    /// The environment that it is compiled for, if it is said.
+    pub(crate) env: Option<String>,
+    /// Options on which it depends how it is compiled, as Elixir source.
+    pub(crate) options: Vec<(String, String)>,
     /// Its place, where it has one of its own.
     pub(crate) place: Option<(u32, u32)>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DepKind {
     /// A folder, relative to the project's.
     Path(String),
     InUmbrella,
-    /// From Hex or git.
-    Remote,
-    /// A path or an umbrella's application, but not for the environment that is built.
-    Elsewhere,
+    Git(GitDep),
+    Hex {
+        name: String,
+        repo: String,
+    },
 }
+
+/// A repository, and what of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GitDep {
+    pub(crate) url: String,
+    pub(crate) submodules: bool,
+    pub(crate) sparse: Option<String>,
+    pub(crate) subdir: Option<String>,
+}
+
+/// The options on which it depends how a package is compiled, or whether Mix takes two to be the same.
+const PASSED: &[&str] = &[
+    "app",
+    "compile",
+    "env",
+    "manager",
+    "override",
+    "system_env",
+    "branch",
+    "ref",
+    "tag",
+    "depth",
+    "sparse",
+    "subdir",
+    "submodules",
+];
 
 /// Reads a `mix.exs` as it is in the environment `env`; none where it has no `project` that is a
 /// literal list.
 pub(crate) fn parse(source: &str, env: &str) -> Option<MixProject> {
     let (project, start, end) = read(source).function("project", env)?;
-    if !matches!(project, Value::List(_)) {
-        return None;
-    }
+    let place = (u32::try_from(start).ok()?, u32::try_from(end).ok()?);
+    matches!(project, Value::List(_)).then(|| of(&project, Some(place), env))
+}
+
+/// What `project` gives.
+pub(crate) fn of(project: &Value, place: Option<(u32, u32)>, env: &str) -> MixProject {
     let text = |key: &str| project.get(key).and_then(Value::text).map(str::to_owned);
     let paths = |key: &str| match project.get(key) {
         None => Paths::Default,
@@ -111,7 +162,7 @@ pub(crate) fn parse(source: &str, env: &str) -> Option<MixProject> {
         Some(Value::List(values)) => values.iter().map(|value| dep(value, env)).collect(),
         Some(_) => None,
     };
-    Some(MixProject {
+    MixProject {
         app: project.get("app").and_then(Value::atom).map(str::to_owned),
         apps_path: text("apps_path"),
         elixirc_paths: paths("elixirc_paths"),
@@ -123,8 +174,8 @@ pub(crate) fn parse(source: &str, env: &str) -> Option<MixProject> {
         releases,
         default_release: project.get("default_release").and_then(Value::atom).map(str::to_owned),
         deps,
-        place: (u32::try_from(start).ok()?, u32::try_from(end).ok()?),
-    })
+        place,
+    }
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {
@@ -134,7 +185,18 @@ fn texts(value: &Value) -> Option<Vec<String>> {
 
 /// What `mix release` reads for a release besides `rel` and `config`.
 fn release(name: &str, options: &Value) -> Release {
-    let mut release = Release { name: name.to_owned(), files: Vec::new(), is_computed: false };
+    let applications = match options.get("applications") {
+        Some(Value::List(values)) => values
+            .iter()
+            .map(|value| match value {
+                Value::Pair(app, _) => Some(app.clone()),
+                _ => None,
+            })
+            .collect(),
+        _ => None,
+    };
+    let mut release =
+        Release { name: name.to_owned(), applications, files: Vec::new(), is_computed: false };
     if !matches!(options, Value::List(_)) {
         release.is_computed = true;
     }
@@ -156,41 +218,92 @@ fn release(name: &str, options: &Value) -> Release {
 /// `name: options`. None where it is computed.
 fn dep(value: &Value, env: &str) -> Option<Dep> {
     let (app, parts, place) = match value {
-        Value::Tuple(parts, (start, end)) => {
-            let place = (u32::try_from(*start).ok()?, u32::try_from(*end).ok()?);
-            (parts.first()?.atom()?.to_owned(), parts[1..].to_vec(), Some(place))
+        Value::Tuple(parts, place) => {
+            let place = place.and_then(|(start, end)| {
+                Some((u32::try_from(start).ok()?, u32::try_from(end).ok()?))
+            });
+            (parts.first()?.atom()?.to_owned(), parts[1..].to_vec(), place)
         }
         Value::Pair(app, rest) => (app.clone(), vec![(**rest).clone()], None),
         _ => return None,
     };
+    let requirement = parts.first().and_then(Value::text).map(str::to_owned);
     // Options may be written with or without brackets.
-    let pairs: Vec<Value> = parts
-        .into_iter()
-        .flat_map(|part| match part {
-            Value::List(values) => values,
-            other => vec![other],
-        })
-        .collect();
+    let mut pairs: Vec<Value> = Vec::new();
+    for (index, part) in parts.into_iter().enumerate() {
+        match part {
+            Value::List(values) => pairs.extend(values),
+            pair @ Value::Pair(..) => pairs.push(pair),
+            Value::Text(_) if index == 0 => {}
+            // A regular expression as a requirement, or anything that is computed.
+            _ => return None,
+        }
+    }
     let options = Value::List(pairs);
-    let applies = match options.get("only") {
-        None => true,
-        Some(Value::Atom(name)) => name == env,
+    let flag = |key: &str| match options.get(key) {
+        None => Some(false),
+        Some(value) => match value.atom()? {
+            "true" => Some(true),
+            "false" | "nil" => Some(false),
+            _ => None,
+        },
+    };
+    let passed = PASSED.iter().filter_map(|key| {
+        Some(options.get(key)?.source().map(|source| ((*key).to_owned(), source)))
+    });
+    Some(Dep {
+        kind: kind(&app, &options)?,
+        requirement,
+        applies: names(options.get("only"), env)? && names(options.get("targets"), "host")?,
+        is_optional: flag("optional")?,
+        env: options
+            .get("env")
+            .map(|env| env.atom().map(str::to_owned))
+            .map_or(Some(None), |env| env.map(Some))?,
+        options: passed.collect::<Option<_>>()?,
+        app,
+        place,
+    })
+}
+
+/// Whether an atom is among those that an option names, or the option isn't there.
+fn names(option: Option<&Value>, atom: &str) -> Option<bool> {
+    match option {
+        None => Some(true),
+        Some(Value::Atom(name)) => Some(name == atom),
         Some(Value::List(values)) => {
             let names: Vec<&str> = values.iter().map(Value::atom).collect::<Option<_>>()?;
-            names.contains(&env)
+            Some(names.contains(&atom))
         }
+        Some(_) => None,
+    }
+}
+
+fn kind(app: &str, options: &Value) -> Option<DepKind> {
+    let text = |key: &str| match options.get(key) {
+        None => Some(None),
+        Some(value) => Some(Some(value.text().or(value.atom())?.to_owned())),
+    };
+    if let Some(path) = text("path")? {
+        return Some(DepKind::Path(path));
+    }
+    match options.get("in_umbrella").map(Value::atom) {
+        None | Some(Some("false")) => {}
+        Some(Some("true")) => return Some(DepKind::InUmbrella),
         Some(_) => return None,
-    };
-    let kind = match (options.get("path"), options.get("in_umbrella")) {
-        (None, None) => DepKind::Remote,
-        _ if !applies => DepKind::Elsewhere,
-        (Some(path), _) => DepKind::Path(path.text()?.to_owned()),
-        (None, Some(flag)) if flag.atom() == Some("true") => DepKind::InUmbrella,
-        (None, Some(_)) => return None,
-    };
-    let env = match options.get("env") {
-        None => "prod".to_owned(),
-        Some(env) => env.atom()?.to_owned(),
-    };
-    Some(Dep { app, kind, env, place })
+    }
+    let github = text("github")?.map(|name| format!("https://github.com/{name}.git"));
+    if let Some(url) = text("git")?.or(github) {
+        return Some(DepKind::Git(GitDep {
+            url,
+            submodules: options.get("submodules").is_some_and(|flag| flag.atom() == Some("true")),
+            sparse: text("sparse")?,
+            subdir: text("subdir")?,
+        }));
+    }
+    let organization = text("organization")?.map(|name| format!("hexpm:{name}"));
+    Some(DepKind::Hex {
+        name: text("hex")?.unwrap_or_else(|| app.to_owned()),
+        repo: organization.or(text("repo")?).unwrap_or_else(|| "hexpm".to_owned()),
+    })
 }

@@ -5,7 +5,7 @@ use super::spec;
 use crate::error::{NO_FOLDER, no_program, unsupported};
 use crate::view::OPEN_FILES;
 use exflow_content::{Digest, RelPath};
-use exflow_store::{Store, StoreError};
+use exflow_store::{Store, StoreError, side_by_side};
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
@@ -187,9 +187,8 @@ fn run(folder: &Path, lifeline: Option<OsString>) -> Result<Outer> {
     let mut outputs = Vec::new();
     if code == 0 && !job.outputs.is_empty() {
         let store = Store::open(&job.store).map_err(store_failed)?;
-        for output in &job.outputs {
-            outputs.push(keep(&store, &root, output)?);
-        }
+        let kept = side_by_side(&job.outputs, |output| keep(&store, &root, output));
+        outputs = kept.into_iter().collect::<Result<_>>()?;
     }
     Ok(Outer::Answer(Answer::Exited { code, outputs }))
 }

@@ -176,7 +176,12 @@ impl Executor for SandboxExecutor {
         let cancelled = options.cancel.is_cancelled().then_some(Exit::Cancelled);
         match (cancelled, ended) {
             (Some(exit), _) | (None, Err(exit)) => Ok(Outcome { exit, outputs: Vec::new() }),
-            (None, Ok(status)) => outcome(read_answer(temp.path(), status)?, &command.argv),
+            (None, Ok(status)) => {
+                let answer = read_answer(temp.path(), status)?;
+                // As many files as the command has seen and written.
+                self.store.remove_meanwhile(temp);
+                outcome(answer, &command.argv)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Mirrors;
 use crate::workshop::{Finished, Workshop, known_tree, side_by_side};
-use crate::{Client, FetchError, Progress, Wanted};
+use crate::{Client, FetchError, Progress, Size, Wanted};
 use exflow_content::{DecodeError, Decoder, Digest, Encoder, Sha256};
 use exflow_lock::{LockedDebian, LockedPackage, Platform};
 use exflow_packages::debian::{
@@ -74,7 +74,7 @@ fn fetch_package(
         name: &package.name,
         urls: &urls,
         sha256: package.sha256,
-        size: package.size,
+        size: Size::Exactly(package.size),
         credentials: None,
     };
     let path = workshop.client.download(store, wanted, progress)?;

@@ -3,7 +3,7 @@
 use super::mirrors::has_security_updates;
 use super::{Keyring, Mirrors};
 use crate::http::shown;
-use crate::{Client, FetchError, Progress, Wanted};
+use crate::{Client, FetchError, Progress, Size, Wanted};
 use exflow_lock::Platform;
 use exflow_packages::Metered;
 use exflow_packages::archive::{ungz, unxz};
@@ -157,7 +157,7 @@ impl Loader<'_> {
             name: &name,
             urls: &urls,
             sha256: index.sha256,
-            size: index.size,
+            size: Size::Exactly(index.size),
             credentials: None,
         };
         let file = self.client.download(self.store, wanted, self.progress)?;

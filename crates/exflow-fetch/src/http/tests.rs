@@ -92,7 +92,8 @@ impl Bench {
 
     fn download(&self, urls: &[String]) -> Result<PathBuf, FetchError> {
         let sha256 = Sha256::of(&content());
-        let wanted = Wanted { name: "a", urls, sha256, size: SIZE as u64, credentials: None };
+        let wanted =
+            Wanted { name: "a", urls, sha256, size: Size::Exactly(SIZE as u64), credentials: None };
         client().download(&self.store, wanted, &())
     }
 
@@ -192,8 +193,13 @@ fn a_server_that_drips_is_given_up() {
         let (url, requests) = serve(Vec::from(answers));
         let urls = [url];
         let sha256 = Sha256::of(&content());
-        let wanted =
-            Wanted { name: "a", urls: &urls, sha256, size: SIZE as u64, credentials: None };
+        let wanted = Wanted {
+            name: "a",
+            urls: &urls,
+            sha256,
+            size: Size::Exactly(SIZE as u64),
+            credentials: None,
+        };
         let error = client.download(&bench.store, wanted, &()).unwrap_err();
         assert!(matches!(error, FetchError::Unreachable { .. }), "{error:?}");
         assert!(error.to_string().contains(reason), "{error}");
@@ -243,8 +249,13 @@ fn many_at_once_share_a_download() {
                 let store = Store::open(bench.store.root()).unwrap();
                 let urls = [url.clone()];
                 let sha256 = Sha256::of(&content());
-                let wanted =
-                    Wanted { name: "a", urls: &urls, sha256, size: SIZE as u64, credentials: None };
+                let wanted = Wanted {
+                    name: "a",
+                    urls: &urls,
+                    sha256,
+                    size: Size::Exactly(SIZE as u64),
+                    credentials: None,
+                };
                 let path = client().download(&store, wanted, &()).unwrap();
                 assert!(std::fs::read(path).unwrap() == content());
             });
@@ -265,7 +276,7 @@ fn who_waits_for_another_can_be_stopped() {
         name: "a",
         urls: &urls,
         sha256: Sha256::of(&content()),
-        size: SIZE as u64,
+        size: Size::Exactly(SIZE as u64),
         credentials: None,
     };
     std::thread::scope(|scope| {

@@ -2,7 +2,7 @@
 
 use super::{LayerFile, LayerSource, bad, checked};
 use crate::http::shown;
-use crate::{Client, Credentials, FetchError, Progress, Wanted};
+use crate::{Client, Credentials, FetchError, Progress, Size, Wanted};
 use exflow_content::Sha256;
 use exflow_image::{Document, DocumentError, MAX_DOCUMENT, Manifest, choose};
 use exflow_lock::{LockedImage, LockedLayer, Platform};
@@ -135,7 +135,7 @@ impl LayerSource for Repository<'_> {
             name: &name,
             urls: &urls,
             sha256: layer.digest,
-            size: layer.size,
+            size: Size::Exactly(layer.size),
             credentials: Some(self.credentials),
         };
         let path = client.download(store, wanted, progress)?;

@@ -1,6 +1,7 @@
 //! Which folders and files of the workspace a step is given.
 
 use super::{DockerfileError, quote};
+use crate::InlineFiles;
 use exflow_content::{Entry, RelPath, Tree};
 use std::collections::BTreeMap;
 
@@ -90,6 +91,19 @@ fn files_below(tree: &Tree) -> BTreeMap<RelPath, usize> {
         }
     }
     files
+}
+
+/// A script that writes files whose texts are known.
+pub(super) fn written(files: &InlineFiles, at: &RelPath) -> Result<String, DockerfileError> {
+    let mut lines = Vec::new();
+    for (path, text) in files.files() {
+        let path = at.join(path);
+        if let Some(folder) = path.parent().filter(|folder| !folder.is_root()) {
+            lines.push(format!("mkdir -p {}", quoted(&folder)?));
+        }
+        lines.push(format!("printf %s {} > {}", in_shell(text), quoted(&path)?));
+    }
+    Ok(lines.join("; "))
 }
 
 /// An absolute path, as a word of a shell.

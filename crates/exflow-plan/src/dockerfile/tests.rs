@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Proposal, ProposedImage, ProposedStep, ProposedUse, plan};
+use crate::{Proposal, ProposedImage, ProposedStep, ProposedUse, UsedThing, plan};
 use exflow_content::{Digest, Entry, Mode, PatternSet};
 use exflow_diagnostics::SourceName;
 use exflow_lock::{
@@ -52,8 +52,12 @@ fn proposal() -> Proposal {
         sources: PatternSet::new(sources).unwrap(),
         uses,
         outputs: vec![path(output)],
+        ..ProposedStep::default()
     };
-    let used = ProposedUse { step: 0, output: path("_build"), at: path("_build") };
+    let used = ProposedUse {
+        what: UsedThing::Output { step: 0, output: path("_build") },
+        at: path("_build"),
+    };
     Proposal {
         steps: vec![
             step("deps", &["mix.exs", "mix.lock"], vec![], "_build"),
@@ -70,7 +74,7 @@ fn proposal() -> Proposal {
             command: vec!["start".into()],
             labels: BTreeMap::new(),
         }),
-        warnings: Vec::new(),
+        ..Proposal::default()
     }
 }
 
@@ -475,7 +479,7 @@ fn bases_without_a_registry_need_a_place() {
         error,
         DockerfileError::NoRegistry { bases: vec!["builder".into(), "runner".into()] }
     );
-    assert_eq!(error.to_string(), "no registry has bases `builder`, `runner`");
+    assert_eq!(error.to_string(), "no registry has `builder`, `runner`");
 
     let image = || locked_image(AddedPackages::None);
     let mut plan = of_images(IMAGES, image(), image(), &sources);
@@ -488,7 +492,7 @@ fn bases_without_a_registry_need_a_place() {
             *source = ImageSource::Archive(LocalImage { path: "a.tar".into(), name: None });
         }
     }
-    assert_eq!(refused(&plan).to_string(), "no registry has base `runner`");
+    assert_eq!(refused(&plan).to_string(), "no registry has `runner`");
     let text = written(&plan, &sources).unwrap().text;
     let add = "# base:runner: a.tar\nFROM scratch AS base-runner\n\
                ADD dist/bases/base-runner.tar /\n";

@@ -15,9 +15,10 @@ pub(crate) fn run(session: &mut Session, args: &BuildArgs) -> Result<ExitCode, F
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
     let on_stale = OnStale::of(&args.options, &cancel);
-    let prepared = prepare(session, &args.targets, on_stale)?;
+    let prepared = prepare(session, &args.targets, on_stale, &args.options, &cancel)?;
     let ready = outputs::check(&prepared, args)?;
-    let Executed { built: images, failure } = execute(session, &prepared, &args.options, &cancel)?;
+    let Executed { built: images, failure, .. } =
+        execute(session, &prepared, &args.options, &cancel)?;
     outputs::write(&session.ui, &prepared, &images, args, &ready, &cancel)?;
     for built in &images {
         let place = outputs::place(&prepared, built)?;

@@ -1,8 +1,10 @@
+use crate::cli::BuildOptions;
 use crate::lockfile;
-use crate::prepare::propose;
+use crate::propose::{Asking, propose};
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use exflow_diagnostics::Severity;
+use exflow_fetch::Cancel;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
@@ -11,7 +13,17 @@ pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
     let units: Vec<_> = workspace.units.iter().collect();
-    propose(session, &workspace, &units, &lock, &sources)?;
+    let cancel = Cancel::new();
+    let options = BuildOptions::default();
+    let asking = Asking {
+        workspace: &workspace,
+        lock: &lock,
+        sources: &sources,
+        options: &options,
+        cancel: &cancel,
+        makes: false,
+    };
+    propose(session, &asking, &units)?;
     // A lock that doesn't fit is completed by the next build, so it is no mistake yet.
     let stale =
         lockfile::problems(&session.root, &workspace, &lock).into_iter().map(|mut problem| {

@@ -1,5 +1,5 @@
 use crate::cli::ExportArgs;
-use crate::engine::{base_key, execute};
+use crate::engine::execute;
 use crate::interrupt;
 use crate::lockfile::OnStale;
 use crate::outputs::write_whole;
@@ -10,7 +10,7 @@ use exflow_content::{RelPath, Tree};
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::Cancel;
 use exflow_image::write_tar;
-use exflow_plan::{Action, BaseArchive, BuildContext, DockerfileError, dockerfile};
+use exflow_plan::{BaseArchive, BuildContext, DockerfileError, dockerfile};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,8 @@ pub(crate) fn run(session: &mut Session, args: &ExportArgs) -> Result<ExitCode, 
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
     let targets: Vec<String> = args.project.iter().cloned().collect();
-    let prepared = prepare(session, &targets, OnStale::of(&args.options, &cancel))?;
+    let prepared =
+        prepare(session, &targets, OnStale::of(&args.options, &cancel), &args.options, &cancel)?;
     let image = &prepared.plan.images[prepared.one_image("export")?];
     let sources = prepared.store.sources(&prepared.root).map_err(store_failed)?;
     let archives = args.bases.as_deref().map(RelPath::clean).transpose().map_err(|error| {
@@ -83,7 +84,8 @@ fn ignore_files(root: &Path, sources: &Tree) -> Result<BTreeMap<RelPath, String>
     files.map(|path| Ok((path.clone(), read_text(&root.join(path.to_string()))?))).collect()
 }
 
-/// Writes the bases that no registry has, for `ADD`. They are fetched where the store lacks them.
+/// Writes the bases that no registry has, and what comes from elsewhere, for `ADD`. They are fetched where
+/// the store lacks them.
 fn write_archives(
     session: &mut Session,
     prepared: &Prepared,
@@ -103,15 +105,14 @@ fn write_archives(
         places: prepared.places.clone(),
         executor: prepared.executor,
     };
-    if let Some(failure) = execute(session, &bases, &args.options, cancel)?.failure {
+    let made = execute(session, &bases, &args.options, cancel)?;
+    if let Some(failure) = made.failure {
         return Err(failure);
     }
     for BaseArchive { step, path } in archives {
-        let Action::Base(base) = &prepared.plan.steps[*step].action else { continue };
-        let record = prepared.store.record(&base_key(base)).map_err(store_failed)?;
-        let tree = record.and_then(|record| record.trees.first().copied());
-        let tree = tree.expect("a base that was made is recorded");
-        let tree = prepared.store.tree(&tree).map_err(store_failed)?;
+        let tree = made.outputs.get(step).and_then(|outputs| outputs.first());
+        let tree = tree.expect("what was made has an output");
+        let tree = prepared.store.tree(tree).map_err(store_failed)?;
         let file = prepared.root.join(path.to_string());
         let write = || -> io::Result<()> {
             std::fs::create_dir_all(file.parent().unwrap_or(&prepared.root))?;

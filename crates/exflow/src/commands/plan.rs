@@ -1,17 +1,22 @@
-use crate::cli::PlanArgs;
+use crate::cli::{BuildOptions, PlanArgs};
 use crate::forecast::{Forecast, forecast};
+use crate::interrupt;
 use crate::lockfile::OnStale;
 use crate::prepare::prepare;
 use crate::report::{Failure, io_failed};
 use crate::session::Session;
 use exflow_diagnostics::printable;
+use exflow_fetch::Cancel;
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Result<ExitCode, Failure> {
     // It only looks: what isn't locked can't be planned.
-    let prepared = prepare(session, &args.targets, OnStale::Refuse)?;
+    let cancel = Cancel::new();
+    interrupt::listen(&cancel);
+    let options = BuildOptions::default();
+    let prepared = prepare(session, &args.targets, OnStale::Refuse, &options, &cancel)?;
     let steps = forecast(session, &prepared)?;
     let mut text = String::new();
     let width = steps.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

@@ -24,7 +24,8 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     if let Some(signals) = signals {
         pass_on(signals, cancel.clone(), child.clone());
     }
-    let prepared = prepare(session, &targets, OnStale::of(&args.options, &cancel))?;
+    let prepared =
+        prepare(session, &targets, OnStale::of(&args.options, &cancel), &args.options, &cancel)?;
     // Before anything is built that isn't run.
     prepared.one_image("run")?;
     let executed = execute(session, &prepared, &args.options, &cancel)?;

@@ -14,6 +14,7 @@ defmodule Shop.MixProject do
     [
       {:jason, "~> 1.4"},
       {:shared, path: "../shared"},
+      {:"no/name", path: "libs/no"},
       {:credo, "~> 1.7", only: [:dev, :test], runtime: false}
     ]
   end

@@ -6,7 +6,7 @@ defmodule Some.MixProject do
       app: :some,
       version: "1.0.0",
       elixirc_paths: Shared.paths(),
-      deps: Shared.deps(),
+      deps: [],
       releases: [some: Shared.release()]
     ]
   end

@@ -1,0 +1,96 @@
+//! Single files of the web.
+
+use crate::http::shown;
+use crate::workshop::Workshop;
+use crate::{Client, FetchError, Progress, Size, Wanted};
+use exflow_content::{Digest, Entry, Sha256, Sha256Hasher, Tree};
+use exflow_packages::{MAX_REMOTE_FILE, RemoteFile};
+use exflow_store::{Store, StoreError};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Fetches a file, unless the store has it: the digest of the tree that has nothing else.
+///
+/// What comes of it is on the disk and recorded under the file's key when this returns. Whoever wants
+/// the same meanwhile waits for it.
+pub fn fetch_remote_file(
+    client: &Client,
+    store: &Store,
+    file: &RemoteFile,
+    progress: &dyn Progress,
+) -> Result<Digest, FetchError> {
+    let workshop = Workshop::new(client.stopping_with(client.cancel().clone()), store);
+    workshop
+        .tree_of(file.key(), || fetch(&workshop, file, progress))
+        .map_err(FetchError::of_remote_file)
+}
+
+fn fetch(
+    workshop: &Workshop<'_>,
+    file: &RemoteFile,
+    progress: &dyn Progress,
+) -> Result<(Tree, Sha256), FetchError> {
+    let wanted = Wanted {
+        name: &shown(&file.url),
+        urls: std::slice::from_ref(&file.url),
+        sha256: file.sha256,
+        size: Size::AtMost(MAX_REMOTE_FILE),
+        credentials: None,
+    };
+    let mut again = true;
+    loop {
+        let path = workshop.client.download(workshop.store, wanted, progress)?;
+        let (found, (blob, size)) = keep(workshop, file, &path)?;
+        if found == file.sha256 {
+            let mut tree = Tree::new();
+            let entry = Entry::File { mode: file.mode(), blob, size };
+            tree.insert(file.name.clone(), entry).expect("it is the only one");
+            return Ok((tree, file.sha256));
+        }
+        // It was checked when it came, and has been damaged on the disk since.
+        workshop.store.drop_download(&file.sha256);
+        if !again {
+            let (url, expected) = (shown(&file.url), file.sha256);
+            return Err(FetchError::WrongDigest { url, found, expected });
+        }
+        again = false;
+    }
+}
+
+/// Copies a download into the store: its sha256, and what it is there.
+fn keep(
+    workshop: &Workshop<'_>,
+    file: &RemoteFile,
+    path: &Path,
+) -> Result<(Sha256, (Digest, u64)), FetchError> {
+    let io = |source| StoreError::Io { action: "read", path: path.to_owned(), source };
+    let mut content = File::open(path).map_err(io)?;
+    let mut hashed = Hashed(workshop.store.blob_writer()?, Sha256Hasher::new());
+    workshop.copy(&mut content, &mut hashed).map_err(|error| {
+        match error.downcast::<StoreError>() {
+            Ok(error) => FetchError::Store(error),
+            Err(_) if workshop.client.cancel().is_cancelled() => FetchError::Cancelled,
+            Err(error) => FetchError::Store(io(error)),
+        }
+    })?;
+    Ok((hashed.1.finish(), hashed.0.finish_as(file.mode())?))
+}
+
+/// Counts what is written in the sha256, too.
+struct Hashed<W>(W, Sha256Hasher);
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(bytes)?;
+        self.1.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+use super::*;
+use crate::{Cancel, HttpOptions, diagnose};
+use exflow_content::{Mode, RelPath};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+const CONTENT: &[u8] = b"#!/usr/bin/env escript\n";
+
+/// A server that has one file, and how often it was asked.
+fn server() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let first = lines.next().unwrap_or_default();
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            counted.fetch_add(1, Ordering::Relaxed);
+            let (status, body) = match first.split(' ').nth(1) {
+                Some("/tool") => ("200 OK", CONTENT),
+                _ => ("404 Not Found", &b""[..]),
+            };
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+        }
+    });
+    (url, asked)
+}
+
+fn file(url: String, content: &[u8]) -> RemoteFile {
+    let (sha256, name) = (Sha256::of(content), RelPath::new("rebar3").unwrap());
+    RemoteFile { url, sha256, name, is_executable: true }
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store")).unwrap();
+    (folder, store)
+}
+
+fn client(offline: bool) -> Client {
+    let pause = Duration::from_millis(1);
+    let options = HttpOptions { offline, retries: 1, pause, ..HttpOptions::default() };
+    Client::new(options, Cancel::new())
+}
+
+#[test]
+fn it_gets_into_the_store_once() {
+    let (_folder, store) = store();
+    let (url, asked) = server();
+    let file = file(format!("{url}/tool"), CONTENT);
+    let digest = fetch_remote_file(&client(false), &store, &file, &()).unwrap();
+    let tree = store.tree(&digest).unwrap();
+    let (path, entry) = tree.entries().next().unwrap();
+    assert_eq!((path.to_string().as_str(), tree.len()), ("rebar3", 1));
+    let Entry::File { mode, blob, size } = entry else { panic!("{entry:?}") };
+    assert_eq!((*mode, *size), (Mode::EXECUTABLE, CONTENT.len() as u64));
+    assert_eq!(store.read_blob(blob, 100).unwrap(), CONTENT);
+    // From anywhere else, and without a network.
+    let moved = RemoteFile { url: "http://gone.invalid/tool".into(), ..file };
+    assert_eq!(fetch_remote_file(&client(true), &store, &moved, &()).unwrap(), digest);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_download_that_was_damaged_meanwhile_is_fetched_again() {
+    let (_folder, store) = store();
+    let (url, _) = server();
+    store.put_download(&Sha256::of(CONTENT), b"damaged").unwrap();
+    let file = file(format!("{url}/tool"), CONTENT);
+    fetch_remote_file(&client(false), &store, &file, &()).unwrap();
+}
+
+#[test]
+fn what_can_not_be_had() {
+    let (_folder, store) = store();
+    let (url, _) = server();
+    let fails = |file: RemoteFile, offline: bool, code: &str| {
+        let error = fetch_remote_file(&client(offline), &store, &file, &()).unwrap_err();
+        let diagnostic = diagnose(&error, None);
+        assert_eq!(diagnostic.code.to_string(), format!("exflow::fetch::{code}"), "{error}");
+        assert!(store.record(&file.key()).unwrap().is_none());
+    };
+    fails(file(format!("{url}/tool"), b"other"), false, "wrong-digest");
+    fails(file(format!("{url}/gone"), CONTENT), false, "not-found");
+    fails(file("http://127.0.0.1:1/tool".into(), CONTENT), false, "unreachable");
+    fails(file(format!("{url}/tool"), CONTENT), true, "offline");
+}

@@ -1,0 +1,24 @@
+//! Version 0.2.0 of the contract, as `schemas/wit/0.2.0` defines it: the newest, whose types all others
+//! are converted to.
+
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated from schemas/wit, where the documentation is"
+)]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../schemas/wit/0.2.0",
+        world: "release-tool",
+        additional_derives: [serde::Serialize, serde::Deserialize],
+    });
+}
+
+pub(crate) use bindings::exports::exflow::plugin::planner::{
+    Answer, Diagnostic, Entry, Fetch, File, Folder, Image, Layer, MadeFile, Needs, Origin, Pair,
+    Place, Proposal, Request, Scalar, Setting, Span, Step, StepOutput, Used, UsedThing,
+};
+pub(crate) use bindings::{ReleaseTool, ReleaseToolPre};

@@ -1,0 +1,404 @@
+//! Steps that are run together: a program that takes long to start and little for each step is started
+//! once for many of them.
+//!
+//! Each step still has its own key, inputs and outputs. What is run is one command with the inputs and the
+//! last arguments of all; the contract of plugins says what such a program has to do.
+
+use crate::engine::Engine;
+use crate::failed::Failed;
+use crate::ui::{Shown, seconds};
+use exflow_content::{Digest, Encoder, RelPath};
+use exflow_exec::{ExecError, Exit, RunOptions};
+use exflow_plan::{Action, Command, Mount, MountSource, Output, Plan, PlannedRun};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The variable that says how many steps are run together at most.
+const TOGETHER: &str = "EXFLOW_TOGETHER";
+/// How many, where it doesn't: what is not done when exflow is killed is done again.
+const MOST: usize = 64;
+/// Where a program that does many steps says which it has done.
+const DONE: &str = "exflow-batch";
+
+/// What is scheduled as one: a node, or several steps that are run together, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unit(pub(crate) Vec<usize>);
+
+/// What steps that are run together have in common.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Clone)]
+struct Kind<'a> {
+    base: usize,
+    program: &'a [String],
+    env: &'a BTreeMap<String, String>,
+    workdir: &'a RelPath,
+}
+
+fn kind(plan: &Plan, node: usize) -> Option<(Kind<'_>, &PlannedRun)> {
+    let Action::Run(run) = &plan.steps.get(node)?.action else { return None };
+    let (_, program) = run.argv.split_last().filter(|_| run.together)?;
+    let kind = Kind { base: run.base, program, env: &run.env, workdir: &run.workdir };
+    Some((kind, run))
+}
+
+/// How many steps are run together at most.
+pub(crate) fn most_together() -> usize {
+    let named = std::env::var(TOGETHER).ok().and_then(|text| text.parse().ok());
+    named.filter(|most| *most > 0).unwrap_or(MOST)
+}
+
+/// Puts together what can be: `todo` in order, each after what it needs.
+///
+/// Two steps are never in one unit where something else lies between them, on which one depends and which
+/// depends on the other; units would need each other. A step's level counts what lies between.
+pub(crate) fn units(plan: &Plan, todo: &[usize], most: usize) -> Vec<Unit> {
+    let mut levels: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, Kind<'_>), Vec<(usize, &PlannedRun)>> = BTreeMap::new();
+    let mut units = Vec::new();
+    for &node in todo {
+        let own = kind(plan, node);
+        let needs = plan.steps.get(node).map(exflow_plan::Step::needs).unwrap_or_default();
+        let level = needs.iter().filter_map(|need| {
+            let level = *levels.get(need)?;
+            let other = kind(plan, *need).map(|(kind, _)| kind);
+            let is_apart = other.is_some() && other != own.as_ref().map(|(kind, _)| kind.clone());
+            Some(level + usize::from(is_apart))
+        });
+        let level = level.max().unwrap_or(0);
+        levels.insert(node, level);
+        match own {
+            Some((kind, run)) => groups.entry((level, kind)).or_default().push((node, run)),
+            None => units.push(Unit(vec![node])),
+        }
+    }
+    for group in groups.into_values() {
+        units.extend(cut(&group, most));
+    }
+    // The smallest first, as they are planned.
+    units.sort_by_key(|unit| unit.0[0]);
+    units
+}
+
+/// Cuts steps of one kind, in their order, into units of about the same size, in which no two want
+/// different things at the same place.
+fn cut(group: &[(usize, &PlannedRun)], most: usize) -> Vec<Unit> {
+    let count = group.len().div_ceil(most.max(1)).max(1);
+    let size = group.len().div_ceil(count);
+    let mut units: Vec<Unit> = Vec::new();
+    let mut seen: BTreeMap<RelPath, Thing> = BTreeMap::new();
+    for (node, run) in group {
+        let things = things(*node, run);
+        let fits = units.last().is_some_and(|unit| {
+            unit.0.len() < size
+                && things.iter().all(|(at, thing)| seen.get(at).is_none_or(|known| known == thing))
+        });
+        if fits && let Some(unit) = units.last_mut() {
+            unit.0.push(*node);
+        } else {
+            units.push(Unit(vec![*node]));
+            seen.clear();
+        }
+        seen.extend(things);
+    }
+    units
+}
+
+/// What is at a place.
+#[derive(PartialEq, Eq)]
+enum Thing {
+    Output(Output),
+    File(Digest),
+}
+
+fn things(node: usize, run: &PlannedRun) -> Vec<(RelPath, Thing)> {
+    let mut things = Vec::new();
+    for mount in &run.mounts {
+        match &mount.source {
+            MountSource::Output(output) => things.push((mount.at.clone(), Thing::Output(*output))),
+            MountSource::Inline(files) => {
+                let files = files.files();
+                things.extend(files.map(|(path, text)| {
+                    (mount.at.join(path), Thing::File(Digest::of(text.as_bytes())))
+                }));
+            }
+            // The workspace's own files fit together.
+            MountSource::Sources(_) => {}
+        }
+    }
+    let outputs = run.outputs.iter().enumerate();
+    things.extend(
+        outputs.map(|(index, at)| (at.clone(), Thing::Output(Output { step: node, index }))),
+    );
+    things
+}
+
+impl Engine<'_> {
+    fn planned(&self, node: usize) -> Option<&PlannedRun> {
+        match &self.prepared.plan.steps.get(node)?.action {
+            Action::Run(run) => Some(run),
+            Action::Base(_) | Action::Fetch(_) => None,
+        }
+    }
+
+    /// Does steps together, and those that didn't end well one by one.
+    pub(crate) fn run_together(&self, nodes: &[usize]) {
+        match self.try_together(nodes) {
+            Ok(()) => {}
+            Err(failed) => return self.failures().push(failed),
+        }
+        for node in nodes {
+            if !self.is_done(*node) {
+                self.run_one(*node);
+            }
+        }
+    }
+
+    fn try_together(&self, nodes: &[usize]) -> Result<(), Failed> {
+        if self.cancel.is_cancelled() {
+            return Err(Failed::Interrupted);
+        }
+        let mut todo = self.unknown(nodes)?;
+        if todo.len() < 2 {
+            return Ok(());
+        }
+        // Someone else may be at the same.
+        let _claim = self.claim(&self.together(&todo).key())?;
+        todo = self.unknown(&todo)?;
+        if todo.len() < 2 {
+            return Ok(());
+        }
+        let command = self.together(&todo);
+        let key = command.key();
+        for node in &todo {
+            if let Some(run) = self.planned(*node) {
+                self.keep_inputs(run)?;
+            }
+        }
+        self.run_batch(&todo, &command, &key)
+    }
+
+    fn is_done(&self, node: usize) -> bool {
+        self.done().has(node)
+    }
+
+    /// Those of `nodes` whose result isn't known, and all of whose needs will be.
+    fn unknown(&self, nodes: &[usize]) -> Result<Vec<usize>, Failed> {
+        let mut unknown = Vec::new();
+        for &node in nodes {
+            if self.is_done(node) || self.is_ready(node) && self.look_up(node)? {
+                continue;
+            }
+            let needs = self.needs(node);
+            if needs.iter().all(|need| self.is_done(*need) || unknown.contains(need)) {
+                unknown.push(node);
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// The command that does all of `nodes`.
+    fn together(&self, nodes: &[usize]) -> Command {
+        let runs: Vec<&PlannedRun> = nodes.iter().filter_map(|node| self.planned(*node)).collect();
+        let done = self.done();
+        let mut mounts: Vec<Mount> = Vec::new();
+        for run in &runs {
+            for mount in &run.mounts {
+                let tree = match &mount.source {
+                    MountSource::Output(output) if nodes.contains(&output.step) => continue,
+                    MountSource::Output(output) => done.output(*output),
+                    MountSource::Sources(tree) => tree.digest(),
+                    MountSource::Inline(files) => files.tree().digest(),
+                };
+                let mount = Mount { at: mount.at.clone(), tree };
+                if !mounts.contains(&mount) {
+                    mounts.push(mount);
+                }
+            }
+        }
+        let first = runs[0];
+        let program = &first.argv[..first.argv.len() - 1];
+        let last = runs.iter().filter_map(|run| run.argv.last());
+        let folder = RelPath::new(DONE).expect("a clean path");
+        let mut env = first.env.clone();
+        env.insert("EXFLOW_BATCH".to_owned(), format!("/{folder}"));
+        env.insert("EXFLOW_JOBS".to_owned(), self.jobs.to_string());
+        let mut outputs: Vec<RelPath> = runs.iter().flat_map(|run| run.outputs.clone()).collect();
+        outputs.push(folder);
+        Command {
+            base: done.output(Output { step: first.base, index: 0 }),
+            mounts,
+            argv: program.iter().chain(last).cloned().collect(),
+            env,
+            workdir: first.workdir.clone(),
+            outputs,
+        }
+    }
+
+    fn run_batch(&self, nodes: &[usize], command: &Command, key: &Digest) -> Result<(), Failed> {
+        let plan = &self.prepared.plan;
+        let store = &self.prepared.store;
+        let first = &plan.steps[nodes[0]];
+        let name = format!("{} and {} more", first.name, nodes.len() - 1);
+        self.ui.tell("running", &name);
+        let log = self.log(key)?;
+        let executor = self.executor(first)?;
+        let options = RunOptions {
+            name: name.clone(),
+            slot: batch_slot(&self.last_key(&first.name)),
+            time_limit: nodes.iter().map(|node| plan.steps[*node].time_limit).sum(),
+            cancel: self.cancel.clone(),
+            log,
+            progress: &Shown(self.ui),
+        };
+        self.ui.begin(&name, None);
+        let begun = Instant::now();
+        let outcome = executor.run(command, &options);
+        self.ui.end(&name);
+        let took = begun.elapsed();
+        let trees = match outcome {
+            Ok(outcome) if outcome.exit == Exit::Code(0) => outcome.outputs,
+            _ if self.cancel.is_cancelled() => return Err(Failed::Interrupted),
+            Err(ExecError::Store(error)) => return Err(error.into()),
+            // One by one it is seen which it is.
+            Ok(_) | Err(_) => return Ok(()),
+        };
+        store.sync()?;
+        let ended_well = match trees.last() {
+            Some(tree) => store.tree(tree)?,
+            None => return Ok(()),
+        };
+        let mut trees = trees.into_iter();
+        let mut done = 0;
+        for node in nodes {
+            let Some(run) = self.planned(*node) else { continue };
+            let outputs: Vec<Digest> = trees.by_ref().take(run.outputs.len()).collect();
+            let said = run.argv.last().and_then(|last| RelPath::new(last).ok());
+            let ended_well = said.is_some_and(|path| ended_well.get(&path).is_some());
+            if !ended_well || !self.is_ready(*node) {
+                continue;
+            }
+            self.keep(run, &plan.steps[*node].name, &outputs)?;
+            self.set_done(*node, outputs);
+            self.tell_done(&plan.steps[*node].name, took, nodes.len());
+            done += 1;
+        }
+        self.ui.tell("done", &format!("{done} steps together in {}", seconds(took)));
+        Ok(())
+    }
+
+    fn tell_done(&self, step: &str, took: Duration, together: usize) {
+        self.ui.event(&json!({
+            "event": "step", "step": step, "status": "done", "seconds": took.as_secs_f64(),
+            "together": together,
+        }));
+    }
+}
+
+/// What an executor keeps for a batch is not what it keeps for the first of its steps.
+fn batch_slot(last: &Digest) -> Digest {
+    let mut encoder = Encoder::new("exflow batch 1");
+    encoder.digest(last);
+    encoder.digest_of()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exflow_plan::{InlineFiles, PlannedMount, Step};
+    use std::sync::Arc;
+
+    /// A step that stands on the first one and on `needs`, by a program of its kind.
+    fn step(kind: &str, argument: &str, needs: &[usize]) -> Step {
+        let path = |text: &str| RelPath::new(text).expect("a clean path");
+        let mounts = needs.iter().map(|need| PlannedMount {
+            at: path(&format!("in/{need}")),
+            source: MountSource::Output(Output { step: *need, index: 0 }),
+        });
+        Step {
+            name: format!("shop:{kind}-{argument}"),
+            stages: Vec::new(),
+            action: Action::Run(PlannedRun {
+                base: 0,
+                mounts: mounts.collect(),
+                argv: vec![kind.to_owned(), argument.to_owned()],
+                env: BTreeMap::new(),
+                workdir: path("src"),
+                outputs: vec![path(&format!("out/{kind}/{argument}"))],
+                together: kind != "alone",
+            }),
+            site: None,
+            time_limit: Duration::ZERO,
+        }
+    }
+
+    /// The first step is a base, which is there already.
+    fn check(steps: &[Step], most: usize, expected: &[&[usize]]) {
+        let mut all = vec![step("alone", "base", &[])];
+        all.extend_from_slice(steps);
+        let plan = Plan { steps: all, images: Vec::new() };
+        let todo: Vec<usize> = (1..plan.steps.len()).collect();
+        let units: Vec<Vec<usize>> =
+            units(&plan, &todo, most).into_iter().map(|unit| unit.0).collect();
+        assert_eq!(units, expected);
+    }
+
+    #[test]
+    fn steps_of_one_kind_go_together_whether_they_need_each_other_or_not() {
+        let steps = [step("mix", "a", &[]), step("mix", "b", &[1]), step("mix", "c", &[])];
+        check(&steps, 64, &[&[1, 2, 3]]);
+        check(&[], 64, &[]);
+    }
+
+    #[test]
+    fn other_programs_and_steps_that_may_not_do_not() {
+        let steps = [step("mix", "a", &[]), step("rebar", "b", &[]), step("alone", "c", &[])];
+        check(&steps, 64, &[&[1], &[2], &[3]]);
+        let alone = [step("alone", "a", &[]), step("alone", "b", &[])];
+        check(&alone, 64, &[&[1], &[2]]);
+    }
+
+    /// Or two units would wait for each other.
+    #[test]
+    fn nothing_goes_together_that_something_else_lies_between() {
+        let steps = [
+            step("mix", "a", &[]),
+            step("rebar", "b", &[1]),
+            step("mix", "c", &[2]),
+            step("mix", "d", &[]),
+            step("rebar", "e", &[3]),
+        ];
+        check(&steps, 64, &[&[1, 4], &[2], &[3], &[5]]);
+    }
+
+    #[test]
+    fn many_are_cut_into_units_of_about_the_same_size() {
+        let steps: Vec<Step> = (0..7).map(|number| step("mix", &number.to_string(), &[])).collect();
+        check(&steps, 3, &[&[1, 2, 3], &[4, 5, 6], &[7]]);
+        check(&steps[..4], 3, &[&[1, 2], &[3, 4]]);
+        check(&steps[..2], 1, &[&[1], &[2]]);
+        check(&steps[..2], 0, &[&[1], &[2]]);
+    }
+
+    #[test]
+    fn two_that_want_different_files_at_one_place_are_kept_apart() {
+        let with_file = |argument: &str, text: &str| {
+            let mut step = step("mix", argument, &[]);
+            let path = RelPath::new("mix.lock").expect("a clean path");
+            let files = InlineFiles::new([(&path, &text.to_owned())]).expect("one file");
+            if let Action::Run(run) = &mut step.action {
+                let source = MountSource::Inline(Arc::new(files));
+                run.mounts.push(PlannedMount { at: RelPath::root(), source });
+            }
+            step
+        };
+        check(&[with_file("a", "one"), with_file("b", "one")], 64, &[&[1, 2]]);
+        check(
+            &[with_file("a", "one"), with_file("b", "two"), with_file("c", "two")],
+            64,
+            &[&[1], &[2, 3]],
+        );
+        // Of two projects with the same package in different versions, say.
+        let outputs = [step("mix", "a", &[]), step("mix", "a", &[])];
+        check(&outputs, 64, &[&[1], &[2]]);
+    }
+}

@@ -1,0 +1,209 @@
+//! Asks the plugins of projects what is to be done.
+
+use crate::cli::BuildOptions;
+use crate::engine::execute;
+use crate::places::Places;
+use crate::prepare::{Prepared, executor};
+use crate::report::Failure;
+use crate::session::{self, NO_SETTINGS, Session, platform};
+use exflow_content::{Digest, RelPath, Tree};
+use exflow_diagnostics::{Diagnostic, Diagnostics};
+use exflow_fetch::Cancel;
+use exflow_lock::Lock;
+use exflow_manifest::{Unit, Workspace};
+use exflow_plan::{Action, Plan, Proposal};
+use exflow_plugin_host::{Host, Limits, PluginError, Project, Proposed, World, diagnose};
+use exflow_store::Store;
+use serde_json::json;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+const NOT_MADE: &str = "exflow::plugin::not-made";
+
+/// What plugins are asked about, and how what they have to see is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) lock: &'a Lock,
+    pub(crate) sources: &'a Tree,
+    pub(crate) options: &'a BuildOptions,
+    pub(crate) cancel: &'a Cancel,
+    /// Whether anything is made for them. Where not, what depends on that isn't known.
+    pub(crate) makes: bool,
+}
+
+/// Asks the plugins of `units`. All problems of all of them are shown at once.
+pub(crate) fn propose(
+    session: &mut Session,
+    asking: &Asking<'_>,
+    units: &[&Unit],
+) -> Result<BTreeMap<String, Proposal>, Failure> {
+    let store = session.store()?;
+    let host = Host::new(store.clone(), Limits::default());
+    let wanted = session::wanted(asking.workspace);
+    let root = session.root.clone();
+    let mut problems = Diagnostics::new();
+    let mut warnings = Diagnostics::new();
+    let mut proposals = BTreeMap::new();
+    let platform = platform();
+    for unit in units {
+        let Some(tool) = &unit.tool else { continue };
+        let name = &tool.plugin.value;
+        let site = Some(&tool.plugin.site);
+        let requested = &wanted.plugins[name];
+        let plugin = match session::plugin(&root, name, requested, asking.lock) {
+            Ok(plugin) => plugin,
+            Err(source) => {
+                let path = session::plugin_path(&root, name, requested);
+                problems.push(diagnose(&PluginError::Read { path, source }, name, site));
+                continue;
+            }
+        };
+        let settings = if tool.settings.is_empty() { &NO_SETTINGS } else { &tool.settings };
+        let project = Project {
+            name: &unit.name.value,
+            folder: &unit.folder,
+            platform: &platform,
+            settings,
+            sources: asking.sources,
+        };
+        let maker = Maker {
+            session: RefCell::new(session),
+            asking,
+            unit,
+            root: root.clone(),
+            store: store.clone(),
+            failure: RefCell::default(),
+        };
+        let asked = host.propose(&plugin, &project, &maker);
+        let failure = maker.failure.into_inner();
+        match asked {
+            Ok(asked) => {
+                let is_news = asked.calls > 0;
+                if is_news {
+                    session.ui.event(&json!({
+                        "event": "plugin",
+                        "plugin": name,
+                        "project": unit.name.value,
+                        "calls": asked.calls,
+                    }));
+                }
+                match asked.proposed {
+                    Proposed::Ready(proposal) => {
+                        // What is worth knowing is told when it is news, not in every build.
+                        if is_news {
+                            warnings.extend(proposal.warnings.iter().cloned());
+                        }
+                        proposals.insert(unit.name.value.clone(), *proposal);
+                    }
+                    Proposed::Refused(more) => problems.extend(more),
+                }
+            }
+            Err(PluginError::NotMade) if !asking.makes => {
+                let project = &unit.name.value;
+                let warning = Diagnostic::warning(
+                    NOT_MADE,
+                    format!("what `{project}` is made of isn't known before something was run"),
+                )
+                .help(format!(
+                    "`exflow plan` and `exflow build` run what `{name}` has to see first"
+                ));
+                warnings.push(warning.at_known(site, "for this"));
+            }
+            Err(error) => match (error, failure) {
+                (PluginError::NotMade, Some(Failure::Problems(more))) => problems.extend(more),
+                // What it was is told already, or it was stopped.
+                (PluginError::NotMade, Some(failure)) => return Err(failure),
+                (error, _) => problems.push(diagnose(&error, name, site)),
+            },
+        }
+    }
+    if !warnings.is_empty() {
+        session.warn(&warnings);
+    }
+    Ok(problems.into_result(proposals)?)
+}
+
+/// Makes what the plugin of one project has to see.
+struct Maker<'a> {
+    session: RefCell<&'a mut Session>,
+    asking: &'a Asking<'a>,
+    unit: &'a Unit,
+    root: PathBuf,
+    store: Store,
+    /// Why it could not be made.
+    failure: RefCell<Option<Failure>>,
+}
+
+impl Maker<'_> {
+    fn try_make(&self, proposal: &Proposal) -> Result<BTreeMap<String, Digest>, Failure> {
+        let Asking { workspace, lock, sources, options, cancel, .. } = *self.asking;
+        let units = [(self.unit, Some(proposal))];
+        let mut plan = exflow_plan::plan(workspace, lock, &platform(), sources, &units)?;
+        // Stages of the user's own are not what was asked for.
+        plan.images.clear();
+        let named = named(proposal, &plan, &self.unit.name.value);
+        let steps: BTreeSet<usize> = named.values().copied().collect();
+        let prepared = Prepared {
+            steps: steps.into_iter().collect(),
+            images: Vec::new(),
+            root: self.root.clone(),
+            store: self.store.clone(),
+            places: Places::of(workspace, &self.root),
+            executor: executor(workspace),
+            plan,
+        };
+        let mut session = self.session.borrow_mut();
+        let executed = execute(&mut session, &prepared, options, cancel)?;
+        if let Some(failure) = executed.failure {
+            return Err(failure);
+        }
+        let made = named
+            .into_iter()
+            .filter_map(|(name, step)| Some((name, *executed.outputs.get(&step)?.first()?)));
+        Ok(made.collect())
+    }
+}
+
+/// Which steps of a plan are what the plugin wants to be made, by its names for them. Two fetches of the
+/// same are one step, which has the name of the first.
+fn named(proposal: &Proposal, plan: &Plan, project: &str) -> BTreeMap<String, usize> {
+    let fetches = proposal.fetches.iter().filter_map(|fetch| {
+        let key = fetch.origin.key();
+        let step = plan.steps.iter().position(
+            |step| matches!(&step.action, Action::Fetch(origin) if origin.key() == key),
+        )?;
+        Some((fetch.name.clone(), step))
+    });
+    let project = format!("{project}:");
+    let steps = proposal.steps.iter().filter_map(|proposed| {
+        let name = proposed.name.as_str();
+        let found = plan.steps.iter().position(|step| {
+            matches!(step.action, Action::Run(_)) && step.name.strip_prefix(&project) == Some(name)
+        });
+        Some((name.to_owned(), found?))
+    });
+    fetches.chain(steps).collect()
+}
+
+impl World for Maker<'_> {
+    fn read(&self, path: &RelPath) -> io::Result<Vec<u8>> {
+        fs::read(self.root.join(path.to_string()))
+    }
+
+    fn make(&self, proposal: &Proposal) -> Option<BTreeMap<String, Digest>> {
+        if !self.asking.makes {
+            return None;
+        }
+        match self.try_make(proposal) {
+            Ok(made) => Some(made),
+            Err(failure) => {
+                self.failure.replace(Some(failure));
+                None
+            }
+        }
+    }
+}

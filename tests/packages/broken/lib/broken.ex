@@ -1,0 +1,3 @@
+defmodule Broken do
+  def call, do: undefined_variable
+end

@@ -1,0 +1,3 @@
+defmodule Extra do
+  def there?, do: true
+end

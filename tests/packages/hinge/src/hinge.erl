@@ -1,0 +1,4 @@
+-module(hinge).
+-export([squeeze/1]).
+
+squeeze(Text) -> [Text, "!"].

@@ -1,0 +1,5 @@
+defmodule Left do
+  require Bottom
+
+  def value, do: Bottom.twice(1)
+end

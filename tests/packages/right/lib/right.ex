@@ -1,0 +1,5 @@
+defmodule Right do
+  require Bottom
+
+  def value, do: Bottom.twice(2)
+end

@@ -1,0 +1,1 @@
+raise "a package's own configuration is never read"

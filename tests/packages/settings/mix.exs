@@ -1,0 +1,9 @@
+defmodule Settings.MixProject do
+  use Mix.Project
+
+  def project do
+    [app: :settings, version: "1.0.0", deps: []]
+  end
+
+  def application, do: []
+end

@@ -1,0 +1,1 @@
+-define(NUTS, 42).

@@ -1,0 +1,5 @@
+-module(squirrel).
+-include("squirrel.hrl").
+-export([nuts/0]).
+
+nuts() -> ?NUTS.
