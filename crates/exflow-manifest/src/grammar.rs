@@ -119,7 +119,7 @@ static IMAGE: Spec = Spec {
 };
 static ENV: Spec = Spec {
     name: "env",
-    about: "environment variables: `MIX_ENV=\"prod\"`",
+    about: "environment variables: `ERL_FLAGS=\"+S 4\"`",
     arguments: Arguments::None,
     properties: Properties::Any { kind: Kind::Text, needed: true },
     repeats: true,

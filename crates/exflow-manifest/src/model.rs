@@ -201,8 +201,8 @@ pub struct Stage {
     pub kind: StageKind,
     /// Its base, by name. After [`assemble`](crate::assemble) it is always there.
     pub base: Option<Spanned<String>>,
-    /// Environment variables.
-    pub env: BTreeMap<String, String>,
+    /// Environment variables, each where its value is said.
+    pub env: BTreeMap<String, Spanned<String>>,
     /// Stages of the user's own whose outputs it sees.
     pub needs: Vec<Spanned<String>>,
     /// Patterns of the files that it reads: relative to the project, or with a `/` before them to

@@ -187,6 +187,10 @@ fn arguments(node: &KdlNode) -> impl Iterator<Item = &KdlEntry> {
     node.entries().iter().filter(|entry| entry.name().is_none())
 }
 
+fn plain(pairs: BTreeMap<String, Spanned<String>>) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|(name, value)| (name, value.value)).collect()
+}
+
 impl Parser<'_> {
     fn file(&mut self, document: &KdlDocument) -> Manifest {
         self.check.children(document, "a manifest", FILE.children);
@@ -580,7 +584,7 @@ impl Parser<'_> {
         node: &KdlNode,
         name: &'static str,
         variable: bool,
-    ) -> BTreeMap<String, String> {
+    ) -> BTreeMap<String, Spanned<String>> {
         let mut pairs = BTreeMap::new();
         for entry in nodes(node, name).flat_map(KdlNode::entries) {
             let (Some(key), Some(value)) = (entry.name(), entry.value().as_string()) else {
@@ -600,7 +604,8 @@ impl Parser<'_> {
                     "a name has no `=`, and nothing a NUL byte",
                 );
             }
-            if pairs.insert(key.to_owned(), value.to_owned()).is_some() {
+            let spanned = Spanned { value: value.to_owned(), site: site.clone() };
+            if pairs.insert(key.to_owned(), spanned).is_some() {
                 self.check.problems.push(
                     Diagnostic::error(DUPLICATE, format!("`{key}` stands twice"))
                         .at(&site, "again here")
@@ -699,7 +704,7 @@ impl Parser<'_> {
             expose: self.ports(node),
             user: self.only(node, "user").map(|user| user.value),
             command,
-            labels: self.pairs(node, "label", false),
+            labels: plain(self.pairs(node, "label", false)),
             time_limit: self.time_limit(node),
             site: self.check.head_site(node),
         })

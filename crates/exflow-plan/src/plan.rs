@@ -9,7 +9,7 @@ use crate::proposal::{Proposal, ProposedFetch, ProposedStep, UsedThing};
 use exflow_content::{Digest, Encoder, PatternError, PatternSet, RelPath, STEP_MTIME, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_lock::{ImageDefaults, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian};
-use exflow_manifest::{Stage, Unit, Workspace};
+use exflow_manifest::{Spanned, Stage, Unit, Workspace};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_hours(1);
 const NOT_LOCKED: &str = "exflow::plan::not-locked";
 const NO_OUTPUT: &str = "exflow::plan::no-such-output";
 const NAME_TAKEN: &str = "exflow::plan::name-taken";
+const TAKEN_VARIABLE: &str = "exflow::plan::taken-variable";
 const BAD_INPUTS: &str = "exflow::plan::bad-inputs";
 
 /// Builds the plan of `units`, each with what its plugin proposes, if it has one.
@@ -54,6 +55,11 @@ pub fn plan(
 /// Where steps see the workspace.
 pub(crate) fn source_root() -> RelPath {
     RelPath::new("src").expect("a clean path")
+}
+
+/// The values alone.
+fn values(pairs: &BTreeMap<String, Spanned<String>>) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect()
 }
 
 /// The environment of every step, before all that is said of it.
@@ -226,7 +232,7 @@ impl Planner<'_> {
                 mounts.extend(own.get(need.value.as_str()).cloned().unwrap_or_default());
             }
             let mut env = self.environment(base);
-            env.extend(stage.env.clone());
+            env.extend(values(&stage.env));
             let script = stage.run.as_ref().map(|run| run.value.clone()).unwrap_or_default();
             let outputs: Vec<RelPath> =
                 stage.outputs.iter().map(|output| folder.join(&output.value)).collect();
@@ -305,7 +311,7 @@ impl Planner<'_> {
         let defaults = self.defaults(base);
         let mut env = defaults.env;
         env.extend(image.env.clone());
-        env.extend(stage.env.clone());
+        env.extend(values(&stage.env));
         let mut labels = defaults.labels;
         labels.extend(image.labels.clone());
         labels.extend(stage.labels.clone());
@@ -420,7 +426,12 @@ impl Planner<'_> {
         }
         let mut env = self.environment(base);
         env.extend(proposed.env.clone());
-        env.extend(stage.env.clone());
+        for (name, own) in &stage.env {
+            match proposed.env.get(name) {
+                Some(value) if *value != own.value => self.taken_variable(unit, name, value, own),
+                _ => _ = env.insert(name.clone(), own.value.clone()),
+            }
+        }
         Some(PlannedRun {
             base,
             mounts,
@@ -449,6 +460,23 @@ impl Planner<'_> {
         } else {
             self.no_output(&format!("an output `{output}`"), site);
             None
+        }
+    }
+
+    /// By what it sets itself, a plugin has planned more than this one step.
+    fn taken_variable(&mut self, unit: &Unit, name: &str, value: &str, own: &Spanned<String>) {
+        let tool = unit.tool.as_ref().map_or("the plugin", |tool| tool.plugin.value.as_str());
+        let problem = Diagnostic::error(
+            TAKEN_VARIABLE,
+            format!("`{name}` is set by `{tool}`, which has planned with `{value}`"),
+        )
+        .at(&own.site, "another value")
+        .help(format!(
+            "take it away; where `{tool}` has a setting for it, say it there: `release-tool \"{tool}\" …`"
+        ));
+        // A stage has many steps.
+        if !self.problems.iter().any(|known| *known == problem) {
+            self.problems.push(problem);
         }
     }
 
@@ -529,7 +557,7 @@ mod tests {
             release-tool "mix-release"
             stage "assets" { run "make"; inputs "assets"; output "priv/static"; needs "icons" }
             stage "icons" { run "draw"; output "icons"; time-limit "5s" }
-            stage "release" { needs "assets"; env MIX_ENV="staging"; inputs "VERSION" }
+            stage "release" { needs "assets"; env STAGE="own" MIX_ENV="prod"; inputs "VERSION" }
             stage "runtime" { env A="b"; command "eval" "1"; user "nobody"; expose 80; label x="y" }
         }
     "#;
@@ -665,9 +693,13 @@ mod tests {
         let release = plan.steps.iter().find(|step| step.name == "shop:release").unwrap();
         let Action::Run(release) = &release.action else { unreachable!("it is a command") };
         // The image's before exflow's own, and before the image's what plugin and stage say.
-        for (name, value) in
-            [("PATH", "/opt/bin"), ("LANG", "de"), ("MIX_ENV", "staging"), ("TZ", "UTC")]
-        {
+        for (name, value) in [
+            ("PATH", "/opt/bin"),
+            ("LANG", "de"),
+            ("MIX_ENV", "prod"),
+            ("STAGE", "own"),
+            ("TZ", "UTC"),
+        ] {
             assert_eq!(release.env[name], value, "{name}");
         }
         let settings = &plan.images[0].settings;
@@ -693,10 +725,10 @@ mod tests {
             ));
             let Action::Run(run) = &step.action else { continue };
             lines.push(format!(
-                "    {:?} in /{}, MIX_ENV {:?}",
+                "    {:?} in /{}, STAGE {:?}",
                 run.argv,
                 run.workdir,
-                run.env.get("MIX_ENV")
+                run.env.get("STAGE")
             ));
             for mount in &run.mounts {
                 let what = match &mount.source {
@@ -794,6 +826,21 @@ mod tests {
             plan(&workspace, &lock(), &Platform::LinuxAmd64, &Tree::new(), &units).unwrap_err();
         let is_named = |problem: &Diagnostic| problem.code.as_str() == "exflow::plan::name-taken";
         assert!(problems.iter().any(is_named));
+    }
+
+    /// It has planned with it, and a step that has another value would not fit the rest.
+    #[test]
+    fn what_the_plugin_sets_is_not_set_by_a_stage() {
+        let (mut workspace, proposal) = (workspace(), proposal());
+        let stage = workspace.units[0].stages.get_mut("release").unwrap();
+        stage.env.get_mut("MIX_ENV").unwrap().value = "staging".to_owned();
+        let units = [(&workspace.units[0], Some(&proposal))];
+        let problems =
+            plan(&workspace, &lock(), &Platform::LinuxAmd64, &sources(), &units).unwrap_err();
+        let said = problems.iter().map(|problem| (problem.code.as_str(), &*problem.message));
+        let said: Vec<_> = said.collect();
+        let message = "`MIX_ENV` is set by `mix-release`, which has planned with `prod`";
+        assert_eq!(said, [("exflow::plan::taken-variable", message)]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use exflow_exec::{ExecError, Exit, RunOptions};
 use exflow_plan::{Action, Command, Mount, MountSource, Output, Plan, PlannedRun};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The variable that says how many steps are run together at most.
@@ -174,7 +175,7 @@ impl Engine<'_> {
                 self.keep_inputs(run)?;
             }
         }
-        self.run_batch(&todo, &command, &key)
+        self.run_batch(&todo, command, &key)
     }
 
     fn is_done(&self, node: usize) -> bool {
@@ -221,7 +222,6 @@ impl Engine<'_> {
         let folder = RelPath::new(DONE).expect("a clean path");
         let mut env = first.env.clone();
         env.insert("EXFLOW_BATCH".to_owned(), format!("/{folder}"));
-        env.insert("EXFLOW_JOBS".to_owned(), self.jobs.to_string());
         let mut outputs: Vec<RelPath> = runs.iter().flat_map(|run| run.outputs.clone()).collect();
         outputs.push(folder);
         Command {
@@ -234,7 +234,7 @@ impl Engine<'_> {
         }
     }
 
-    fn run_batch(&self, nodes: &[usize], command: &Command, key: &Digest) -> Result<(), Failed> {
+    fn run_batch(&self, nodes: &[usize], mut command: Command, key: &Digest) -> Result<(), Failed> {
         let plan = &self.prepared.plan;
         let store = &self.prepared.store;
         let first = &plan.steps[nodes[0]];
@@ -242,25 +242,48 @@ impl Engine<'_> {
         self.ui.tell("running", &name);
         let log = self.log(key)?;
         let executor = self.executor(first)?;
+        let limits = nodes.iter().map(|node| plan.steps[*node].time_limit);
         let options = RunOptions {
             name: name.clone(),
             slot: batch_slot(&self.last_key(&first.name)),
-            time_limit: nodes.iter().map(|node| plan.steps[*node].time_limit).sum(),
+            // Not their sum: one that hangs is found soon, and by itself.
+            time_limit: limits.max().unwrap_or_default(),
             cancel: self.cancel.clone(),
-            log,
+            log: log.clone(),
             progress: &Shown(self.ui),
         };
+        let others = self.batches.fetch_add(1, Ordering::Relaxed);
+        // Each takes its share, or several would start as many programs each as there are cores.
+        let jobs = (self.jobs / (others + 1)).max(1);
+        command.env.insert("EXFLOW_JOBS".to_owned(), jobs.to_string());
         self.ui.begin(&name, None);
+        let followed = self.ui.follow(&name, &log);
         let begun = Instant::now();
-        let outcome = executor.run(command, &options);
+        let outcome = executor.run(&command, &options);
+        drop(followed);
         self.ui.end(&name);
+        self.batches.fetch_sub(1, Ordering::Relaxed);
         let took = begun.elapsed();
         let trees = match outcome {
             Ok(outcome) if outcome.exit == Exit::Code(0) => outcome.outputs,
             _ if self.cancel.is_cancelled() => return Err(Failed::Interrupted),
             Err(ExecError::Store(error)) => return Err(error.into()),
+            Err(
+                error @ (ExecError::Unsupported { .. }
+                | ExecError::Sandbox { .. }
+                | ExecError::Docker(_)
+                | ExecError::Container { .. }),
+            ) => {
+                let problem = exflow_exec::diagnose(&error, &name, first.site.as_ref());
+                return Err(Failed::Problems(problem.into()));
+            }
             // One by one it is seen which it is.
-            Ok(_) | Err(_) => return Ok(()),
+            Ok(_)
+            | Err(
+                ExecError::Program { .. }
+                | ExecError::MissingOutput { .. }
+                | ExecError::BadOutput { .. },
+            ) => return Ok(()),
         };
         store.sync()?;
         let ended_well = match trees.last() {

@@ -5,34 +5,25 @@ use crate::cli::BuildOptions;
 use crate::executors::{Executors, choice};
 use crate::failed::{Failed, report_failed};
 use crate::forecast::{last_key, why};
-use crate::images::OpenImage;
 use crate::pack::{self, BaseTrees, Packed};
 use crate::preflight::Bases;
 use crate::prepare::Prepared;
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
+use crate::sources::base_key;
 use crate::ui::{Shown, Ui, seconds};
 use exflow_content::Digest;
 use exflow_diagnostics::Diagnostic;
 use exflow_exec::{ExecError, Executor, Exit, Lane, RunOptions, schedule};
-use exflow_fetch::debian::fetch_base;
-use exflow_fetch::image::fetch_image;
-use exflow_fetch::{
-    AddedApks, Cancel, Client, FetchError, HttpOptions, add_alpine, add_debian, fetch_git,
-    fetch_hex, fetch_remote_file,
-};
-use exflow_lock::{AddedPackages, ImageSource, LockedImage, Platform};
-use exflow_plan::{
-    Action, Command, MountSource, Origin, Output, PlannedBase, PlannedImage, PlannedRoot,
-    PlannedRun, StepId,
-};
-use exflow_registry::Login;
+use exflow_fetch::{Cancel, Client, HttpOptions};
+use exflow_plan::{Action, Command, MountSource, Output, PlannedImage, PlannedRun, StepId};
 use exflow_store::{Claim, Record, StoreError};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -72,6 +63,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) cancel: &'a Cancel,
     /// How much is done side by side.
     pub(crate) jobs: usize,
+    /// How many batches are under way.
+    pub(crate) batches: AtomicUsize,
     pub(crate) done: Mutex<Done>,
     /// What went wrong so far.
     pub(crate) failures: Mutex<Vec<Failed>>,
@@ -126,6 +119,7 @@ pub(crate) fn execute(
             client: &client,
             cancel,
             jobs,
+            batches: AtomicUsize::new(0),
             done: Mutex::default(),
             failures: Mutex::default(),
         };
@@ -448,66 +442,6 @@ impl Engine<'_> {
         result
     }
 
-    fn run_base(
-        &self,
-        base: &PlannedBase,
-        step: &exflow_plan::Step,
-    ) -> Result<Vec<Digest>, Failed> {
-        let store = &self.prepared.store;
-        let progress = Shown(self.ui);
-        let trees = match &base.root {
-            PlannedRoot::Debian { debian, slim } => {
-                let mirrors = self.prepared.places.debian();
-                fetch_base(self.client, store, debian, *slim, &base.platform, &mirrors, &progress)
-                    .map(|tree| vec![tree])
-            }
-            PlannedRoot::Image { image, named, source } => {
-                self.fetch_image(image, named, source, &base.platform)
-            }
-        };
-        let trees = trees.map_err(|error| Failed::fetching(&error, step.site.as_ref()))?;
-        store.sync()?;
-        let record = Record { trees: trees.clone(), data: Vec::new() };
-        store.put_record(&base_key(base), &record)?;
-        Ok(trees)
-    }
-
-    /// The trees of a base that is an image: see [`PlannedBase::outputs`].
-    fn fetch_image(
-        &self,
-        image: &LockedImage,
-        named: &[String],
-        source: &ImageSource,
-        platform: &Platform,
-    ) -> Result<Vec<Digest>, FetchError> {
-        let store = &self.prepared.store;
-        let places = &self.prepared.places;
-        let login = Login::new(places.registries(), self.cancel.clone());
-        let progress = Shown(self.ui);
-        let fetched = OpenImage::open(source, places, &login, Some(image.config))
-            .and_then(|open| fetch_image(self.client, store, image, &open, &progress))
-            .map_err(|error| error.of_image(source.to_string()))?;
-        let files = store.put_tree(&fetched.tree)?;
-        let tree = match &image.packages {
-            AddedPackages::None => files,
-            AddedPackages::Debian(debian) => add_debian(
-                self.client,
-                store,
-                &fetched.tree,
-                debian,
-                platform,
-                &places.debian(),
-                &progress,
-            )?,
-            AddedPackages::Alpine(locked) => {
-                let mirror = places.alpine_mirror.as_deref();
-                let apks = AddedApks { locked, named, mirror };
-                add_alpine(self.client, store, &fetched.tree, apks, platform, &progress)?
-            }
-        };
-        Ok(vec![tree, store.put_tree(&fetched.layers)?, files])
-    }
-
     /// Where what a command prints goes to.
     pub(crate) fn log(&self, key: &Digest) -> Result<PathBuf, StoreError> {
         let logs = self.prepared.store.root().join("logs");
@@ -559,6 +493,7 @@ impl Engine<'_> {
             progress: &Shown(self.ui),
         };
         let outputs = self.shown(&step.name, || {
+            let _followed = self.ui.follow(&step.name, &log);
             let outcome = executor.run(&command, &options).map_err(|error| {
                 let problem = exflow_exec::diagnose(&error, &step.name, step.site.as_ref());
                 match error {
@@ -613,21 +548,6 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// The tree of something from outside. It is on the disk, and recorded under its key, when this is done.
-    fn fetch(&self, origin: &Origin, step: &exflow_plan::Step) -> Result<Digest, Failed> {
-        let store = &self.prepared.store;
-        let progress = Shown(self.ui);
-        let fetched = match origin {
-            Origin::Hex(package) => {
-                let places = self.prepared.places.hex()?;
-                fetch_hex(self.client, store, package, &places, &progress)
-            }
-            Origin::Git(source) => fetch_git(self.client, store, source, &progress),
-            Origin::File(file) => fetch_remote_file(self.client, store, file, &progress),
-        };
-        fetched.map_err(|error| Failed::fetching(&error, step.site.as_ref()))
-    }
-
     /// Names what has changed since the step last ran.
     fn say_why(&self, run: &PlannedRun, command: &Command, step: &str) -> Result<(), StoreError> {
         if let Some(reason) = why(&self.prepared.store, &self.last_key(step), run, command)? {
@@ -640,17 +560,5 @@ impl Engine<'_> {
 
     pub(crate) fn last_key(&self, step: &str) -> Digest {
         last_key(&self.prepared.root, step)
-    }
-}
-
-/// The key of a base.
-pub(crate) fn base_key(base: &PlannedBase) -> Digest {
-    match &base.root {
-        PlannedRoot::Debian { debian, slim } => {
-            exflow_packages::debian::base_key(debian, *slim, &base.platform)
-        }
-        PlannedRoot::Image { image, named, .. } => {
-            exflow_image::image_base_key(image, named, &base.platform)
-        }
     }
 }

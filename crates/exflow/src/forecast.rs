@@ -13,9 +13,18 @@ use exflow_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 
 /// How many reasons are named for a step that runs.
 const SHOWN_REASONS: usize = 3;
+
+/// A step, and what is known of it before it runs.
+pub(crate) struct Foreseen {
+    pub(crate) name: String,
+    /// The names of the steps whose outputs it sees.
+    pub(crate) needs: Vec<String>,
+    pub(crate) forecast: Forecast,
+}
 
 /// What would become of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +37,7 @@ pub(crate) enum Forecast {
 }
 
 /// What would become of each step that is wanted, in their order. Runs nothing.
-pub(crate) fn forecast(
-    session: &Session,
-    prepared: &Prepared,
-) -> Result<Vec<(String, Forecast)>, Failure> {
+pub(crate) fn forecast(session: &Session, prepared: &Prepared) -> Result<Vec<Foreseen>, Failure> {
     let cancel = Cancel::new();
     let client =
         Client::new(HttpOptions { offline: true, ..HttpOptions::default() }, cancel.clone());
@@ -43,6 +49,7 @@ pub(crate) fn forecast(
         client: &client,
         cancel: &cancel,
         jobs: 1,
+        batches: AtomicUsize::new(0),
         done: Mutex::default(),
         failures: Mutex::default(),
     };
@@ -50,12 +57,14 @@ pub(crate) fn forecast(
     let mut open: BTreeSet<usize> = BTreeSet::new();
     let mut forecasts = Vec::new();
     let first_image = engine.first_image();
+    let name_of = |node: usize| match node.checked_sub(first_image) {
+        Some(image) => format!("{}:image", plan.images[image].project),
+        None => plan.steps[node].name.clone(),
+    };
     for node in engine.nodes() {
-        let name = match node.checked_sub(first_image) {
-            Some(image) => format!("{}:image", plan.images[image].project),
-            None => plan.steps[node].name.clone(),
-        };
-        let forecast = if engine.needs(node).iter().any(|need| open.contains(need)) {
+        let name = name_of(node);
+        let needs: BTreeSet<usize> = engine.needs(node).into_iter().collect();
+        let forecast = if needs.iter().any(|need| open.contains(need)) {
             Forecast::Unknown
         } else if engine.look_up(node).map_err(store_failed)? {
             Forecast::Cached
@@ -74,7 +83,8 @@ pub(crate) fn forecast(
         if forecast != Forecast::Cached {
             open.insert(node);
         }
-        forecasts.push((name, forecast));
+        let needs = needs.into_iter().map(name_of).collect();
+        forecasts.push(Foreseen { name, needs, forecast });
     }
     Ok(forecasts)
 }

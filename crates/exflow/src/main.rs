@@ -20,6 +20,7 @@ mod propose;
 mod report;
 mod resolve;
 mod session;
+mod sources;
 mod ui;
 
 use clap::Parser;

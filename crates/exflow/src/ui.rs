@@ -5,7 +5,10 @@ use exflow_diagnostics::{Style, printable};
 use exflow_fetch::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +36,12 @@ struct Task {
 
 /// How often a plain log says how far a download is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// How often it is looked at what a step has printed last.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+
+/// How much of a log's end is looked at for that, in bytes.
+const SEEN_OF_LOG: u64 = 512;
 
 /// A download of so many bytes deserves to be followed in a plain log.
 const WORTH_FOLLOWING: u64 = 1 << 20;
@@ -155,9 +164,46 @@ impl Ui {
         (took >= WORTH_TELLING).then_some(took)
     }
 
+    /// Shows the last line of a log beside what is under way, on a terminal, as long as the answer lives.
+    pub(crate) fn follow(&self, name: &str, log: &Path) -> Option<Followed> {
+        let bar = self.tasks().get(name)?.bar.clone()?;
+        let (name, log) = (name.to_owned(), log.to_owned());
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let room = self.style.width.saturating_sub(name.len() + 14);
+        let follow = move || {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(FOLLOW_EVERY) {
+                if let Some(line) = last_line(&log) {
+                    let line: String = printable(&line).chars().take(room).collect();
+                    bar.set_message(format!("{name}: {line}"));
+                }
+            }
+        };
+        // What can't be started isn't shown.
+        std::thread::Builder::new().name("log".to_owned()).spawn(follow).ok()?;
+        Some(Followed { _end: end })
+    }
+
     fn tasks(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Task>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A log that is shown: until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    _end: Sender<()>,
+}
+
+/// The last line of a file that has something in it, as far as it is in the file's last few hundred bytes.
+fn last_line(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(SEEN_OF_LOG))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(SEEN_OF_LOG).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.to_owned())
 }
 
 /// A length in bytes, as people write it.
@@ -188,5 +234,30 @@ impl Progress for Shown<'_> {
 
     fn end(&self, name: &str) {
         self.0.end(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_of_a_log_is_the_last_that_says_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        assert_eq!(last_line(&log), None);
+        let cases = [
+            ("", None),
+            ("\n \n", None),
+            ("==> plug\nCompiling 3 files (.ex)\n\n", Some("Compiling 3 files (.ex)")),
+            ("half of a li", Some("half of a li")),
+        ];
+        for (text, line) in cases {
+            std::fs::write(&log, text).unwrap();
+            assert_eq!(last_line(&log).as_deref(), line, "{text:?}");
+        }
+        // Of a line that is longer only the end is seen, and a letter may be cut in two.
+        std::fs::write(&log, "ä".repeat(2000) + "!").unwrap();
+        assert!(last_line(&log).is_some_and(|line| line.ends_with("ä!")));
     }
 }

@@ -5,7 +5,7 @@ use crate::literal;
 use crate::lock::{self, Lock, LockedDep};
 use crate::project::{self, Dep, DepKind, MixProject, Paths};
 use crate::steps::{self, ROOT, facts_step, tools_step};
-use crate::{Reader, diagnostic, join};
+use crate::{Reader, diagnostic, escaped, join};
 use exflow_plugin_sdk::{Fetch, Look, Place, Used, UsedThing};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -431,10 +431,11 @@ fn from_lock(dep: &LockedDep) -> Dep {
 }
 
 /// What a `mix.exs` may read when it is evaluated, besides what the manifest names.
-fn probe_sources(folder: &str) -> Vec<String> {
+pub(crate) fn probe_sources(folder: &str) -> Vec<String> {
     let names =
         ["mix.exs", "mix.lock", "VERSION", ".tool-versions", "*.exs", "*.md", "*.txt", "config"];
-    names.iter().filter_map(|name| join(folder, name)).collect()
+    let folder = escaped(folder);
+    names.iter().filter_map(|name| join(&folder, name)).collect()
 }
 
 /// Whether this can be an application's name in a path and in an argument.

@@ -3,7 +3,10 @@
 //! Not a parser of Elixir: it knows tokens, literals, and how deep brackets and blocks are nested,
 //! and calls everything else unknown. What is unknown is never guessed.
 
+mod tokens;
+
 use std::collections::BTreeMap;
+pub(crate) use tokens::{Token, tokens};
 
 /// A value in a source file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +38,6 @@ pub(crate) enum Argument {
     Other,
 }
 
-/// A piece of a source file, and its place: bytes of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Token<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-}
-
 /// A module's functions and attributes, as far as they are literal.
 #[derive(Debug, Default)]
 pub(crate) struct Module {
@@ -67,6 +62,10 @@ const MAX_CALLS: usize = 16;
 pub(crate) fn read(source: &str) -> Module {
     let tokens = tokens(source);
     let mut module = Module::default();
+    // Whose functions are whose can't be told.
+    if tokens.iter().filter(|token| token.text == "defmodule").count() > 1 {
+        return module;
+    }
     let mut at = 0;
     while at < tokens.len() {
         match tokens[at].text {
@@ -76,9 +75,14 @@ pub(crate) fn read(source: &str) -> Module {
                 let (value, next) = value(&tokens, at + 2, 0);
                 let ends_line = ends_line(source, &tokens, next);
                 if next > at + 2 && is_name(name) {
-                    let value = if ends_line { value } else { Value::Unknown };
-                    // The first is the definition; what follows are uses.
-                    module.attributes.entry(name.to_owned()).or_insert(value);
+                    // The first is the definition; what follows are uses, or other values.
+                    let is_known = module.attributes.contains_key(name);
+                    let is_other =
+                        is_known && value != Value::Unknown && on_a_line(source, &tokens, at + 1);
+                    if !is_known || is_other {
+                        let value = if ends_line && !is_other { value } else { Value::Unknown };
+                        module.attributes.insert(name.to_owned(), value);
+                    }
                 }
                 at += 2;
             }
@@ -97,6 +101,14 @@ fn ends_line(source: &str, tokens: &[Token<'_>], next: usize) -> bool {
     source[last.end..following.start].contains('\n') && !operators.contains(&following.text)
 }
 
+/// Whether the token at `index` and the next stand on one line.
+fn on_a_line(source: &str, tokens: &[Token<'_>], index: usize) -> bool {
+    let (Some(token), Some(next)) = (tokens.get(index), tokens.get(index + 1)) else {
+        return false;
+    };
+    !source[token.end..next.start].contains('\n')
+}
+
 impl Module {
     /// The value of the function without arguments, where Mix's environment is `env`.
     pub(crate) fn function(&self, name: &str, env: &str) -> Option<(Value, usize, usize)> {
@@ -106,8 +118,17 @@ impl Module {
 
     /// The first clause that takes the argument, if that can be told.
     fn clause(&self, name: &str, argument: Argument, env: &str) -> Option<&Clause> {
-        for clause in self.functions.get(name)? {
+        let clauses = self.functions.get(name)?;
+        // With a default, one clause is of several functions.
+        if clauses.iter().any(|clause| clause.arguments.contains('\\')) {
+            return None;
+        }
+        for clause in clauses {
             let pattern = clause.arguments.trim();
+            // Of another function of this name.
+            if pattern.is_empty() != (argument == Argument::Nothing) {
+                continue;
+            }
             if let Some(atom) = pattern.strip_prefix(':').filter(|atom| is_name(atom)) {
                 match argument {
                     Argument::Environment if atom == env => return Some(clause),
@@ -116,7 +137,7 @@ impl Module {
                 }
             }
             // A variable takes anything; of any other pattern it can't be told.
-            return (pattern.is_empty() || is_name(pattern)).then_some(clause);
+            return (pattern.is_empty() || is_variable(pattern)).then_some(clause);
         }
         None
     }
@@ -222,6 +243,10 @@ fn is_name(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_?!".contains(&byte))
 }
 
+fn is_variable(text: &str) -> bool {
+    is_name(text) && !["true", "false", "nil"].contains(&text)
+}
+
 /// `name(arguments) do value end`, `name, do: value`; gives the index after its head.
 fn function(tokens: &[Token<'_>], mut at: usize, module: &mut Module) -> usize {
     let Some(name) = tokens.get(at).filter(|token| is_name(token.text)) else { return at };
@@ -304,8 +329,12 @@ fn value(tokens: &[Token<'_>], at: usize, depth: usize) -> (Value, usize) {
             (Value::Number(text.to_owned()), at + 1)
         }
         _ if text.starts_with(':') && text.len() > 1 => {
-            let name = text[1..].trim_matches('"');
-            (Value::Atom(name.to_owned()), at + 1)
+            let name = match string(&text[1..]) {
+                Value::Text(name) if text[1..].starts_with('"') => Value::Atom(name),
+                other if text[1..].starts_with('"') => other,
+                _ => Value::Atom(text[1..].to_owned()),
+            };
+            (name, at + 1)
         }
         _ if is_name(text) && !["do", "end", "fn", "if", "case", "not"].contains(&text) => {
             if next(at + 1) == "(" {
@@ -420,155 +449,14 @@ fn list(
             }
         }
         values.push(match key {
-            Some(key) => Value::Pair(key.trim_matches('"').to_owned(), Box::new(found)),
+            Some(key) => match string(key) {
+                Value::Text(key) => Value::Pair(key, Box::new(found)),
+                _ => Value::Unknown,
+            },
             None => found,
         });
         at = next.max(at + 1);
     }
-}
-
-/// The tokens of a source file, without comments and white space.
-pub(crate) fn tokens(source: &str) -> Vec<Token<'_>> {
-    let bytes = source.as_bytes();
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
-    while at < bytes.len() {
-        let start = at;
-        match bytes[at] {
-            b'#' => {
-                while at < bytes.len() && bytes[at] != b'\n' {
-                    at += 1;
-                }
-                continue;
-            }
-            byte if byte.is_ascii_whitespace() => {
-                at += 1;
-                continue;
-            }
-            b'"' => at = quoted(bytes, at, b'"', 0),
-            b'\'' => at = quoted(bytes, at, b'\'', 0),
-            // A character, whatever it is: `?"`, `?#`, `?\\s`.
-            b'?' => {
-                at += if bytes.get(at + 1) == Some(&b'\\') { 2 } else { 1 };
-                at +=
-                    source.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-            }
-            b'~' => at = sigil(bytes, at),
-            b':' if bytes.get(at + 1) == Some(&b'"') => at = quoted(bytes, at + 1, b'"', 0),
-            b':' if bytes.get(at + 1).is_some_and(|byte| is_word(*byte)) => {
-                at += 1;
-                while at < bytes.len() && (is_word(bytes[at]) || b"?!@.".contains(&bytes[at])) {
-                    at += 1;
-                }
-            }
-            byte if is_word(byte) => {
-                while at < bytes.len() && is_word(bytes[at]) {
-                    at += 1;
-                }
-                if bytes.get(at).is_some_and(|byte| b"?!".contains(byte)) {
-                    at += 1;
-                }
-                at = key(bytes, at);
-            }
-            _ => {
-                let two = source.get(at..at + 2).unwrap_or_default();
-                let operators =
-                    ["%{", "<<", ">>", "|>", "<>", "++", "--", "||", "&&", "==", "->", "=>"];
-                at += if operators.contains(&two) {
-                    2
-                } else {
-                    source[at..].chars().next().map_or(1, char::len_utf8)
-                };
-            }
-        }
-        if bytes[start] == b'"' {
-            at = key(bytes, at);
-        }
-        tokens.push(Token { text: &source[start..at], start, end: at });
-    }
-    tokens
-}
-
-/// Takes the colon of a keyword's key with it: `name:` before a space.
-fn key(bytes: &[u8], at: usize) -> usize {
-    let colon = bytes.get(at) == Some(&b':');
-    if colon && bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace) { at + 1 } else { at }
-}
-
-/// The index after the text that begins at `at`: `"…"`, or `"""…"""`.
-/// What is interpolated may hold texts of its own.
-fn quoted(bytes: &[u8], at: usize, quote: u8, depth: usize) -> usize {
-    let heredoc = [quote; 3];
-    let end: &[u8] = if bytes[at..].starts_with(&heredoc) { &heredoc } else { &heredoc[..1] };
-    let mut at = at + end.len();
-    while at < bytes.len() {
-        if bytes[at] == b'\\' {
-            at += 2;
-        } else if bytes[at..].starts_with(end) {
-            return at + end.len();
-        } else if bytes[at..].starts_with(b"#{") {
-            at = interpolated(bytes, at + 2, depth + 1);
-        } else {
-            at += 1;
-        }
-    }
-    bytes.len()
-}
-
-/// The index after the `}` that closes an interpolation.
-fn interpolated(bytes: &[u8], mut at: usize, depth: usize) -> usize {
-    if depth > MAX_DEPTH {
-        return bytes.len();
-    }
-    let mut open = 1usize;
-    while at < bytes.len() {
-        match bytes[at] {
-            quote @ (b'"' | b'\'') => {
-                at = quoted(bytes, at, quote, depth);
-                continue;
-            }
-            b'{' => open += 1,
-            b'}' => open -= 1,
-            _ => {}
-        }
-        at += 1;
-        if open == 0 {
-            return at;
-        }
-    }
-    bytes.len()
-}
-
-/// The index after a sigil: `~w(a b)a`.
-fn sigil(bytes: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    while at < bytes.len() && bytes[at].is_ascii_alphabetic() {
-        at += 1;
-    }
-    let Some(open) = bytes.get(at) else { return bytes.len() };
-    let close = match open {
-        b'(' => b')',
-        b'[' => b']',
-        b'{' => b'}',
-        b'<' => b'>',
-        b'/' | b'|' | b'"' | b'\'' => {
-            at = quoted(bytes, at, *open, 0);
-            while at < bytes.len() && bytes[at].is_ascii_alphabetic() {
-                at += 1;
-            }
-            return at;
-        }
-        _ => return at,
-    };
-    while at < bytes.len() && bytes[at] != close {
-        at += if bytes[at] == b'\\' { 2 } else { 1 };
-    }
-    at = (at + 1).min(bytes.len());
-    while at < bytes.len() && bytes[at].is_ascii_alphabetic() {
-        at += 1;
-    }
-    at
 }
 
 #[cfg(test)]
@@ -649,6 +537,40 @@ mod tests {
         let lib = || Value::Text("lib".into());
         assert_eq!(paths("prod"), Some(Value::List(vec![lib(), Value::Text("prod".into())])));
         assert_eq!(paths("staging"), Some(Value::List(vec![lib()])));
+    }
+
+    /// What looks like what is meant, and isn't.
+    #[test]
+    fn what_could_be_something_else_is_unknown() {
+        for source in [
+            // Another module's functions.
+            "defmodule A do\n def deps, do: []\nend\ndefmodule B do\n def project, do: [deps: deps()]\nend",
+            // A default, or a function of another arity.
+            "def project, do: [deps: deps()]\ndefp deps(env \\\\ :x), do: [:a]\ndefp deps, do: [:b]",
+            "def project, do: [deps: deps()]\ndefp deps(env), do: [:a]",
+            "def project, do: [deps: deps(Mix.env())]\ndefp deps, do: [:a]",
+            "def project, do: [deps: deps(Mix.env())]\ndefp deps(nil), do: [:a]\ndefp deps(_), do: [:b]",
+            // An attribute that has several values.
+            "@deps [:a]\n@deps [:b]\ndef project, do: [deps: @deps]",
+        ] {
+            let value = read(source).function("project", "prod").map(|(value, ..)| value);
+            let deps = value.as_ref().and_then(|value| value.get("deps"));
+            assert!(matches!(deps, None | Some(Value::Unknown)), "{source}: {value:?}");
+        }
+        let value =
+            project("def project, do: [a: :\"x#{1}\", \"b#{1}\": 1, c: :\"d e\", \"f g\": 2]");
+        assert_eq!(value.get("a"), Some(&Value::Unknown));
+        assert_eq!(value.get("b#{1}"), None);
+        assert_eq!(value.get("c"), Some(&Value::Atom("d e".into())));
+        assert_eq!(value.get("f g"), Some(&Value::Number("2".into())));
+        // The one that is called, and no other of its name.
+        let source =
+            "def project, do: [deps: deps()]\ndefp deps(:x), do: [:a]\ndefp deps(), do: [:b]";
+        let atoms = Value::List(vec![Value::Atom("b".into())]);
+        assert_eq!(project(source).get("deps"), Some(&atoms));
+        let source =
+            "@version \"1\"\n@x [\n  @version,\n  \"2\"\n]\ndef project, do: [version: @version]";
+        assert_eq!(project(source).get("version").unwrap().text(), Some("1"));
     }
 
     #[test]

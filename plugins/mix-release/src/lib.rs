@@ -265,5 +265,24 @@ fn join(folder: &str, path: &str) -> Option<String> {
     Some(names.join("/"))
 }
 
+/// The pattern that picks what has this name below `folder`, and what is below that; none where it leaves the
+/// workspace.
+fn pattern(folder: &str, name: &str) -> Option<String> {
+    Some(escaped(&join(folder, name)?))
+}
+
+/// A pattern that picks what has this path, and nothing else.
+fn escaped(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for (at, letter) in path.char_indices() {
+        // As the first letter, `!` takes away.
+        if "*?[]{}\\".contains(letter) || (at == 0 && letter == '!') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern
+}
+
 #[cfg(test)]
 mod tests;

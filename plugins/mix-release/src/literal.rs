@@ -96,7 +96,14 @@ impl<'a> Parser<'a> {
             _ if text.starts_with('"') => Term::Text(unquoted(text).ok_or(refused)?),
             _ if text.starts_with(":\"") => Term::Atom(unquoted(&text[1..]).ok_or(refused)?),
             _ if text.starts_with(':') && text.len() > 1 => Term::Atom(text[1..].to_owned()),
-            _ if text.starts_with('~') && text.len() > 2 => Term::Sigil,
+            // Those in upper case take what stands in them as it is; the others run what is interpolated.
+            _ if text.starts_with('~') && text.len() > 2 => {
+                let runs = !text[1..].starts_with(|letter: char| letter.is_ascii_uppercase());
+                if runs && text.contains("#{") {
+                    return Err(refused);
+                }
+                Term::Sigil
+            }
             _ if text.starts_with(|letter: char| letter.is_ascii_digit()) => {
                 self.at -= 1;
                 Term::Number(self.number()?)
@@ -119,7 +126,11 @@ impl<'a> Parser<'a> {
         let mut number = digits.to_owned();
         if self.is_next(".") {
             self.at += 1;
-            number = format!("{number}.{}", self.next()?.text);
+            let fraction = self.next()?.text;
+            if !fraction.starts_with(|letter: char| letter.is_ascii_digit()) {
+                return Err(refused);
+            }
+            number = format!("{number}.{fraction}");
         }
         Ok(number)
     }

@@ -303,6 +303,8 @@ mod tests {
             read(source).unwrap_err().iter().map(|problem| problem.code).collect()
         };
         assert_eq!(codes("%{\"a\": System.halt(1)}"), ["lock-code"]);
+        assert_eq!(codes("%{\"a\": {~s(#{System.halt(1)})}}"), ["lock-code"]);
+        assert_eq!(codes("%{\"a\": {1.halt()}}"), ["lock-code"]);
         assert_eq!(codes("%{\n=======\n}"), ["lock-conflict"]);
         assert_eq!(codes("%{\"a\": {:hex, :a,"), ["bad-lock"]);
         assert_eq!(codes("[]"), ["bad-lock"]);

@@ -2,7 +2,7 @@
 
 use crate::graph::{Graph, Part, Role};
 use crate::project::{Paths, Releases};
-use crate::{Reader, diagnostic, join, pair};
+use crate::{Reader, diagnostic, join, pair, pattern};
 use exflow_plugin_sdk::{Image, Layer, Place};
 
 /// The start script of a release whose name only Mix knows.
@@ -157,7 +157,7 @@ impl Reader<'_> {
             ));
         }
         let files = releases.iter().flat_map(|release| &release.files);
-        files.filter_map(|file| join(&root.folder, file)).collect()
+        files.filter_map(|file| pattern(&root.folder, file)).collect()
     }
 
     /// The image of the release that step `step` makes.
@@ -203,7 +203,7 @@ impl Part {
             names.extend(["mix.lock", "rel"].map(str::to_owned));
         }
         let mut sources: Vec<String> =
-            names.iter().filter_map(|name| join(&self.folder, name)).collect();
+            names.iter().filter_map(|name| pattern(&self.folder, name)).collect();
         if self.role != Role::Dep {
             sources.extend(self.config());
         }
@@ -223,7 +223,7 @@ impl Part {
             names.extend(self.mix.lockfile.clone());
         }
         let mut found: Vec<String> =
-            names.iter().filter_map(|name| join(&self.folder, name)).collect();
+            names.iter().filter_map(|name| pattern(&self.folder, name)).collect();
         // The root of the workspace is no pattern.
         found.retain(|path| !path.is_empty());
         found.dedup();

@@ -4,7 +4,7 @@ use crate::discover::FACTS;
 use crate::elixir::{atom_source, quote};
 use crate::graph::{Graph, Package, Part, Role, What};
 use crate::release::START;
-use crate::{Reader, Settings, diagnostic, join, pair};
+use crate::{Reader, Settings, diagnostic, join, pair, pattern};
 use exflow_plugin_sdk::{
     Diagnostic, Fetch, GitRevision, HexPackage, Origin, Pair, Place, Proposal, RemoteFile, Step,
     StepOutput, Used, UsedThing, WrittenFile,
@@ -72,8 +72,11 @@ pub(crate) fn facts_step(
     sources: Vec<String>,
     place: Place,
 ) -> Step {
-    let name = name("facts", if folder.is_empty() { "root" } else { folder }, &mut BTreeSet::new());
-    let output = format!("{ROOT}/facts/{}", name.trim_start_matches("facts-"));
+    let name = match folder {
+        "" => "facts".to_owned(),
+        folder => lasting_name("facts", folder, '/'),
+    };
+    let output = format!("{ROOT}/facts/{name}");
     uses.push(tools());
     let to = format!("/src/{output}/{FACTS}");
     let from = format!("/src/{folder}");
@@ -117,7 +120,7 @@ pub(crate) fn fetch(package: &Package) -> Option<Fetch> {
         ),
         What::Local { .. } => return None,
     };
-    let name = name(kind, &package.app, &mut BTreeSet::new());
+    let name = lasting_name(kind, &package.app, '_');
     Some(Fetch { name, origin, place: package.place.clone() })
 }
 
@@ -155,13 +158,32 @@ fn used(step: u32, output: &str) -> Used {
     Used { what, at: output.to_owned() }
 }
 
+/// A name as the contract wants it that is the same in every round of questions, and that nothing else of its
+/// kind has: what it can't say of `what` in letters, digits and `-` for `dash`, it says in a checksum.
+fn lasting_name(kind: &str, what: &str, dash: char) -> String {
+    let fits =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == dash;
+    let plain = name(kind, what, &mut BTreeSet::new());
+    if what.len() <= LONGEST && what.chars().all(fits) {
+        return plain;
+    }
+    // FNV-1a: nobody gains by a collision in a project of their own.
+    let sum = what.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{}-{sum:016x}", plain.get(..40).unwrap_or(&plain))
+}
+
+/// How much of a package's or a folder's name is in a step's, in letters.
+const LONGEST: usize = 50;
+
 /// A name of a step or a fetch, as the contract wants it, that none in `taken` has.
 fn name(kind: &str, what: &str, taken: &mut BTreeSet<String>) -> String {
     let what: String = what
         .chars()
         .map(|letter| letter.to_ascii_lowercase())
         .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
-        .take(50)
+        .take(LONGEST)
         .collect();
     let mut name = format!("{kind}-{what}");
     let mut number = 2;
@@ -310,22 +332,23 @@ impl Builder<'_> {
     /// Configuration that is never read in the environment that is built.
     fn unread(&self, root: &Part) -> Vec<String> {
         let others = ["dev", "test"].into_iter().filter(|env| *env != self.settings.mix_env);
-        let files = others.filter_map(|env| join(&root.folder, &format!("config/{env}.exs")));
+        let files = others.filter_map(|env| pattern(&root.folder, &format!("config/{env}.exs")));
         files.map(|file| format!("!{file}")).collect()
     }
 
     /// Evaluates the configuration, and cuts it into what each package may read: a step for each, so that
     /// several releases of an umbrella have them in common.
     fn configure(&mut self, root: &Part, order: &[&Package], closures: &[Vec<usize>]) {
-        let mut sources = vec![join(&root.folder, "mix.exs").unwrap_or_default()];
+        let mut sources = vec![pattern(&root.folder, "mix.exs").unwrap_or_default()];
         sources.extend(root.config());
         let apps = self.graph.parts.values().filter(|part| part.role == Role::App);
-        sources.extend(apps.filter_map(|app| join(&app.folder, "config")));
+        sources.extend(apps.filter_map(|app| pattern(&app.folder, "config")));
         sources.extend(self.unread(root));
         // Read when the release is made, and when it starts.
         let late = ["runtime.exs", "releases.exs"].map(|file| format!("config/{file}"));
-        sources
-            .extend(late.iter().filter_map(|file| Some(format!("!{}", join(&root.folder, file)?))));
+        sources.extend(
+            late.iter().filter_map(|file| Some(format!("!{}", pattern(&root.folder, file)?))),
+        );
         let script = WrittenFile {
             path: format!("{ROOT}/config.exs"),
             contents: include_str!("elixir/config.exs").to_owned(),

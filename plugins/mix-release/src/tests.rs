@@ -123,6 +123,37 @@ fn a_project_of_one_application() {
     assert!(!format!("{:?}", proposal.steps[0].argv).contains("1.0.0"));
 }
 
+/// What stands in a path is never taken for a pattern.
+#[test]
+fn a_folder_whose_name_could_be_a_pattern() {
+    let configured = "def project, do: [app: :shop, deps: [], config_path: \"!etc/{a}.exs\"]";
+    let proposal = ready(ask("svc[1]", &[], &[("svc[1]/mix.exs", configured)]));
+    let sources = &proposal.steps[0].sources;
+    assert!(sources.contains(&r"svc\[1\]/lib".to_owned()), "{sources:?}");
+    let all = |source: &String| source.trim_start_matches('!').starts_with(r"svc\[1\]/");
+    assert!(sources.iter().all(all), "{sources:?}");
+    let read = crate::discover::probe_sources("svc[1]");
+    assert!(read.contains(&r"svc\[1\]/*.exs".to_owned()), "{read:?}");
+    assert_eq!(crate::pattern("", "!x"), Some(r"\!x".to_owned()));
+}
+
+/// Two folders never answer for each other.
+#[test]
+fn each_folder_is_asked_about_under_a_name_of_its_own() {
+    let name = |folder: &str| {
+        let at = Place::Nowhere;
+        crate::steps::facts_step(folder, "prod", Vec::new(), Vec::new(), at).name
+    };
+    assert_eq!([name(""), name("a/b")], ["facts", "facts-a-b"]);
+    let long = "x".repeat(70);
+    let (long_a, long_b) = (format!("{long}/a"), format!("{long}/b"));
+    let folders = ["", "a/b", "a-b", "a_b", "A/b", "a.b", "root", &long_a, &long_b];
+    let names: std::collections::BTreeSet<String> =
+        folders.iter().map(|folder| name(folder)).collect();
+    assert_eq!(names.len(), folders.len(), "{names:?}");
+    assert!(names.iter().all(|name| name.len() <= 64), "{names:?}");
+}
+
 #[test]
 fn the_release_that_is_meant() {
     let two = "def project do [app: :a, releases: [x: [], y: []]] end";
@@ -280,9 +311,9 @@ fn what_is_computed_is_asked_of_mix() {
     let lock = lock(&[hex("a", "1.0.0", "")]);
     let files = [("mix.exs", mix), ("mix.lock", lock.as_str())];
     let facts = "[app: :shop, elixirc_paths: [\"lib\"], deps: [{:a, \"~> 1.0\", []}], releases: :computed]\n";
-    let proposal = ready(ask_with("", &[], &files, &[("facts-root", "facts.exs", facts)]));
+    let proposal = ready(ask_with("", &[], &files, &[("facts", "facts.exs", facts)]));
     assert_eq!(own_names(&proposal), ["tools", "dep-a", "release"]);
-    let nonsense = ask_with("", &[], &files, &[("facts-root", "facts.exs", "[deps: :computed]")]);
+    let nonsense = ask_with("", &[], &files, &[("facts", "facts.exs", "[deps: :computed]")]);
     assert_eq!(refused(nonsense), ["unreadable-project"]);
 }
 
@@ -313,7 +344,7 @@ fn a_git_dependency() {
     // Where it isn't literal, Mix is asked about what was fetched.
     let computed = [
         ("git-tool", "elixir/mix.exs", "def project, do: computed()\n"),
-        ("facts--exflow-deps-tool-elixir", "facts.exs", "[app: :tool, deps: []]"),
+        ("facts--exflow-deps-tool-elixir-f3e647459829cf15", "facts.exs", "[app: :tool, deps: []]"),
     ];
     let proposal = ready(ask_with("", &[], &files, &computed));
     assert_eq!(own_names(&proposal), ["tools", "dep-tool", "release"]);

@@ -14,7 +14,7 @@ const DEBIAN: &str = r#"
     project "shop" {
         release-tool "mix-release"
         stage "assets" { run "make\necho \"$PWD\" > done"; inputs "assets"; output "priv/static" }
-        stage "release" { needs "assets"; env MIX_ENV="staging"; inputs "VERSION" }
+        stage "release" { needs "assets"; env STAGE="staging"; inputs "VERSION" }
         stage "runtime" { env A="b"; user "nobody"; expose 80; label x="y" }
     }
 "#;

@@ -1,5 +1,5 @@
 use crate::cli::{BuildOptions, PlanArgs};
-use crate::forecast::{Forecast, forecast};
+use crate::forecast::{Forecast, Foreseen, forecast};
 use crate::interrupt;
 use crate::lockfile::OnStale;
 use crate::prepare::prepare;
@@ -19,15 +19,16 @@ pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Result<ExitCode, Fa
     let prepared = prepare(session, &args.targets, OnStale::Refuse, &options, &cancel)?;
     let steps = forecast(session, &prepared)?;
     let mut text = String::new();
-    let width = steps.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, forecast) in &steps {
+    let width = steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+    for Foreseen { name, needs, forecast } in &steps {
         let (state, reason) = match forecast {
             Forecast::Cached => ("known", None),
             Forecast::Runs(reason) => ("runs", reason.as_deref()),
             Forecast::Unknown => ("depends", Some("on what comes out of the steps before it")),
         };
         if args.json {
-            text += &format!("{}\n", json!({ "step": name, "state": state, "reason": reason }));
+            let step = json!({ "step": name, "needs": needs, "state": state, "reason": reason });
+            text += &format!("{step}\n");
         } else {
             let line = format!("{name:width$}  {state:7}  {}", reason.unwrap_or_default());
             text += &format!("{}\n", printable(line.trim_end()).replace('\n', "?"));
