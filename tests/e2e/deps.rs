@@ -264,14 +264,13 @@ project "plain" {
             .with("plain/mix.lock", &HexFixture::lock(&all()))
             .with("plain/hex.exs", MANIFESTS)
             .env("EXFLOW_STORE", SHOPS[suite].store().to_string_lossy());
-        workspace = with_folder(workspace, &project(), "plain");
-        workspace = with_folder(workspace, &driver, "plain/driver");
+        workspace = workspace.with_folder("plain", &project());
+        workspace = workspace.with_folder("plain/driver", &driver);
         for package in all() {
             let package = package.package();
             let folder = packages().join(&package.name);
             if folder.exists() {
-                workspace =
-                    with_folder(workspace, &folder, &format!("plain/deps/{}", package.name));
+                workspace = workspace.with_folder(&format!("plain/deps/{}", package.name), &folder);
             }
         }
         workspace.ok(&["build"]);
@@ -349,20 +348,6 @@ for {app, {:hex, name, version, inner, managers, _, repo, outer}} <- lock, File.
   File.write!("deps/#{app}/.hex", :erlang.term_to_binary({{:hex, 2, 0}, manifest}))
 end
 "#;
-
-fn with_folder(workspace: Workspace, from: &Path, to: &str) -> Workspace {
-    let mut workspace = workspace;
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = format!("{to}/{}", entry.file_name().to_str().unwrap());
-        if entry.file_type().unwrap().is_dir() {
-            workspace = with_folder(workspace, &entry.path(), &to);
-        } else {
-            workspace.write(&to, &std::fs::read_to_string(entry.path()).unwrap());
-        }
-    }
-    workspace
-}
 
 /// A file that plain Mix has left.
 fn plain_file(store: &Store, workspace: &Workspace, name: &str) -> String {

@@ -62,7 +62,13 @@ impl Workspace {
     /// With the files of `from`.
     #[must_use]
     pub fn with_files_of(self, from: &Path) -> Self {
-        copy_folder(from, &self.root());
+        self.with_folder("", from)
+    }
+
+    /// With the files of `from` in its folder `to`.
+    #[must_use]
+    pub fn with_folder(self, to: &str, from: &Path) -> Self {
+        copy_folder(from, &self.root().join(to));
         self
     }
 

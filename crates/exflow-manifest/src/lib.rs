@@ -20,7 +20,7 @@ pub use members::{MANIFEST, MemberPlace, Members};
 pub use model::{
     Base, BaseImage, BaseSource, ExecutorName, ImageOrigin, Manifest, Plugin, Project,
     RegistryNode, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, Unit, Workspace,
-    WorkspaceNode,
+    WorkspaceNode, values,
 };
 pub use parse::{MAX_BYTES, parse};
 

@@ -14,6 +14,11 @@ pub struct Spanned<T> {
     pub site: Site,
 }
 
+/// The values of pairs, without their places.
+pub fn values(pairs: &BTreeMap<String, Spanned<String>>) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect()
+}
+
 /// One `exflow.kdl`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Manifest {

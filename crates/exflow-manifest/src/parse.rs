@@ -4,7 +4,7 @@ use crate::grammar::{BUILD_STAGE, Checker, FILE, OWN_STAGE, RUNTIME_STAGE};
 use crate::members;
 use crate::model::{
     Base, BaseImage, BaseSource, ExecutorName, ImageOrigin, Manifest, Plugin, Project,
-    RegistryNode, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, WorkspaceNode,
+    RegistryNode, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, WorkspaceNode, values,
 };
 use crate::problems::{DUPLICATE, MISSING_NODE, SYNTAX, TOO_LARGE};
 use exflow_content::{PatternSet, RelPath};
@@ -185,10 +185,6 @@ fn nodes<'d>(node: &'d KdlNode, name: &'static str) -> impl Iterator<Item = &'d 
 
 fn arguments(node: &KdlNode) -> impl Iterator<Item = &KdlEntry> {
     node.entries().iter().filter(|entry| entry.name().is_none())
-}
-
-fn plain(pairs: BTreeMap<String, Spanned<String>>) -> BTreeMap<String, String> {
-    pairs.into_iter().map(|(name, value)| (name, value.value)).collect()
 }
 
 impl Parser<'_> {
@@ -704,7 +700,7 @@ impl Parser<'_> {
             expose: self.ports(node),
             user: self.only(node, "user").map(|user| user.value),
             command,
-            labels: plain(self.pairs(node, "label", false)),
+            labels: values(&self.pairs(node, "label", false)),
             time_limit: self.time_limit(node),
             site: self.check.head_site(node),
         })

@@ -11,6 +11,8 @@ pub mod hex;
 mod metered;
 mod remote_file;
 mod solver;
+#[cfg(test)]
+mod testing;
 mod unsolvable;
 
 pub use metered::Metered;

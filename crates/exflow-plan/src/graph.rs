@@ -15,6 +15,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The images, by project.
     pub images: Vec<PlannedImage>,
+    /// By project, the steps that its plugin has proposed, by the plugin's names for them. Two that do the same
+    /// are one step.
+    pub proposed: BTreeMap<String, BTreeMap<String, StepId>>,
 }
 
 /// The index of a step in its plan.
@@ -132,6 +135,17 @@ pub enum MountSource {
     Output(Output),
 }
 
+impl MountSource {
+    /// What is there, unless a step makes it.
+    pub fn tree(&self) -> Option<&Tree> {
+        match self {
+            Self::Sources(tree) => Some(tree),
+            Self::Inline(files) => Some(files.tree()),
+            Self::Output(_) => None,
+        }
+    }
+}
+
 /// One of the outputs of a step. A fetch has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Output {
@@ -160,9 +174,9 @@ impl PlannedRun {
     /// The command, once the outputs that it needs are known.
     pub fn command(&self, known: impl Fn(Output) -> Digest) -> Command {
         let tree = |source: &MountSource| match source {
+            MountSource::Output(output) => known(*output),
             MountSource::Sources(tree) => tree.digest(),
             MountSource::Inline(files) => files.tree().digest(),
-            MountSource::Output(output) => known(*output),
         };
         Command {
             base: known(Output { step: self.base, index: 0 }),

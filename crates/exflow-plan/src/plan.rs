@@ -9,7 +9,7 @@ use crate::proposal::{Proposal, ProposedFetch, ProposedStep, UsedThing};
 use exflow_content::{Digest, Encoder, PatternError, PatternSet, RelPath, STEP_MTIME, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_lock::{ImageDefaults, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian};
-use exflow_manifest::{Spanned, Stage, Unit, Workspace};
+use exflow_manifest::{Spanned, Stage, Unit, Workspace, values};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,11 +55,6 @@ pub fn plan(
 /// Where steps see the workspace.
 pub(crate) fn source_root() -> RelPath {
     RelPath::new("src").expect("a clean path")
-}
-
-/// The values alone.
-fn values(pairs: &BTreeMap<String, Spanned<String>>) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect()
 }
 
 /// The environment of every step, before all that is said of it.
@@ -290,6 +285,7 @@ impl Planner<'_> {
                 return;
             };
             let site = proposed.site.as_ref().unwrap_or(&stage.site);
+            let key = run.command(planned).key();
             let step = Step {
                 name: format!("{}:{}", unit.name.value, proposed.name),
                 stages: vec![(unit.name.value.clone(), proposed.stage.clone())],
@@ -297,8 +293,12 @@ impl Planner<'_> {
                 site: Some(site.clone()),
                 time_limit: stage.time_limit.unwrap_or(DEFAULT_TIME_LIMIT),
             };
-            steps.push(self.share(step));
+            steps.push(self.share(key, step));
         }
+        let names = proposal.fetches.iter().map(|fetch| &fetch.name);
+        let names = names.chain(proposal.steps.iter().map(|step| &step.name)).cloned();
+        let named = names.zip(fetches.iter().chain(&steps).copied()).collect();
+        self.plan.proposed.insert(unit.name.value.clone(), named);
         let (Some(image), Some(stage)) = (&proposal.image, unit.stages.get("runtime")) else {
             return;
         };
@@ -352,25 +352,26 @@ impl Planner<'_> {
     }
 
     fn fetch(&mut self, unit: &Unit, proposed: &ProposedFetch) -> StepId {
-        self.share(Step {
+        let step = Step {
             name: format!("{}:{}", unit.name.value, proposed.name),
             stages: vec![(unit.name.value.clone(), "deps".to_owned())],
             action: Action::Fetch(proposed.origin.clone()),
             site: proposed.site.clone(),
             time_limit: DEFAULT_TIME_LIMIT,
-        })
+        };
+        self.share(proposed.origin.key(), step)
     }
 
-    /// Adds a step, or finds the one that does the same already. It keeps its name and its place.
-    fn share(&mut self, step: Step) -> StepId {
-        let content = content(&step.action);
-        if let Some(known) = self.shared.get(&content) {
+    /// Adds a step, or finds the one that does the same already, by what it does. It keeps its name and its
+    /// place.
+    fn share(&mut self, key: Digest, step: Step) -> StepId {
+        if let Some(known) = self.shared.get(&key) {
             let stages = &mut self.plan.steps[*known].stages;
             stages.extend(step.stages);
             return *known;
         }
         let id = self.push(step);
-        self.shared.insert(content, id);
+        self.shared.insert(key, id);
         id
     }
 
@@ -500,41 +501,10 @@ struct Known<'a> {
     own: &'a BTreeMap<&'a str, Vec<PlannedMount>>,
 }
 
-/// What a step does, by content as far as that is known yet. It is never kept.
-fn content(action: &Action) -> Digest {
-    let mut encoder = Encoder::new("exflow action 1");
-    match action {
-        Action::Fetch(origin) => {
-            encoder.variant(0).digest(&origin.key());
-        }
-        Action::Base(base) => {
-            encoder.variant(1).text(&base.name);
-        }
-        Action::Run(run) => {
-            let step = |step: usize| step as u64;
-            encoder.variant(2).number(step(run.base));
-            encoder.list(run.mounts.iter(), |encoder, mount| {
-                encoder.bytes(mount.at.as_bytes());
-                match &mount.source {
-                    MountSource::Sources(tree) => encoder.variant(0).digest(&tree.digest()),
-                    MountSource::Inline(files) => encoder.variant(1).digest(&files.tree().digest()),
-                    MountSource::Output(output) => {
-                        encoder.variant(2).number(step(output.step)).number(step(output.index))
-                    }
-                };
-            });
-            encoder.list(run.argv.iter(), |encoder, argument| {
-                encoder.text(argument);
-            });
-            encoder.list(run.env.iter(), |encoder, (name, value)| {
-                encoder.text(name).text(value);
-            });
-            encoder.bytes(run.workdir.as_bytes());
-            encoder.list(run.outputs.iter(), |encoder, output| {
-                encoder.bytes(output.as_bytes());
-            });
-        }
-    }
+/// Stands for an output in a key while its tree isn't known yet. Such a key is never kept.
+fn planned(output: Output) -> Digest {
+    let mut encoder = Encoder::new("exflow planned output 1");
+    encoder.number(output.step as u64).number(output.index as u64);
     encoder.digest_of()
 }
 

@@ -4,16 +4,16 @@
 //! Each step still has its own key, inputs and outputs. What is run is one command with the inputs and the
 //! last arguments of all; the contract of plugins says what such a program has to do.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, State};
 use crate::failed::Failed;
 use crate::ui::{Shown, seconds};
-use exflow_content::{Digest, Encoder, RelPath};
+use exflow_content::{Digest, Encoder, Entry, RelPath};
 use exflow_exec::{ExecError, Exit, RunOptions};
 use exflow_plan::{Action, Command, Mount, MountSource, Output, Plan, PlannedRun};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The variable that says how many steps are run together at most.
 const TOGETHER: &str = "EXFLOW_TOGETHER";
@@ -117,9 +117,9 @@ fn things(node: usize, run: &PlannedRun) -> Vec<(RelPath, Thing)> {
         match &mount.source {
             MountSource::Output(output) => things.push((mount.at.clone(), Thing::Output(*output))),
             MountSource::Inline(files) => {
-                let files = files.files();
-                things.extend(files.map(|(path, text)| {
-                    (mount.at.join(path), Thing::File(Digest::of(text.as_bytes())))
+                things.extend(files.tree().entries().filter_map(|(path, entry)| match entry {
+                    Entry::File { blob, .. } => Some((mount.at.join(path), Thing::File(*blob))),
+                    _ => None,
                 }));
             }
             // The workspace's own files fit together.
@@ -163,19 +163,18 @@ impl Engine<'_> {
             return Ok(());
         }
         // Someone else may be at the same.
-        let _claim = self.claim(&self.together(&todo).key())?;
-        todo = self.unknown(&todo)?;
-        if todo.len() < 2 {
+        let mut command = self.together(&todo);
+        let _claim = self.claim(&command.key())?;
+        let left = self.unknown(&todo)?;
+        if left.len() < 2 {
             return Ok(());
         }
-        let command = self.together(&todo);
-        let key = command.key();
-        for node in &todo {
-            if let Some(run) = self.planned(*node) {
-                self.keep_inputs(run)?;
-            }
+        if left != todo {
+            command = self.together(&left);
+            todo = left;
         }
-        self.run_batch(&todo, command, &key)
+        self.keep_inputs(todo.iter().filter_map(|node| self.planned(*node)))?;
+        self.run_batch(&todo, command)
     }
 
     fn is_done(&self, node: usize) -> bool {
@@ -200,19 +199,20 @@ impl Engine<'_> {
     /// The command that does all of `nodes`.
     fn together(&self, nodes: &[usize]) -> Command {
         let runs: Vec<&PlannedRun> = nodes.iter().filter_map(|node| self.planned(*node)).collect();
+        let within: BTreeSet<usize> = nodes.iter().copied().collect();
         let done = self.done();
+        let mut seen: BTreeSet<(&RelPath, Digest)> = BTreeSet::new();
         let mut mounts: Vec<Mount> = Vec::new();
         for run in &runs {
             for mount in &run.mounts {
                 let tree = match &mount.source {
-                    MountSource::Output(output) if nodes.contains(&output.step) => continue,
+                    MountSource::Output(output) if within.contains(&output.step) => continue,
                     MountSource::Output(output) => done.output(*output),
                     MountSource::Sources(tree) => tree.digest(),
                     MountSource::Inline(files) => files.tree().digest(),
                 };
-                let mount = Mount { at: mount.at.clone(), tree };
-                if !mounts.contains(&mount) {
-                    mounts.push(mount);
+                if seen.insert((&mount.at, tree)) {
+                    mounts.push(Mount { at: mount.at.clone(), tree });
                 }
             }
         }
@@ -234,14 +234,12 @@ impl Engine<'_> {
         }
     }
 
-    fn run_batch(&self, nodes: &[usize], mut command: Command, key: &Digest) -> Result<(), Failed> {
+    fn run_batch(&self, nodes: &[usize], mut command: Command) -> Result<(), Failed> {
         let plan = &self.prepared.plan;
         let store = &self.prepared.store;
         let first = &plan.steps[nodes[0]];
         let name = format!("{} and {} more", first.name, nodes.len() - 1);
         self.ui.tell("running", &name);
-        let log = self.log(key)?;
-        let executor = self.executor(first)?;
         let limits = nodes.iter().map(|node| plan.steps[*node].time_limit);
         let options = RunOptions {
             name: name.clone(),
@@ -249,34 +247,19 @@ impl Engine<'_> {
             // Not their sum: one that hangs is found soon, and by itself.
             time_limit: limits.max().unwrap_or_default(),
             cancel: self.cancel.clone(),
-            log: log.clone(),
+            log: self.log(&command.key())?,
             progress: &Shown(self.ui),
         };
+        let executor = self.executor(first)?;
         let others = self.batches.fetch_add(1, Ordering::Relaxed);
         // Each takes its share, or several would start as many programs each as there are cores.
         let jobs = (self.jobs / (others + 1)).max(1);
         command.env.insert("EXFLOW_JOBS".to_owned(), jobs.to_string());
-        self.ui.begin(&name, None);
-        let followed = self.ui.follow(&name, &log);
-        let begun = Instant::now();
-        let outcome = executor.run(&command, &options);
-        drop(followed);
-        self.ui.end(&name);
+        let (outcome, took) = self.timed(&name, || self.launch(executor, &command, &options));
         self.batches.fetch_sub(1, Ordering::Relaxed);
-        let took = begun.elapsed();
-        let trees = match outcome {
+        let mut trees = match outcome {
             Ok(outcome) if outcome.exit == Exit::Code(0) => outcome.outputs,
             _ if self.cancel.is_cancelled() => return Err(Failed::Interrupted),
-            Err(ExecError::Store(error)) => return Err(error.into()),
-            Err(
-                error @ (ExecError::Unsupported { .. }
-                | ExecError::Sandbox { .. }
-                | ExecError::Docker(_)
-                | ExecError::Container { .. }),
-            ) => {
-                let problem = exflow_exec::diagnose(&error, &name, first.site.as_ref());
-                return Err(Failed::Problems(problem.into()));
-            }
             // One by one it is seen which it is.
             Ok(_)
             | Err(
@@ -284,12 +267,10 @@ impl Engine<'_> {
                 | ExecError::MissingOutput { .. }
                 | ExecError::BadOutput { .. },
             ) => return Ok(()),
+            Err(error) => return Err(self.not_run(&error, &name, first.site.as_ref())),
         };
         store.sync()?;
-        let ended_well = match trees.last() {
-            Some(tree) => store.tree(tree)?,
-            None => return Ok(()),
-        };
+        let ended_well = store.tree(&trees.pop().expect("the last output is its own"))?;
         let mut trees = trees.into_iter();
         let mut done = 0;
         for node in nodes {
@@ -300,8 +281,8 @@ impl Engine<'_> {
             if !ended_well || !self.is_ready(*node) {
                 continue;
             }
-            self.keep(run, &plan.steps[*node].name, &outputs)?;
-            self.set_done(*node, outputs);
+            self.keep(&self.command(run), &plan.steps[*node].name, &outputs)?;
+            self.set_done(*node, outputs, State::Ran);
             self.tell_done(&plan.steps[*node].name, took, nodes.len());
             done += 1;
         }
@@ -358,7 +339,7 @@ mod tests {
     fn check(steps: &[Step], most: usize, expected: &[&[usize]]) {
         let mut all = vec![step("alone", "base", &[])];
         all.extend_from_slice(steps);
-        let plan = Plan { steps: all, images: Vec::new() };
+        let plan = Plan { steps: all, ..Plan::default() };
         let todo: Vec<usize> = (1..plan.steps.len()).collect();
         let units: Vec<Vec<usize>> =
             units(&plan, &todo, most).into_iter().map(|unit| unit.0).collect();

@@ -13,18 +13,18 @@ use crate::session::{Session, store_failed};
 use crate::sources::base_key;
 use crate::ui::{Shown, Ui, seconds};
 use exflow_content::Digest;
-use exflow_diagnostics::Diagnostic;
-use exflow_exec::{ExecError, Executor, Exit, Lane, RunOptions, schedule};
-use exflow_fetch::{Cancel, Client, HttpOptions};
+use exflow_diagnostics::{Diagnostic, Site};
+use exflow_exec::{ExecError, Executor, Exit, Lane, Outcome, RunOptions, schedule};
+use exflow_fetch::{Cancel, Client, HexPlaces, HttpOptions};
 use exflow_plan::{Action, Command, MountSource, Output, PlannedImage, PlannedRun, StepId};
 use exflow_store::{Claim, Record, StoreError};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 const STEP_FAILED: &str = "exflow::exec::step-failed";
@@ -65,6 +65,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) jobs: usize,
     /// How many batches are under way.
     pub(crate) batches: AtomicUsize,
+    /// Where packages of Hex's are; none where that can't be found out, which is among the failures.
+    pub(crate) hex: OnceLock<Option<HexPlaces>>,
     pub(crate) done: Mutex<Done>,
     /// What went wrong so far.
     pub(crate) failures: Mutex<Vec<Failed>>,
@@ -112,17 +114,7 @@ pub(crate) fn execute(
     let mut has_healed = false;
     loop {
         let executors = Executors::new(choice, prepared.store.clone(), &session.ui);
-        let engine = Engine {
-            prepared,
-            ui: &session.ui,
-            executors: &executors,
-            client: &client,
-            cancel,
-            jobs,
-            batches: AtomicUsize::new(0),
-            done: Mutex::default(),
-            failures: Mutex::default(),
-        };
+        let engine = Engine::new(prepared, &session.ui, &executors, &client, cancel, jobs);
         let failures = engine.do_all()?;
         let is_damaged = failures.iter().any(|failed| matches!(failed, Failed::Damaged(_)));
         if is_damaged && !has_healed && !cancel.is_cancelled() {
@@ -132,14 +124,35 @@ pub(crate) fn execute(
             has_healed = true;
             continue;
         }
-        let outputs = engine.done().outputs.clone();
-        let built = engine.built();
+        let (built, outputs) = engine.built();
         let failure = (!failures.is_empty()).then(|| report_failed(session, failures));
         return Ok(Executed { built, outputs, failure });
     }
 }
 
-impl Engine<'_> {
+impl<'a> Engine<'a> {
+    pub(crate) fn new(
+        prepared: &'a Prepared,
+        ui: &'a Ui,
+        executors: &'a Executors<'a>,
+        client: &'a Client,
+        cancel: &'a Cancel,
+        jobs: usize,
+    ) -> Self {
+        Self {
+            prepared,
+            ui,
+            executors,
+            client,
+            cancel,
+            jobs,
+            batches: AtomicUsize::new(0),
+            hex: OnceLock::new(),
+            done: Mutex::default(),
+            failures: Mutex::default(),
+        }
+    }
+
     pub(crate) fn done(&self) -> std::sync::MutexGuard<'_, Done> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -230,14 +243,26 @@ impl Engine<'_> {
     /// Whether all that a node needs is done.
     pub(crate) fn is_ready(&self, node: usize) -> bool {
         let done = self.done();
-        self.needs(node).iter().all(|need| done.states.contains_key(need))
+        self.needs(node).iter().all(|need| done.has(*need))
     }
 
     /// Keeps what came of a step.
-    pub(crate) fn set_done(&self, node: usize, outputs: Vec<Digest>) {
+    pub(crate) fn set_done(&self, node: usize, outputs: Vec<Digest>, state: State) {
         let mut done = self.done();
         done.outputs.insert(node, outputs);
-        done.states.insert(node, State::Ran);
+        done.states.insert(node, state);
+    }
+
+    /// The key of what comes of a node whose needs are done.
+    fn key(&self, node: usize) -> Digest {
+        if let Some(image) = node.checked_sub(self.first_image()) {
+            return self.image_key(image).0;
+        }
+        match &self.prepared.plan.steps[node].action {
+            Action::Base(base) => base_key(base),
+            Action::Fetch(origin) => origin.key(),
+            Action::Run(run) => self.command(run).key(),
+        }
     }
 
     /// Forgets every result that is known and whose files aren't there any more.
@@ -247,14 +272,7 @@ impl Engine<'_> {
         // been made again.
         let known: Vec<usize> = self.done().states.keys().copied().collect();
         for node in known {
-            let key = match node.checked_sub(self.first_image()) {
-                Some(image) => self.image_key(image).0,
-                None => match &self.prepared.plan.steps[node].action {
-                    Action::Base(base) => base_key(base),
-                    Action::Fetch(origin) => origin.key(),
-                    Action::Run(run) => self.command(run).key(),
-                },
-            };
+            let key = self.key(node);
             let Some(record) = store.record(&key)? else { continue };
             let mut damaged = false;
             for tree in &record.trees {
@@ -267,8 +285,8 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// The images that are done.
-    fn built(self) -> Vec<Built> {
+    /// The images that are done, and the trees that came of each step that was done.
+    fn built(self) -> (Vec<Built>, BTreeMap<StepId, Vec<Digest>>) {
         let plan = &self.prepared.plan;
         let first_image = self.first_image();
         let done = self.done.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -285,11 +303,11 @@ impl Engine<'_> {
                 packed,
                 ran: count(State::Ran),
                 cached: count(State::Cached),
-                base: done.outputs[&image.base][0],
-                release: done.outputs[&image.release.step][image.release.index],
+                base: done.output(Output { step: image.base, index: 0 }),
+                release: done.output(image.release),
             })
         });
-        built.collect()
+        (built.collect(), done.outputs)
     }
 
     /// The number of the first node that is an image.
@@ -308,32 +326,30 @@ impl Engine<'_> {
     /// Whether the result of a node whose needs are done is known already.
     pub(crate) fn look_up(&self, node: usize) -> Result<bool, StoreError> {
         let store = &self.prepared.store;
+        let key = self.key(node);
         if let Some(image) = node.checked_sub(self.first_image()) {
-            let (key, ..) = self.image_key(image);
             let Some(packed) = pack::known(store, &key)? else { return Ok(false) };
             let mut done = self.done();
             done.images.insert(image, packed);
             done.states.insert(node, State::Cached);
             return Ok(true);
         }
-        let (key, outputs) = match &self.prepared.plan.steps[node].action {
-            Action::Base(base) => (base_key(base), base.outputs()),
-            Action::Fetch(origin) => (origin.key(), 1),
-            Action::Run(run) => (self.command(run).key(), run.outputs.len()),
+        let outputs = match &self.prepared.plan.steps[node].action {
+            Action::Base(base) => base.outputs(),
+            Action::Fetch(_) => 1,
+            Action::Run(run) => run.outputs.len(),
         };
         let Some(record) = store.record(&key)? else { return Ok(false) };
         if record.trees.len() != outputs || !record.trees.iter().all(|tree| store.has_tree(tree)) {
             return Ok(false);
         }
-        let mut done = self.done();
-        done.outputs.insert(node, record.trees);
-        done.states.insert(node, State::Cached);
+        self.set_done(node, record.trees, State::Cached);
         Ok(true)
     }
 
     pub(crate) fn command(&self, run: &PlannedRun) -> Command {
         let done = self.done();
-        run.command(|output: Output| done.outputs[&output.step][output.index])
+        run.command(|output| done.output(output))
     }
 
     /// The key of an image, and the trees that it is made of.
@@ -341,7 +357,7 @@ impl Engine<'_> {
         let image = &self.prepared.plan.images[image];
         let done = self.done();
         let base = BaseTrees::of(&done.outputs[&image.base]);
-        let release = done.outputs[&image.release.step][image.release.index];
+        let release = done.output(image.release);
         (pack::key(image, &base.tree, &release), base, release)
     }
 
@@ -353,10 +369,8 @@ impl Engine<'_> {
             _ => None,
         };
         let builder = match &steps[image.release.step].action {
-            Action::Run(run) => name(run.base).and_then(|name| {
-                let trees = self.done().outputs.get(&run.base)?.clone();
-                Some((name, *trees.first()?))
-            }),
+            Action::Run(run) => name(run.base)
+                .map(|name| (name, self.done().output(Output { step: run.base, index: 0 }))),
             _ => None,
         };
         Bases { base: name(image.base).unwrap_or_default(), builder }
@@ -390,7 +404,9 @@ impl Engine<'_> {
                 let bases = self.bases(image);
                 Ok(pack::pack(&self.prepared.store, image, &key, &base, &release, &bases)?)
             })?;
-            self.done().images.insert(index, packed);
+            let mut done = self.done();
+            done.images.insert(index, packed);
+            done.states.insert(node, State::Ran);
         } else {
             let step = &plan.steps[node];
             let outputs = match &step.action {
@@ -400,9 +416,8 @@ impl Engine<'_> {
                 }
                 Action::Run(run) => self.run_command(run, step)?,
             };
-            self.done().outputs.insert(node, outputs);
+            self.set_done(node, outputs, State::Ran);
         }
-        self.done().states.insert(node, State::Ran);
         Ok(())
     }
 
@@ -425,21 +440,52 @@ impl Engine<'_> {
         name: &str,
         work: impl FnOnce() -> Result<T, Failed>,
     ) -> Result<T, Failed> {
-        self.ui.begin(name, None);
-        let begun = Instant::now();
-        let result = work();
-        self.ui.end(name);
+        let (result, took) = self.timed(name, work);
         let status = match &result {
             Ok(_) => "done",
             Err(Failed::Interrupted) => "stopped",
             Err(_) => "failed",
         };
-        let took = begun.elapsed();
         self.ui.tell(status, &format!("{name} in {}", seconds(took)));
         self.ui.event(&json!({
             "event": "step", "step": name, "status": status, "seconds": took.as_secs_f64(),
         }));
         result
+    }
+
+    /// Does something that takes a while, and shows it meanwhile; how long that was.
+    pub(crate) fn timed<T>(&self, name: &str, work: impl FnOnce() -> T) -> (T, Duration) {
+        self.ui.begin(name, None);
+        let begun = Instant::now();
+        let result = work();
+        self.ui.end(name);
+        (result, begun.elapsed())
+    }
+
+    /// Runs a command, and shows the last line of what it prints.
+    pub(crate) fn launch(
+        &self,
+        executor: &dyn Executor,
+        command: &Command,
+        options: &RunOptions<'_>,
+    ) -> Result<Outcome, ExecError> {
+        let _followed = self.ui.follow(&options.name, &options.log);
+        let outcome = executor.run(command, options)?;
+        if outcome.exit == Exit::Code(0) {
+            // The plan counts on them.
+            assert_eq!(outcome.outputs.len(), command.outputs.len(), "{}", executor.name());
+        }
+        Ok(outcome)
+    }
+
+    /// Why an executor could not run something.
+    pub(crate) fn not_run(&self, error: &ExecError, name: &str, site: Option<&Site>) -> Failed {
+        let problem = exflow_exec::diagnose(error, name, site);
+        match error {
+            _ if self.cancel.is_cancelled() => Failed::Interrupted,
+            ExecError::Store(error) if error.is_damage() => Failed::Damaged(problem.into()),
+            _ => Failed::Problems(problem.into()),
+        }
     }
 
     /// Where what a command prints goes to.
@@ -460,12 +506,11 @@ impl Engine<'_> {
     /// Records what came of a command whose outputs are on the disk.
     pub(crate) fn keep(
         &self,
-        run: &PlannedRun,
+        command: &Command,
         step: &str,
         outputs: &[Digest],
     ) -> Result<(), StoreError> {
         let store = &self.prepared.store;
-        let command = self.command(run);
         let trees = outputs.to_vec();
         store.put_record(&command.key(), &Record { trees, data: Vec::new() })?;
         let last = Record { trees: Vec::new(), data: command.encode() };
@@ -481,7 +526,7 @@ impl Engine<'_> {
         let command = self.command(run);
         let key = command.key();
         self.say_why(run, &command, &step.name)?;
-        self.keep_inputs(run)?;
+        self.keep_inputs([run])?;
         let log = self.log(&key)?;
         let executor = self.executor(step)?;
         let options = RunOptions {
@@ -493,21 +538,11 @@ impl Engine<'_> {
             progress: &Shown(self.ui),
         };
         let outputs = self.shown(&step.name, || {
-            let _followed = self.ui.follow(&step.name, &log);
-            let outcome = executor.run(&command, &options).map_err(|error| {
-                let problem = exflow_exec::diagnose(&error, &step.name, step.site.as_ref());
-                match error {
-                    _ if self.cancel.is_cancelled() => Failed::Interrupted,
-                    ExecError::Store(error) if error.is_damage() => Failed::Damaged(problem.into()),
-                    _ => Failed::Problems(problem.into()),
-                }
-            })?;
+            let outcome = self
+                .launch(executor, &command, &options)
+                .map_err(|error| self.not_run(&error, &step.name, step.site.as_ref()))?;
             let help = match outcome.exit {
-                Exit::Code(0) => {
-                    // The plan counts on them.
-                    assert_eq!(outcome.outputs.len(), command.outputs.len(), "{}", executor.name());
-                    return Ok(outcome.outputs);
-                }
+                Exit::Code(0) => return Ok(outcome.outputs),
                 Exit::Cancelled => return Err(Failed::Interrupted),
                 Exit::TimedOut => format!(
                     "it may take {}; give it longer with `time-limit`",
@@ -523,27 +558,33 @@ impl Engine<'_> {
         })?;
         // On the disk first: a record is believed.
         store.sync()?;
-        self.keep(run, &step.name, &outputs)?;
+        self.keep(&command, &step.name, &outputs)?;
         Ok(outputs)
     }
 
-    /// Puts into the store what a command sees and no step makes.
-    pub(crate) fn keep_inputs(&self, run: &PlannedRun) -> Result<(), StoreError> {
+    /// Puts into the store what commands see and no step makes.
+    pub(crate) fn keep_inputs<'r>(
+        &self,
+        runs: impl IntoIterator<Item = &'r PlannedRun>,
+    ) -> Result<(), StoreError> {
         let store = &self.prepared.store;
-        for mount in &run.mounts {
+        // Several commands may see the same.
+        let mut kept: BTreeSet<Digest> = BTreeSet::new();
+        for mount in runs.into_iter().flat_map(|run| &run.mounts) {
+            let Some(tree) = mount.source.tree() else { continue };
+            if !kept.insert(tree.digest()) {
+                continue;
+            }
             match &mount.source {
-                MountSource::Sources(tree) => {
-                    store.keep_sources(&self.prepared.root, tree)?;
-                    store.put_tree(tree)?;
-                }
+                MountSource::Sources(tree) => store.keep_sources(&self.prepared.root, tree)?,
                 MountSource::Inline(files) => {
                     for (_, text) in files.files() {
                         store.put_blob(text.as_bytes())?;
                     }
-                    store.put_tree(files.tree())?;
                 }
                 MountSource::Output(_) => {}
             }
+            store.put_tree(tree)?;
         }
         Ok(())
     }

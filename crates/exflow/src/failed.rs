@@ -3,11 +3,10 @@
 use crate::pack::PackError;
 use crate::report::{Failure, PROBLEM};
 use crate::session::Session;
+use crate::ui::end_of;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, printable};
 use exflow_fetch::FetchError;
 use exflow_store::StoreError;
-use std::fs;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// How much of a failed step's log is shown.
@@ -101,15 +100,9 @@ pub(crate) fn report_failed(session: &mut Session, failures: Vec<Failed>) -> Fai
 
 /// The end of a log.
 fn last_lines(log: &Path) -> String {
-    let mut text = Vec::new();
-    let read = fs::File::open(log).and_then(|mut file| {
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(SHOWN_BYTES)))?;
-        file.take(SHOWN_BYTES).read_to_end(&mut text)
-    });
-    let text = String::from_utf8_lossy(&text);
+    let text = end_of(log, SHOWN_BYTES).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    if read.is_err() || lines.is_empty() {
+    if lines.is_empty() {
         return "it printed nothing\n".to_owned();
     }
     let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];

@@ -8,12 +8,10 @@ use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use exflow_content::{Digest, Encoder, Tree};
 use exflow_fetch::{Cancel, Client, HttpOptions};
-use exflow_plan::{Action, Command, MountSource, PlannedRun, changes};
+use exflow_plan::{Action, Command, PlannedRun, changes};
 use exflow_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
 
 /// How many reasons are named for a step that runs.
 const SHOWN_REASONS: usize = 3;
@@ -42,17 +40,7 @@ pub(crate) fn forecast(session: &Session, prepared: &Prepared) -> Result<Vec<For
     let client =
         Client::new(HttpOptions { offline: true, ..HttpOptions::default() }, cancel.clone());
     let executors = Executors::new(ExecutorChoice::Auto, prepared.store.clone(), &session.ui);
-    let engine = Engine {
-        prepared,
-        ui: &session.ui,
-        executors: &executors,
-        client: &client,
-        cancel: &cancel,
-        jobs: 1,
-        batches: AtomicUsize::new(0),
-        done: Mutex::default(),
-        failures: Mutex::default(),
-    };
+    let engine = Engine::new(prepared, &session.ui, &executors, &client, &cancel, 1);
     let plan = &prepared.plan;
     let mut open: BTreeSet<usize> = BTreeSet::new();
     let mut forecasts = Vec::new();
@@ -108,12 +96,8 @@ pub(crate) fn why(
     let Some(record) = store.record(last)? else { return Ok(None) };
     let Ok(old) = Command::decode(&record.data) else { return Ok(None) };
     // Sources are put into the store only when the step runs.
-    let sources = run.mounts.iter().filter_map(|mount| match &mount.source {
-        MountSource::Sources(tree) => Some((tree.digest(), &**tree)),
-        MountSource::Inline(files) => Some((files.tree().digest(), files.tree())),
-        MountSource::Output(_) => None,
-    });
-    let sources: BTreeMap<Digest, &Tree> = sources.collect();
+    let sources = run.mounts.iter().filter_map(|mount| mount.source.tree());
+    let sources: BTreeMap<Digest, &Tree> = sources.map(|tree| (tree.digest(), tree)).collect();
     let changes = changes(&old, command, |tree| match sources.get(tree) {
         Some(tree) => Some((*tree).clone()),
         None => store.tree(tree).ok(),

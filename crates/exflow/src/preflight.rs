@@ -46,11 +46,6 @@ pub(crate) fn preflight(
     if store.record(&key)?.is_some() {
         return Ok(());
     }
-    // Only for what is said of a mismatch.
-    let builder = match &bases.builder {
-        Some((_, digest)) if store.has_tree(digest) => Some(store.tree(digest)?),
-        _ => None,
-    };
     let settings = &image.settings;
     let env = |name: &str| settings.env.get(name).map(String::as_str);
     let subject = Subject {
@@ -58,7 +53,7 @@ pub(crate) fn preflight(
         release: trees.release.1,
         at: &settings.at,
         whole: trees.whole,
-        builder: builder.as_ref(),
+        builder: None,
         platform: settings.platform.clone(),
         library_path: env("LD_LIBRARY_PATH"),
         path: env("PATH"),
@@ -70,6 +65,12 @@ pub(crate) fn preflight(
         store.put_record(&key, &Record::default())?;
         return Ok(());
     }
+    // Only for what is said of a mismatch: it is large.
+    let builder = match &bases.builder {
+        Some((_, digest)) if store.has_tree(digest) => Some(store.tree(digest)?),
+        _ => None,
+    };
+    let findings = check(&Subject { builder: builder.as_ref(), ..subject }, &StoredBlobs(store))?;
     let names = Names {
         base: bases.base,
         builder: bases.builder.map(|(name, _)| name),

@@ -11,7 +11,7 @@ use exflow_diagnostics::{Diagnostic, Diagnostics};
 use exflow_fetch::Cancel;
 use exflow_lock::Lock;
 use exflow_manifest::{Unit, Workspace};
-use exflow_plan::{Action, Plan, Proposal};
+use exflow_plan::Proposal;
 use exflow_plugin_host::{Host, Limits, PluginError, Project, Proposed, World, diagnose};
 use exflow_store::Store;
 use serde_json::json;
@@ -145,7 +145,7 @@ impl Maker<'_> {
         let mut plan = exflow_plan::plan(workspace, lock, &platform(), sources, &units)?;
         // Stages of the user's own are not what was asked for.
         plan.images.clear();
-        let named = named(proposal, &plan, &self.unit.name.value);
+        let named = plan.proposed.remove(&self.unit.name.value).unwrap_or_default();
         let steps: BTreeSet<usize> = named.values().copied().collect();
         let prepared = Prepared {
             steps: steps.into_iter().collect(),
@@ -166,27 +166,6 @@ impl Maker<'_> {
             .filter_map(|(name, step)| Some((name, *executed.outputs.get(&step)?.first()?)));
         Ok(made.collect())
     }
-}
-
-/// Which steps of a plan are what the plugin wants to be made, by its names for them. Two fetches of the
-/// same are one step, which has the name of the first.
-fn named(proposal: &Proposal, plan: &Plan, project: &str) -> BTreeMap<String, usize> {
-    let fetches = proposal.fetches.iter().filter_map(|fetch| {
-        let key = fetch.origin.key();
-        let step = plan.steps.iter().position(
-            |step| matches!(&step.action, Action::Fetch(origin) if origin.key() == key),
-        )?;
-        Some((fetch.name.clone(), step))
-    });
-    let project = format!("{project}:");
-    let steps = proposal.steps.iter().filter_map(|proposed| {
-        let name = proposed.name.as_str();
-        let found = plan.steps.iter().position(|step| {
-            matches!(step.action, Action::Run(_)) && step.name.strip_prefix(&project) == Some(name)
-        });
-        Some((name.to_owned(), found?))
-    });
-    fetches.chain(steps).collect()
 }
 
 impl World for Maker<'_> {

@@ -5,6 +5,7 @@ use crate::failed::Failed;
 use crate::images::OpenImage;
 use crate::ui::Shown;
 use exflow_content::Digest;
+use exflow_diagnostics::Diagnostics;
 use exflow_fetch::debian::fetch_base;
 use exflow_fetch::image::fetch_image;
 use exflow_fetch::{
@@ -79,8 +80,16 @@ impl Engine<'_> {
         let progress = Shown(self.ui);
         let fetched = match origin {
             Origin::Hex(package) => {
-                let places = self.prepared.places.hex()?;
-                fetch_hex(self.client, store, package, &places, &progress)
+                let places = self.hex.get_or_init(|| match self.prepared.places.hex() {
+                    Ok(places) => Some(places),
+                    Err(failure) => {
+                        // Once, and not for each package.
+                        self.failures().push(failure.into());
+                        None
+                    }
+                });
+                let places = places.as_ref().ok_or(Failed::Problems(Diagnostics::new()))?;
+                fetch_hex(self.client, store, package, places, &progress)
             }
             Origin::Git(source) => fetch_git(self.client, store, source, &progress),
             Origin::File(file) => fetch_remote_file(self.client, store, file, &progress),

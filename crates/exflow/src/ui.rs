@@ -196,14 +196,19 @@ pub(crate) struct Followed {
 
 /// The last line of a file that has something in it, as far as it is in the file's last few hundred bytes.
 fn last_line(path: &Path) -> Option<String> {
-    let mut file = File::open(path).ok()?;
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(SEEN_OF_LOG))).ok()?;
-    let mut bytes = Vec::new();
-    file.take(SEEN_OF_LOG).read_to_end(&mut bytes).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = end_of(path, SEEN_OF_LOG).ok()?;
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
     Some(line.to_owned())
+}
+
+/// The last bytes of a file, as text; the first letter may be cut.
+pub(crate) fn end_of(path: &Path, bytes: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+    let mut end = Vec::new();
+    file.take(bytes).read_to_end(&mut end)?;
+    Ok(String::from_utf8_lossy(&end).into_owned())
 }
 
 /// A length in bytes, as people write it.

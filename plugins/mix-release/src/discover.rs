@@ -62,7 +62,7 @@ impl Reader<'_> {
         graph
     }
 
-    fn wrong(&mut self, wrong: Wrong) {
+    pub(crate) fn wrong(&mut self, wrong: Wrong) {
         self.refuse(wrong.code, wrong.message, wrong.place, &wrong.label, &wrong.help);
     }
 
@@ -102,10 +102,9 @@ impl Reader<'_> {
                 self.outside(&format!("the dependency `{app}`"), &to, met.place.clone());
                 return None;
             };
-            let in_umbrella = apps_path.is_some_and(|apps| {
+            let is_umbrella_app = apps_path.is_some_and(|apps| {
                 folder.rsplit_once('/').map_or("", |(parent, _)| parent) == apps
             });
-            let is_umbrella_app = in_umbrella || met.from_umbrella;
             let role = if is_umbrella_app { Role::App } else { Role::Dep };
             let env = match (&met.dep.env, is_umbrella_app || met.dep.kind == DepKind::InUmbrella) {
                 (Some(env), _) => env.clone(),
@@ -137,7 +136,6 @@ impl Reader<'_> {
                     dep: from_lock(dep),
                     place: place.clone(),
                     folder: String::new(),
-                    from_umbrella: false,
                 });
                 Some(deps.collect())
             }
@@ -197,7 +195,6 @@ impl Reader<'_> {
             dep: Dep { options: Vec::new(), ..dep },
             place: package.place.clone(),
             folder: String::new(),
-            from_umbrella: false,
         });
         Some(met.collect())
     }
@@ -297,7 +294,7 @@ impl Reader<'_> {
         Some(Part { folder: folder.to_owned(), mix, role })
     }
 
-    fn warn(&mut self, code: &str, message: String, help: &str) {
+    pub(crate) fn warn(&mut self, code: &str, message: String, help: &str) {
         let warning = diagnostic(code, message, Place::Nowhere, "", help);
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
@@ -316,7 +313,6 @@ impl Reader<'_> {
             ),
             dep: dep.clone(),
             folder: part.folder.clone(),
-            from_umbrella: false,
         });
         met.collect()
     }
@@ -365,13 +361,12 @@ impl Reader<'_> {
                 requirement: None,
                 applies: true,
                 is_optional: false,
-                env: Some(self.settings.mix_env.clone()),
+                env: None,
                 options: Vec::new(),
                 place: None,
             },
             place: place.clone(),
             folder: root.folder.clone(),
-            from_umbrella: true,
         });
         met.collect()
     }

@@ -164,8 +164,6 @@ pub(crate) struct Met {
     pub(crate) place: Place,
     /// The folder that its path is relative to.
     pub(crate) folder: String,
-    /// Whether that is an application of an umbrella.
-    pub(crate) from_umbrella: bool,
 }
 
 /// What is locked for a dependency from elsewhere, if it fits.

@@ -132,6 +132,10 @@ impl<'a> Reader<'a> {
         "prod".clone_into(&mut self.settings.mix_env);
         let (mut url, mut sha256) = (None, None);
         for setting in &self.request.settings {
+            let text = match &setting.value {
+                Scalar::Text(text) => Some(text.as_str()),
+                _ => None,
+            };
             match (&setting.value, setting.name.as_str()) {
                 (Scalar::Text(text), "release") if is_name(text) => {
                     self.settings.release = Some(text.clone());
@@ -139,22 +143,22 @@ impl<'a> Reader<'a> {
                 (Scalar::Text(text), "mix-env") if is_name(text) => {
                     self.settings.mix_env.clone_from(text);
                 }
-                (Scalar::Text(text), "compile-config") if by_package(text).is_some() => {
-                    self.settings.compile_config = by_package(text).unwrap_or_default();
-                }
-                (_, "compile-config") => self.wrong_setting(
-                    setting,
-                    "expected packages, and whose configuration they read",
-                    "for example `compile-config=\"phoenix_html: phoenix, guardian: joken jose\"`",
-                ),
-                (Scalar::Text(text), "rebar3-plugins") if by_package(text).is_some() => {
-                    self.settings.rebar3_plugins = by_package(text).unwrap_or_default();
-                }
-                (_, "rebar3-plugins") => self.wrong_setting(
-                    setting,
-                    "expected packages, and the packages that are plugins to them",
-                    "for example `rebar3-plugins=\"jiffy: pc, erlexec: pc rebar3_archive_plugin\"`",
-                ),
+                (_, "compile-config") => match text.and_then(by_package) {
+                    Some(found) => self.settings.compile_config = found,
+                    None => self.wrong_setting(
+                        setting,
+                        "expected packages, and whose configuration they read",
+                        "for example `compile-config=\"phoenix_html: phoenix, guardian: joken jose\"`",
+                    ),
+                },
+                (_, "rebar3-plugins") => match text.and_then(by_package) {
+                    Some(found) => self.settings.rebar3_plugins = found,
+                    None => self.wrong_setting(
+                        setting,
+                        "expected packages, and the packages that are plugins to them",
+                        "for example `rebar3-plugins=\"jiffy: pc, erlexec: pc rebar3_archive_plugin\"`",
+                    ),
+                },
                 (Scalar::Text(text), "rebar3") if is_address(text) => url = Some(text.clone()),
                 (_, "rebar3") => self.wrong_setting(
                     setting,

@@ -2,7 +2,7 @@
 
 use crate::graph::{Graph, Part, Role};
 use crate::project::{Paths, Releases};
-use crate::{Reader, diagnostic, join, pair, pattern};
+use crate::{Reader, join, pair, pattern};
 use exflow_plugin_sdk::{Image, Layer, Place};
 
 /// The start script of a release whose name only Mix knows.
@@ -147,14 +147,12 @@ impl Reader<'_> {
     pub(crate) fn release_files(&mut self, root: &Part) -> Vec<String> {
         let Releases::Named(releases) = &root.mix.releases else { return Vec::new() };
         if let Some(computed) = releases.iter().find(|release| release.is_computed) {
-            self.warnings.push(diagnostic(
+            self.warn(
                 "computed-release",
                 format!("the options of release `{}` are computed", computed.name),
-                Place::Nowhere,
-                "",
                 "if it has templates, overlays or a runtime configuration in unusual places, name \
                  them with `inputs` in stage `release`",
-            ));
+            );
         }
         let files = releases.iter().flat_map(|release| &release.files);
         files.filter_map(|file| pattern(&root.folder, file)).collect()
@@ -183,8 +181,17 @@ impl Reader<'_> {
 }
 
 impl Part {
-    /// Patterns of what Mix reads of it.
+    /// Patterns of what Mix reads of it, its configuration among it where Mix reads that.
     pub(crate) fn sources(&self) -> Vec<String> {
+        let mut sources = self.code();
+        if self.role != Role::Dep {
+            sources.extend(self.config());
+        }
+        sources
+    }
+
+    /// Patterns of what is compiled and laid beside it.
+    pub(crate) fn code(&self) -> Vec<String> {
         let mut names = vec!["mix.exs".to_owned(), "priv".to_owned()];
         if self.role != Role::Root {
             // Of what other tools build.
@@ -202,12 +209,7 @@ impl Part {
         if self.role == Role::Root {
             names.extend(["mix.lock", "rel"].map(str::to_owned));
         }
-        let mut sources: Vec<String> =
-            names.iter().filter_map(|name| pattern(&self.folder, name)).collect();
-        if self.role != Role::Dep {
-            sources.extend(self.config());
-        }
-        sources
+        names.iter().filter_map(|name| pattern(&self.folder, name)).collect()
     }
 
     /// Patterns of its configuration, and of a lock that stands elsewhere.

@@ -4,7 +4,7 @@ use crate::discover::FACTS;
 use crate::elixir::{atom_source, quote};
 use crate::graph::{Graph, Package, Part, Role, What};
 use crate::release::START;
-use crate::{Reader, Settings, diagnostic, join, pair, pattern};
+use crate::{Reader, Settings, join, pair, pattern};
 use exflow_plugin_sdk::{
     Diagnostic, Fetch, GitRevision, HexPackage, Origin, Pair, Place, Proposal, RemoteFile, Step,
     StepOutput, Used, UsedThing, WrittenFile,
@@ -163,7 +163,9 @@ fn used(step: u32, output: &str) -> Used {
 fn lasting_name(kind: &str, what: &str, dash: char) -> String {
     let fits =
         |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == dash;
-    let plain = name(kind, what, &mut BTreeSet::new());
+    let letters = what.chars().map(|letter| letter.to_ascii_lowercase());
+    let letters = letters.map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' });
+    let plain = format!("{kind}-{}", letters.take(LONGEST).collect::<String>());
     if what.len() <= LONGEST && what.chars().all(fits) {
         return plain;
     }
@@ -177,23 +179,6 @@ fn lasting_name(kind: &str, what: &str, dash: char) -> String {
 /// How much of a package's or a folder's name is in a step's, in letters.
 const LONGEST: usize = 50;
 
-/// A name of a step or a fetch, as the contract wants it, that none in `taken` has.
-fn name(kind: &str, what: &str, taken: &mut BTreeSet<String>) -> String {
-    let what: String = what
-        .chars()
-        .map(|letter| letter.to_ascii_lowercase())
-        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
-        .take(LONGEST)
-        .collect();
-    let mut name = format!("{kind}-{what}");
-    let mut number = 2;
-    while !taken.insert(name.clone()) {
-        name = format!("{kind}-{what}-{number}");
-        number += 1;
-    }
-    name
-}
-
 fn index(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
@@ -204,9 +189,6 @@ struct Builder<'a> {
     settings: &'a Settings,
     fetches: Vec<Fetch>,
     steps: Vec<Step>,
-    names: BTreeSet<String>,
-    /// The step that says what is configured; those with the packages' own parts follow it, in their order.
-    configured: Option<u32>,
 }
 
 impl Reader<'_> {
@@ -233,9 +215,13 @@ impl Reader<'_> {
 
     /// What is to be done; what is wrong where that can't be said.
     pub(crate) fn steps(mut self, graph: &Graph) -> Result<Proposal, Vec<Diagnostic>> {
-        let order = graph.order().map_err(|wrong| {
-            vec![diagnostic(wrong.code, wrong.message, wrong.place, &wrong.label, &wrong.help)]
-        })?;
+        let order = match graph.order() {
+            Ok(order) => order,
+            Err(wrong) => {
+                self.wrong(wrong);
+                return Err(self.problems);
+            }
+        };
         let Some(root) = graph.root() else { return Err(self.problems) };
         let Some(name) = self.release_name(root) else { return Err(self.problems) };
         self.check_plugins(graph);
@@ -243,22 +229,16 @@ impl Reader<'_> {
             return Err(self.problems);
         }
         let settings = std::mem::take(&mut self.settings);
-        let mut builder = Builder {
-            graph,
-            settings: &settings,
-            fetches: Vec::new(),
-            steps: Vec::new(),
-            names: BTreeSet::new(),
-            configured: None,
-        };
+        let mut builder =
+            Builder { graph, settings: &settings, fetches: Vec::new(), steps: Vec::new() };
         let mut uses = Vec::new();
         if !order.is_empty() {
             builder.steps.push(tools_step());
             let closures = Graph::closures(&order);
-            builder.configure(root, &order, &closures);
-            uses = builder.packages(&order, &closures);
+            let configured = builder.configure(root, &order, &closures);
+            uses = builder.packages(&order, &closures, configured);
             uses.push(tools());
-            uses.extend(builder.configured.map(|configured| used(configured, CONFIGURED)));
+            uses.push(used(configured, CONFIGURED));
         }
         let mut sources: Vec<String> = graph.parts.values().flat_map(Part::sources).collect();
         sources.extend(builder.unread(root));
@@ -318,6 +298,11 @@ fn plugin_source(plugin: &Package) -> String {
     format!("{{{}, {}}}", quote(&plugin.app), quote(folder))
 }
 
+/// A package after all that it depends on.
+fn all_of<'p>(package: &'p Package, closure: &[usize], order: &[&'p Package]) -> Vec<&'p Package> {
+    closure.iter().map(|index| order[*index]).chain([package]).collect()
+}
+
 /// Whether rebar3 may be what builds a package.
 fn may_need_rebar3(package: &Package) -> bool {
     match (package.option("manager"), &package.what) {
@@ -337,8 +322,9 @@ impl Builder<'_> {
     }
 
     /// Evaluates the configuration, and cuts it into what each package may read: a step for each, so that
-    /// several releases of an umbrella have them in common.
-    fn configure(&mut self, root: &Part, order: &[&Package], closures: &[Vec<usize>]) {
+    /// several releases of an umbrella have them in common. The number of the step that says what is configured;
+    /// those with the packages' own parts follow it, in their order.
+    fn configure(&mut self, root: &Part, order: &[&Package], closures: &[Vec<usize>]) -> u32 {
         let mut sources = vec![pattern(&root.folder, "mix.exs").unwrap_or_default()];
         sources.extend(root.config());
         let apps = self.graph.parts.values().filter(|part| part.role == Role::App);
@@ -372,22 +358,23 @@ impl Builder<'_> {
             let app = &package.app;
             let slice = WrittenFile {
                 path: format!("{ROOT}/slices/{app}"),
-                contents: self.readable(package, order, closure).join("\n"),
+                contents: self.readable(package, &all_of(package, closure, order)).join("\n"),
             };
-            let name = name("config", app, &mut self.names);
+            let name = lasting_name("config", app, '_');
             let files = vec![script.clone(), slice];
             steps.push(step(name, app, files, format!("{ROOT}/config/{app}")));
         }
-        self.configured = Some(index(self.steps.len()));
+        let configured = index(self.steps.len());
         self.steps.extend(steps);
+        configured
     }
 
     /// Whose configuration a package may read while it is compiled: its own, and what the manifest declares.
-    /// Code of the workspace uses macros of what it depends on, which read theirs.
-    fn readable(&self, package: &Package, order: &[&Package], closure: &[usize]) -> Vec<String> {
+    /// Code of the workspace uses macros of what it depends on, which read theirs: `all` has these, too.
+    fn readable(&self, package: &Package, all: &[&Package]) -> Vec<String> {
         let mut apps = BTreeSet::from([package.app.clone()]);
         if !package.is_remote() {
-            apps.extend(closure.iter().map(|index| order[*index].app.clone()));
+            apps.extend(all.iter().map(|package| package.app.clone()));
         }
         apps.extend(self.settings.compile_config.get(&package.app).into_iter().flatten().cloned());
         apps.into_iter().collect()
@@ -410,7 +397,6 @@ impl Builder<'_> {
         let is_needed = order.iter().any(|package| may_need_rebar3(package));
         for (what, fetch) in packages.chain(rebar3.filter(|_| is_needed)) {
             numbers.insert(what, index(self.fetches.len()));
-            self.names.insert(fetch.name.clone());
             self.fetches.push(fetch);
         }
         numbers
@@ -435,17 +421,20 @@ impl Builder<'_> {
     }
 
     /// A step for each package; what all of them make together.
-    fn packages(&mut self, order: &[&Package], closures: &[Vec<usize>]) -> Vec<Used> {
+    fn packages(
+        &mut self,
+        order: &[&Package],
+        closures: &[Vec<usize>],
+        configured: u32,
+    ) -> Vec<Used> {
         let fetched = self.fetched(order);
         // What each package leaves for those that depend on it.
         let mut made: Vec<Vec<Used>> = Vec::new();
         for (number, (package, closure)) in order.iter().zip(closures).enumerate() {
             let app = &package.app;
             let (build, deps) = (format!("{ROOT}/build/lib/{app}"), format!("{ROOT}/deps/{app}"));
-            let mut uses = vec![tools()];
-            uses.extend(self.configured.map(|configured| {
-                used(configured + 1 + index(number), &format!("{ROOT}/config/{app}"))
-            }));
+            let own = used(configured + 1 + index(number), &format!("{ROOT}/config/{app}"));
+            let mut uses = vec![tools(), own];
             let mut sources = Vec::new();
             let mut outputs = vec![build];
             let plugins = self.plugins(package, order, closures);
@@ -462,28 +451,25 @@ impl Builder<'_> {
                 let what = UsedThing::Fetched(*rebar3);
                 uses.push(Used { what, at: REBAR3.to_owned() });
             }
-            for package in closure.iter().map(|index| order[*index]).chain([*package]) {
+            let all = all_of(package, closure, order);
+            for package in &all {
                 if let What::Local { folder, .. } = &package.what {
-                    sources.extend(self.graph.parts.get(folder).iter().flat_map(|part| {
-                        let config = part.config();
-                        part.sources().into_iter().filter(move |path| !config.contains(path))
-                    }));
+                    sources
+                        .extend(self.graph.parts.get(folder).iter().flat_map(|part| part.code()));
                 }
             }
             uses.extend(closure.iter().flat_map(|index| made[*index].clone()));
             let kind = if package.is_remote() { "dep" } else { "app" };
             let step = index(self.steps.len());
             made.push(outputs.iter().map(|output| used(step, output)).collect());
-            let all: Vec<&Package> =
-                closure.iter().map(|index| order[*index]).chain([*package]).collect();
             self.steps.push(Step {
-                name: name(kind, app, &mut self.names),
+                name: lasting_name(kind, app, '_'),
                 stage: "deps".to_owned(),
                 argv: driver("Exflow.compile(System.argv())", &[app]),
                 env: environment(&self.settings.mix_env),
                 workdir: ROOT.to_owned(),
                 sources,
-                files: self.files(package, order, closure, &all, &plugins),
+                files: self.files(package, &all, &plugins),
                 uses,
                 outputs,
                 together: true,
@@ -494,34 +480,25 @@ impl Builder<'_> {
     }
 
     /// What the driver is told of a package.
-    fn files(
-        &self,
-        package: &Package,
-        order: &[&Package],
-        closure: &[usize],
-        all: &[&Package],
-        plugins: &[&Package],
-    ) -> Vec<WrittenFile> {
+    fn files(&self, package: &Package, all: &[&Package], plugins: &[&Package]) -> Vec<WrittenFile> {
         let folder = format!("{ROOT}/packages/{}", package.app);
         let list = |apps: &mut dyn Iterator<Item = &String>| {
             apps.map(|app| atom_source(app)).collect::<Vec<_>>().join(", ")
         };
         let needs = list(&mut package.children.iter());
-        let config = list(&mut self.readable(package, order, closure).iter());
+        let config = list(&mut self.readable(package, all).iter());
         let mut described = String::from("[\n  deps: [\n");
         for package in all {
             let _ = writeln!(described, "    {},", self.dependency(package));
         }
         let _ = writeln!(described, "  ],\n  needs: [{needs}],\n  config: [{config}],");
         let is_skipped = package.option("compile") == Some("false");
-        let _ =
-            writeln!(described, "  compile: {},\n  local: {}", !is_skipped, !package.is_remote());
+        let _ = write!(described, "  compile: {},\n  local: {}", !is_skipped, !package.is_remote());
         if !plugins.is_empty() {
             let plugins: Vec<String> = plugins.iter().map(|plugin| plugin_source(plugin)).collect();
-            described.pop();
-            let _ = writeln!(described, ",\n  rebar3_plugins: [{}]", plugins.join(", "));
+            let _ = write!(described, ",\n  rebar3_plugins: [{}]", plugins.join(", "));
         }
-        described.push(']');
+        described.push_str("\n]");
         let mut lock = String::from("%{\n");
         for package in all {
             let entry = match &package.what {

@@ -1,14 +1,12 @@
 //! Packages and indexes that are made up, for the tests beside the code.
 
 use super::{Checksum, Keys};
+pub(super) use crate::testing::{entry, gz};
 use exflow_content::Sha256;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use rsa::{BigUint, Pkcs1v15Sign, RsaPrivateKey};
 use sha1::{Digest, Sha1};
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 /// The name of the key that all is signed with.
 pub(super) const KEY: &str = "test@localhost-1.rsa.pub";
@@ -39,35 +37,6 @@ const Q: &[u8] =
     761c3de12eef6f41f453c0951ca16f18358794bc32fcd71e3ef88144427fad53f2cea099d5e80027\
     abcc44df39c72504f3b3258e1ea9326dcbdffe7187a3a74aadf2cc96c6039f9ea8b77a9a84d03a41\
     5eb4baa6735f3bef";
-
-pub(super) fn gz(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// One entry of a tar archive, its path and link written as they are.
-pub(super) fn entry(
-    path: &str,
-    kind: tar::EntryType,
-    link: &str,
-    mode: u32,
-    content: &[u8],
-) -> Vec<u8> {
-    let mut header = tar::Header::new_ustar();
-    header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-    header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_size(content.len() as u64);
-    header.set_cksum();
-    let mut bytes = header.as_bytes().to_vec();
-    bytes.extend_from_slice(content);
-    bytes.resize(bytes.len().next_multiple_of(512), 0);
-    bytes
-}
 
 pub(super) fn file(path: &str, content: &str) -> Vec<u8> {
     entry(path, tar::EntryType::Regular, "", 0o644, content.as_bytes())

@@ -1,37 +1,15 @@
 use super::*;
+use crate::testing::{self, gz, tar_of};
 use exflow_content::{Digest, Entry, Mode, RelPath};
 use proptest::prelude::*;
 use std::io::Write;
 
-/// One entry of a tar archive, its path and link written as they are.
 fn entry(path: &[u8], kind: tar::EntryType, link: &[u8], content: &[u8]) -> Vec<u8> {
-    let mut header = tar::Header::new_ustar();
-    header.as_old_mut().name[..path.len()].copy_from_slice(path);
-    header.as_old_mut().linkname[..link.len()].copy_from_slice(link);
-    header.set_entry_type(kind);
-    header.set_mode(0o644);
-    header.set_size(content.len() as u64);
-    header.set_cksum();
-    let mut bytes = header.as_bytes().to_vec();
-    bytes.extend_from_slice(content);
-    bytes.resize(bytes.len().next_multiple_of(512), 0);
-    bytes
+    testing::entry(path, kind, link, 0o644, content)
 }
 
 fn file(path: &str, content: &str) -> Vec<u8> {
     entry(path.as_bytes(), tar::EntryType::Regular, b"", content.as_bytes())
-}
-
-fn tar_of(entries: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = entries.concat();
-    bytes.resize(bytes.len() + 1024, 0);
-    bytes
-}
-
-fn gz(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 fn deb_of(members: &[(&str, Vec<u8>)]) -> Vec<u8> {

@@ -1,26 +1,12 @@
 use super::*;
+use crate::testing::{entry, gz, tar_of};
 use exflow_content::Digest;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 
 const METADATA: &str = "{<<\"app\">>,<<\"demo\">>}.\n{<<\"name\">>,<<\"demo\">>}.\n\
      {<<\"version\">>,<<\"1.0.0\">>}.\n{<<\"description\">>,<<\"é\"/utf8>>}.\n";
-
-/// One entry of a tar archive, its path and link written as they are.
-fn entry(path: &str, kind: tar::EntryType, link: &str, mode: u32, content: &[u8]) -> Vec<u8> {
-    let mut header = tar::Header::new_ustar();
-    header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-    header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_size(content.len() as u64);
-    header.set_cksum();
-    let mut bytes = header.as_bytes().to_vec();
-    bytes.extend_from_slice(content);
-    bytes.resize(bytes.len().next_multiple_of(512), 0);
-    bytes
-}
 
 fn file(path: &str, content: &[u8]) -> Vec<u8> {
     entry(path, tar::EntryType::Regular, "", 0o644, content)
@@ -28,18 +14,6 @@ fn file(path: &str, content: &[u8]) -> Vec<u8> {
 
 fn link(path: &str, target: &str) -> Vec<u8> {
     entry(path, tar::EntryType::Symlink, target, 0o777, b"")
-}
-
-fn tar_of(entries: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = entries.concat();
-    bytes.resize(bytes.len() + 1024, 0);
-    bytes
-}
-
-fn gz(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 fn checksum(metadata: &str, contents: &[u8]) -> Sha256 {

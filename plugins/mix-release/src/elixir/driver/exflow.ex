@@ -50,6 +50,9 @@ defmodule Exflow do
   @doc "The folder in which everything is laid out."
   def root, do: System.fetch_env!("EXFLOW_ROOT")
 
+  @doc "What an earlier step has left as a term."
+  def term(path), do: root() |> Path.join(path) |> File.read!() |> :erlang.binary_to_term()
+
   @doc "The same bytes for the same term, as far as this version of OTP can do it."
   def term_to_binary(term) do
     try do

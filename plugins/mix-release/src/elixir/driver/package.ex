@@ -7,7 +7,7 @@ defmodule Exflow.Package do
     {package, _} = Code.eval_file(Path.join(folder, "package.exs"))
     forget_all_but(Keyword.keys(package[:deps]))
     before = state()
-    config = config(Path.join(Exflow.root(), "config/#{app}/config.etf"))
+    config = Exflow.term("config/#{app}/config.etf")
     reads = Exflow.Reads.start()
 
     compiled =
@@ -81,16 +81,16 @@ defmodule Exflow.Package do
   ## What packages see of each other, where several are compiled in one VM
 
   defp state do
-    {:code.get_path(), Application.loaded_applications() |> Enum.map(&elem(&1, 0)), envs()}
+    {:code.get_path(), envs()}
   end
 
-  defp restore({paths, loaded, envs}, config) do
+  defp restore({paths, envs}, config) do
     Mix.Task.clear()
     Mix.Project.pop()
     Mix.State.clear_cache()
     Mix.env(String.to_atom(System.get_env("MIX_ENV") || "prod"))
 
-    for {app, _, _} <- Application.loaded_applications(), app not in loaded do
+    for {app, _, _} <- Application.loaded_applications(), not is_map_key(envs, app) do
       Application.stop(app)
       Application.unload(app)
     end
@@ -130,13 +130,6 @@ defmodule Exflow.Package do
 
   defp envs do
     for {app, _, _} <- Application.loaded_applications(), into: %{}, do: {app, Application.get_all_env(app)}
-  end
-
-  defp config(path) do
-    case File.read(path) do
-      {:ok, bytes} -> :erlang.binary_to_term(bytes)
-      {:error, _} -> []
-    end
   end
 end
 

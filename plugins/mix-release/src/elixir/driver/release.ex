@@ -9,7 +9,7 @@ defmodule Exflow.Release do
   def start do
     Exflow.start()
     renew()
-    configured = configured()
+    configured = Exflow.term("configured/apps.etf")
     build = Path.join(Mix.Project.build_path([]), "lib")
 
     wrong =
@@ -35,13 +35,6 @@ defmodule Exflow.Release do
       """)
 
       System.halt(1)
-    end
-  end
-
-  defp configured do
-    case File.read(Path.join(Exflow.root(), "configured/apps.etf")) do
-      {:ok, bytes} -> :erlang.binary_to_term(bytes)
-      _ -> []
     end
   end
 
