@@ -51,13 +51,12 @@ fuzz_target!(|bytes: &[u8]| {
             release: &release,
             at: &path("app"),
             whole: &whole,
-            builder: Some(&base),
             platform: Platform::LinuxAmd64,
             library_path: Some("/usr/lib"),
             path: None,
             is_distributed: true,
         };
-        let findings = check(&subject, &Same(bytes)).unwrap();
+        let findings = check(&subject, &Same(bytes), || Ok(Some(base.clone()))).unwrap();
         let names = Names { base: "a", builder: Some("b"), platform: &Platform::LinuxAmd64 };
         let _ = diagnose(&findings, &names, None);
     }

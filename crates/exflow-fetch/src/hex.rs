@@ -50,7 +50,7 @@ impl fmt::Debug for HexPlaces {
 
 /// Where a tarball may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HexAddress {
+pub(crate) struct HexAddress {
     /// Its address.
     pub url: String,
     /// What the server is shown.
@@ -62,7 +62,7 @@ impl HexPlaces {
     ///
     /// A key goes to hex.pm, to the mirror that is trusted, and to the repository that it was configured
     /// for together with its address. It never goes over a connection that others can read.
-    pub fn addresses(&self, package: &HexPackage) -> Result<Vec<HexAddress>, FetchError> {
+    pub(crate) fn addresses(&self, package: &HexPackage) -> Result<Vec<HexAddress>, FetchError> {
         let known = |name: &str| self.repos.get(name).cloned().unwrap_or_default();
         let hexpm = known("hexpm");
         let trusted = self.trusted_mirror.clone();
@@ -211,7 +211,7 @@ fn fetch(
     package: &HexPackage,
     places: &HexPlaces,
     progress: &dyn Progress,
-) -> Result<(Tree, Sha256), FetchError> {
+) -> Result<(Tree, Option<Sha256>), FetchError> {
     let addresses = places.addresses(package)?;
     let fetched = match (package.outer, package.inner) {
         (Some(outer), _) => pinned(workshop, package, outer, &addresses, progress),
@@ -227,7 +227,7 @@ fn fetch(
         }
         (_, error) => error,
     })?;
-    Ok((unpacked.tree, unpacked.outer))
+    Ok((unpacked.tree, Some(unpacked.outer)))
 }
 
 fn urls(addresses: &[HexAddress]) -> Vec<String> {
@@ -249,23 +249,10 @@ fn pinned(
         size: Size::AtMost(Limits::default().tarball),
         credentials: Some(&Keys(addresses)),
     };
-    let mut again = true;
-    loop {
-        let path = workshop.client.download(workshop.store, wanted, progress)?;
-        let open = File::open(&path);
-        let file = open.map_err(|source| StoreError::Io { action: "open", path, source })?;
-        match unpack(workshop, package, file) {
-            // It was checked when it came, and has been damaged on the disk since.
-            Err(FetchError::HexTarball(TarballError::Outer { .. })) if again => again = false,
-            other => {
-                if matches!(other, Err(FetchError::HexTarball(_))) {
-                    workshop.store.drop_download(&outer);
-                }
-                return other;
-            }
-        }
-        workshop.store.drop_download(&outer);
-    }
+    workshop.read_download(wanted, progress, |path| {
+        let open = |source| StoreError::Io { action: "open", path: path.to_owned(), source };
+        unpack(workshop, package, File::open(path).map_err(open)?)
+    })
 }
 
 /// Fetches a package of which an old lock has only the checksum of what is in the tarball.

@@ -20,7 +20,7 @@ pub use alpine::{AddedApks, AlpineSystem, add_alpine};
 pub use cancel::Cancel;
 pub use error::{FetchError, diagnose};
 pub use git::{GitError, fetch_git};
-pub use hex::{HexAddress, HexPlaces, fetch_hex, hex_key_variable};
+pub use hex::{HexPlaces, fetch_hex, hex_key_variable};
 pub use http::{Client, Credentials, HttpOptions, Size, Wanted};
 pub use progress::Progress;
 pub use remote_file::fetch_remote_file;

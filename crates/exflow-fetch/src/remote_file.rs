@@ -30,7 +30,7 @@ fn fetch(
     workshop: &Workshop<'_>,
     file: &RemoteFile,
     progress: &dyn Progress,
-) -> Result<(Tree, Sha256), FetchError> {
+) -> Result<(Tree, Option<Sha256>), FetchError> {
     let wanted = Wanted {
         name: &shown(&file.url),
         urls: std::slice::from_ref(&file.url),
@@ -38,24 +38,17 @@ fn fetch(
         size: Size::AtMost(MAX_REMOTE_FILE),
         credentials: None,
     };
-    let mut again = true;
-    loop {
-        let path = workshop.client.download(workshop.store, wanted, progress)?;
-        let (found, (blob, size)) = keep(workshop, file, &path)?;
+    let (blob, size) = workshop.read_download(wanted, progress, |path| {
+        let (found, kept) = keep(workshop, file, path)?;
         if found == file.sha256 {
-            let mut tree = Tree::new();
-            let entry = Entry::File { mode: file.mode(), blob, size };
-            tree.insert(file.name.clone(), entry).expect("it is the only one");
-            return Ok((tree, file.sha256));
+            return Ok(kept);
         }
-        // It was checked when it came, and has been damaged on the disk since.
-        workshop.store.drop_download(&file.sha256);
-        if !again {
-            let (url, expected) = (shown(&file.url), file.sha256);
-            return Err(FetchError::WrongDigest { url, found, expected });
-        }
-        again = false;
-    }
+        Err(FetchError::WrongDigest { url: shown(&file.url), found, expected: file.sha256 })
+    })?;
+    let mut tree = Tree::new();
+    let entry = Entry::File { mode: file.mode(), blob, size };
+    tree.insert(file.name.clone(), entry).expect("it is the only one");
+    Ok((tree, Some(file.sha256)))
 }
 
 /// Copies a download into the store: its sha256, and what it is there.

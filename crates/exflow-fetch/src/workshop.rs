@@ -1,12 +1,14 @@
 //! Where what is fetched is unpacked: several things side by side, each kept as soon as it is finished.
 
-use crate::{Client, FetchError};
+use crate::{Client, FetchError, Progress, Wanted};
 use exflow_content::{Digest, Mode, Sha256, Tree};
 use exflow_packages::archive::{ArchiveError, Keep};
+use exflow_packages::hex::TarballError;
 use exflow_store::{Claim, Record, Store, StoreError};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
@@ -15,7 +17,7 @@ use std::time::{Duration, Instant};
 const UNPACKERS: usize = 4;
 /// How many downloads are under way at a time.
 pub(crate) const CONNECTIONS: usize = 8;
-/// How often it is looked whether someone is done with something.
+/// How often it is looked whether all are done, or something is to be flushed.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long what was unpacked waits for others, to be flushed to the disk with them.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -119,39 +121,63 @@ impl<'a> Workshop<'a> {
         Self { client, store, unsettled: Mutex::default() }
     }
 
-    /// The tree that is known under `key`, or else what `make` makes of a download, of which it gives the
-    /// digest, too. It is on the disk and recorded when this returns; whoever wants the same meanwhile waits.
+    /// The tree that is known under `key`, or else what `make` makes, which gives the digest of the download that
+    /// is needed no more, if there is one. It is on the disk and recorded when this returns; whoever wants the same meanwhile waits.
     pub(crate) fn tree_of(
         &self,
         key: Digest,
-        make: impl FnOnce() -> Result<(Tree, Sha256), FetchError>,
+        make: impl FnOnce() -> Result<(Tree, Option<Sha256>), FetchError>,
     ) -> Result<Digest, FetchError> {
         let known = || known_tree(self.store, &key).map(|known| Some(known?.0.trees[0]));
         if let Some(tree) = known()? {
             return Ok(tree);
         }
-        let claim = self.claim(&key)?;
+        let _claim = self.claim(&key)?;
         if let Some(tree) = known()? {
             return Ok(tree);
         }
         let (tree, download) = make()?;
         let tree = self.store.put_tree(&tree)?;
-        let record = Record { trees: vec![tree], data: Vec::new() };
-        self.finished(Finished { key, record, download, claim });
-        self.settle(Duration::ZERO)?;
+        // On the disk first: a record is believed.
+        self.store.sync()?;
+        self.store.put_record(&key, &Record { trees: vec![tree], data: Vec::new() })?;
+        if let Some(download) = download {
+            self.store.drop_download(&download);
+        }
         Ok(tree)
     }
 
     /// Waits until nobody else works on what has this key.
     pub(crate) fn claim(&self, key: &Digest) -> Result<Claim, FetchError> {
+        let claim = self.store.claim(key, || self.client.cancel().is_cancelled())?;
+        claim.ok_or(FetchError::Cancelled)
+    }
+
+    /// Reads a download with `read`. One that was damaged on the disk since it was checked is fetched once more,
+    /// and none that is of no use is kept.
+    pub(crate) fn read_download<T>(
+        &self,
+        wanted: Wanted<'_>,
+        progress: &dyn Progress,
+        read: impl Fn(&Path) -> Result<T, FetchError>,
+    ) -> Result<T, FetchError> {
+        let mut again = true;
         loop {
-            if let Some(claim) = self.store.try_claim(key)? {
-                return Ok(claim);
+            let result = read(&self.client.download(self.store, wanted, progress)?);
+            let (is_useless, is_damaged) = match &result {
+                Err(FetchError::WrongDigest { .. }) => (true, true),
+                Err(FetchError::HexTarball(error)) => {
+                    (true, matches!(error, TarballError::Outer { .. }))
+                }
+                _ => (false, false),
+            };
+            if is_useless {
+                self.store.drop_download(&wanted.sha256);
             }
-            if self.client.cancel().is_cancelled() {
-                return Err(FetchError::Cancelled);
+            if !(is_damaged && again) {
+                return result;
             }
-            std::thread::sleep(PAUSE);
+            again = false;
         }
     }
 

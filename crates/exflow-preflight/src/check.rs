@@ -1,7 +1,7 @@
 //! The check of a release against a base.
 
 use crate::elf::{Elf, Machine, ancestor_of, machine_of};
-use crate::erlang::check_erlang;
+use crate::erlang::{ROOTS, check_erlang};
 use crate::files::{Blobs, Reader, clean, has_file, in_tree};
 use crate::libc::Libc;
 use crate::loader::{load, newest_first};
@@ -31,8 +31,6 @@ pub struct Subject<'a> {
     pub at: &'a RelPath,
     /// The files of the image: the release laid over the base.
     pub whole: &'a Tree,
-    /// The base that the release was built in, where it is known. Only hints come from it.
-    pub builder: Option<&'a Tree>,
     /// What the image is for.
     pub platform: Platform,
     /// `LD_LIBRARY_PATH` of the image.
@@ -51,7 +49,14 @@ struct Candidate {
 }
 
 /// Lists what keeps the release from running on the base.
-pub fn check<B: Blobs>(subject: &Subject<'_>, blobs: &B) -> Result<Findings, B::Error> {
+///
+/// `builder` gives the base that the release was built in, where that is known. Only hints come from it, so it is
+/// asked for only where there is something to say.
+pub fn check<B: Blobs>(
+    subject: &Subject<'_>,
+    blobs: &B,
+    builder: impl FnOnce() -> Result<Option<Tree>, B::Error>,
+) -> Result<Findings, B::Error> {
     let machine = machine_of(&subject.platform);
     let (libc, takes_both) = Libc::of_tree(subject.whole, machine);
     let reader = Reader::new(blobs, libc == Some(Libc::Musl) && !takes_both);
@@ -121,7 +126,7 @@ pub fn check<B: Blobs>(subject: &Subject<'_>, blobs: &B) -> Result<Findings, B::
             found.entry(problem).or_default().insert(candidate.path.clone());
         }
     }
-    findings(subject, &search, libc, machine, merged(found))
+    findings(subject, &search, libc, machine, merged(found), builder)
 }
 
 /// The files of the release that a loader may be given: programs, and libraries. Not object files, and not
@@ -234,11 +239,11 @@ fn emulator<B: Blobs>(
     if let Some((path, _)) = own {
         return search.at(&subject.at.join(path), machine);
     }
-    for root in ["usr/lib/erlang", "usr/local/lib/erlang"] {
+    for root in ROOTS.iter().map(|root| clean(root)) {
         let base = subject
             .base
-            .within(&clean(root))
-            .find(|(path, _)| path.strip(&clean(root)).is_some_and(|path| is_emulator(&path)));
+            .within(&root)
+            .find(|(path, _)| path.strip(&root).is_some_and(|path| is_emulator(&path)));
         if let Some((path, _)) = base {
             return search.at(path, machine);
         }
@@ -286,12 +291,14 @@ fn findings<B: Blobs>(
     libc: Option<Libc>,
     machine: Machine,
     found: BTreeMap<Problem, BTreeSet<RelPath>>,
+    builder: impl FnOnce() -> Result<Option<Tree>, B::Error>,
 ) -> Result<Findings, B::Error> {
     let mut findings = Findings::default();
     if found.is_empty() {
         return Ok(findings);
     }
-    let builder = match subject.builder {
+    let builder = builder()?;
+    let builder = match &builder {
         Some(tree) => Some(Search::new(tree, search.reader, None)?),
         None => None,
     };

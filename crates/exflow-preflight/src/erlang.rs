@@ -11,7 +11,7 @@ const START: &str = "releases/start_erl.data";
 /// The longest that is read, in bytes.
 const MAX_START: u64 = 4096;
 /// Where Erlang is, on Debian and Alpine, and in the images of Docker Hub.
-const ROOTS: &[&str] = &["usr/lib/erlang", "usr/local/lib/erlang"];
+pub(crate) const ROOTS: &[&str] = &["usr/lib/erlang", "usr/local/lib/erlang"];
 /// Where a release's script looks for it, where the image says nothing else.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

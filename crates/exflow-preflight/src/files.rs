@@ -60,14 +60,6 @@ impl<'a, B: Blobs> Reader<'a, B> {
         Ok(elf)
     }
 
-    /// What the file at `path` of `tree` says, if it is an ELF file; its links are followed.
-    pub(crate) fn elf_at(&self, tree: &Tree, path: &RelPath) -> Result<Option<Rc<Elf>>, B::Error> {
-        match tree.resolve(path).and_then(|path| tree.get(&path)) {
-            Some(Entry::File { blob, .. }) => self.elf(blob),
-            _ => Ok(None),
-        }
-    }
-
     /// The file at `path` of `tree`, its links followed, if it is there and not longer than `limit`.
     pub(crate) fn bytes_at(
         &self,

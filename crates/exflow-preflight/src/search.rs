@@ -3,7 +3,7 @@
 use crate::elf::{Elf, Machine};
 use crate::files::{Blobs, Reader, clean, has_file, in_tree};
 use crate::libc::{Libc, musl_interpreter};
-use exflow_content::{RelPath, Tree};
+use exflow_content::{Entry, RelPath, Tree};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -115,7 +115,8 @@ impl<'a, B: Blobs> Search<'a, B> {
             return Ok(None);
         }
         let Some(real) = self.tree.resolve(path) else { return Ok(None) };
-        let Some(elf) = self.reader.elf_at(self.tree, &real)? else { return Ok(None) };
+        let Some(Entry::File { blob, .. }) = self.tree.get(&real) else { return Ok(None) };
+        let Some(elf) = self.reader.elf(blob)? else { return Ok(None) };
         let found = Found { path: path.clone(), real, elf };
         Ok((found.elf.machine == machine).then_some(found))
     }

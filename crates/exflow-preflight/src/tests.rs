@@ -94,13 +94,12 @@ impl World {
             release: &self.release,
             at: &path("app"),
             whole: &whole,
-            builder: self.builder.as_ref(),
             platform: Platform::LinuxAmd64,
             library_path: self.library_path,
             path: None,
             is_distributed: !self.alone,
         };
-        check(&subject, self).unwrap()
+        check(&subject, self, || Ok(self.builder.clone())).unwrap()
     }
 
     /// What the user sees.
@@ -476,13 +475,12 @@ fn what_is_missing_in_the_store_is_an_error() {
         release: &world.release,
         at: &RelPath::root(),
         whole: &whole,
-        builder: None,
         platform: Platform::LinuxAmd64,
         library_path: None,
         path: None,
         is_distributed: true,
     };
-    check(&subject, &world).unwrap_err();
+    check(&subject, &world, || Ok(None)).unwrap_err();
 }
 
 proptest! {

@@ -9,7 +9,7 @@ use crate::{Store, StoreError};
 use exflow_content::{Digest, Entry, Hasher, Mode, STEP_MTIME, Tree};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -106,15 +106,6 @@ impl Store {
     /// moved; any other is copied.
     pub fn check_in_file(&self, path: &Path, mode: Mode) -> Result<Entry, StoreError> {
         let mut file = File::open(path).doing("open", path)?;
-        if path.starts_with(self.root().join("tmp")) {
-            let mut hasher = Hasher::new();
-            let size = copy(&mut file, &mut hasher).doing("read", path)?;
-            let blob = hasher.finish();
-            if !self.has_blob(&blob, size) {
-                self.adopt(path, &blob, mode)?;
-            }
-            return Ok(Entry::File { mode, blob, size });
-        }
         // Most of what a step leaves is there already, so it is worth reading it before it is written.
         let mut hasher = Hasher::new();
         let size = copy(&mut file, &mut hasher).doing("read", path)?;
@@ -122,7 +113,16 @@ impl Store {
         if self.has_blob(&blob, size) {
             return Ok(Entry::File { mode, blob, size });
         }
-        file.rewind().doing("read", path)?;
+        if path.starts_with(self.root().join("tmp")) {
+            self.adopt(path, &blob, mode)?;
+            return Ok(Entry::File { mode, blob, size });
+        }
+        self.copy_in(path, mode)
+    }
+
+    /// Copies the file at `path` into the store, as an entry with the given mode: what is not there yet.
+    pub(crate) fn copy_in(&self, path: &Path, mode: Mode) -> Result<Entry, StoreError> {
+        let mut file = File::open(path).doing("open", path)?;
         let mut writer = self.blob_writer()?;
         copy(&mut file, &mut writer).doing("copy", path)?;
         let (blob, size) = writer.finish_as(mode)?;

@@ -4,6 +4,7 @@ use exflow_content::Digest;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Work that nobody else does meanwhile, in this process or another. It ends when this is dropped,
 /// or its process dies.
@@ -14,7 +15,27 @@ pub struct Claim {
     _lock: File,
 }
 
+/// How often it is looked whether someone else is done.
+const PAUSE: Duration = Duration::from_millis(20);
+
 impl Store {
+    /// Claims the work with this key, once nobody else has it; none where `is_cancelled` meanwhile.
+    pub fn claim(
+        &self,
+        key: &Digest,
+        is_cancelled: impl Fn() -> bool,
+    ) -> Result<Option<Claim>, StoreError> {
+        loop {
+            if let Some(claim) = self.try_claim(key)? {
+                return Ok(Some(claim));
+            }
+            if is_cancelled() {
+                return Ok(None);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     /// Claims the work with this key; none while someone else has it.
     pub fn try_claim(&self, key: &Digest) -> Result<Option<Claim>, StoreError> {
         let folder = self.root().join("claims");
@@ -65,8 +86,11 @@ mod tests {
         let claim = store.try_claim(&key).unwrap();
         assert!(claim.is_some());
         assert!(store.try_claim(&key).unwrap().is_none());
+        // Nobody waits longer than they want to.
+        assert!(store.claim(&key, || true).unwrap().is_none());
         drop(claim);
         assert!(store.try_claim(&key).unwrap().is_some());
+        assert!(store.claim(&key, || true).unwrap().is_some());
     }
 
     #[test]

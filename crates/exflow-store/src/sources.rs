@@ -129,7 +129,7 @@ impl Store {
                 continue;
             }
             let path = root.join(OsStr::from_bytes(at.as_bytes()));
-            match self.check_in_file(&path, *mode) {
+            match self.copy_in(&path, *mode) {
                 Ok(kept) if kept == *entry => {}
                 Ok(_) => return Err(StoreError::SourceChanged { path }),
                 Err(StoreError::Io { path: of, source, .. })

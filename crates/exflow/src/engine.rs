@@ -28,8 +28,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 const STEP_FAILED: &str = "exflow::exec::step-failed";
-/// How often it is looked whether someone else is done with a step.
-const PAUSE: Duration = Duration::from_millis(20);
 /// How many packages of sources are fetched side by side: as many as Hex itself does.
 const FETCHES: usize = 8;
 
@@ -423,15 +421,8 @@ impl<'a> Engine<'a> {
 
     /// Waits until nobody else works on what has this key.
     pub(crate) fn claim(&self, key: &Digest) -> Result<Claim, Failed> {
-        loop {
-            if let Some(claim) = self.prepared.store.try_claim(key)? {
-                return Ok(claim);
-            }
-            if self.cancel.is_cancelled() {
-                return Err(Failed::Interrupted);
-            }
-            std::thread::sleep(PAUSE);
-        }
+        let claim = self.prepared.store.claim(key, || self.cancel.is_cancelled())?;
+        claim.ok_or(Failed::Interrupted)
     }
 
     /// Does something that takes a while, and says so.

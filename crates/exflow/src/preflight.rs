@@ -53,24 +53,20 @@ pub(crate) fn preflight(
         release: trees.release.1,
         at: &settings.at,
         whole: trees.whole,
-        builder: None,
         platform: settings.platform.clone(),
         library_path: env("LD_LIBRARY_PATH"),
         path: env("PATH"),
         // As the script of a release understands it.
         is_distributed: env("RELEASE_DISTRIBUTION") != Some("none"),
     };
-    let findings = check(&subject, &StoredBlobs(store))?;
+    let findings = check(&subject, &StoredBlobs(store), || match &bases.builder {
+        Some((_, digest)) if store.has_tree(digest) => store.tree(digest).map(Some),
+        _ => Ok(None),
+    })?;
     if findings.mismatches.is_empty() {
         store.put_record(&key, &Record::default())?;
         return Ok(());
     }
-    // Only for what is said of a mismatch: it is large.
-    let builder = match &bases.builder {
-        Some((_, digest)) if store.has_tree(digest) => Some(store.tree(digest)?),
-        _ => None,
-    };
-    let findings = check(&Subject { builder: builder.as_ref(), ..subject }, &StoredBlobs(store))?;
     let names = Names {
         base: bases.base,
         builder: bases.builder.map(|(name, _)| name),

@@ -8,16 +8,15 @@
 mod address;
 mod program;
 
-use crate::workshop::known_tree;
+use crate::workshop::Workshop;
 use crate::{Cancel, Client, FetchError, Progress};
 use address::shown;
 use exflow_content::{Digest, Entry, Mode, PathError, RelPath, Tree, TreeError};
 use exflow_packages::git::GitSource;
-use exflow_store::{Claim, Record, Store, StoreError};
+use exflow_store::{Store, StoreError};
 use program::{Objects, Program};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::time::Duration;
 
 /// How much a repository and its submodules may take as git keeps them, in bytes, each.
 const MAX_REPOSITORY: u64 = 4 << 30;
@@ -35,8 +34,6 @@ const MAX_NAMES: usize = 128;
 const MAX_MODULES: u64 = 1 << 20;
 /// How deep submodules may lie in one another, and how many there may be in all.
 const MAX_SUBMODULES: (usize, usize) = (8, 256);
-/// How often it is looked whether someone else is done with the same.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// What every branch and tag is fetched as.
 const ALL: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
@@ -128,14 +125,17 @@ pub fn fetch_git(
     source: &GitSource,
     progress: &dyn Progress,
 ) -> Result<Digest, FetchError> {
-    let url = shown(&source.url);
-    match fetch(client, store, source, progress) {
-        Ok(Some(tree)) => Ok(tree),
-        Ok(None) => Err(FetchError::Offline { what: url }),
-        Err(GitError::Cancelled) => Err(FetchError::Cancelled),
-        Err(GitError::Store(error)) => Err(FetchError::Store(error)),
-        Err(source) => Err(FetchError::Git { url, source }),
-    }
+    let workshop = Workshop::new(client.stopping_with(client.cancel().clone()), store);
+    workshop.tree_of(source.key(), || {
+        let url = shown(&source.url);
+        match fetch(client, store, source, progress) {
+            Ok(Some(tree)) => Ok((tree, None)),
+            Ok(None) => Err(FetchError::Offline { what: url }),
+            Err(GitError::Cancelled) => Err(FetchError::Cancelled),
+            Err(GitError::Store(error)) => Err(FetchError::Store(error)),
+            Err(source) => Err(FetchError::Git { url, source }),
+        }
+    })
 }
 
 /// None where the network would be needed and must not be used.
@@ -144,16 +144,7 @@ fn fetch(
     store: &Store,
     source: &GitSource,
     progress: &dyn Progress,
-) -> Result<Option<Digest>, GitError> {
-    let key = source.key();
-    let known = || Ok::<_, StoreError>(known_tree(store, &key)?.map(|(record, _)| record.trees[0]));
-    if let Some(tree) = known()? {
-        return Ok(Some(tree));
-    }
-    let _claim = claim(store, &key, client.cancel())?;
-    if let Some(tree) = known()? {
-        return Ok(Some(tree));
-    }
+) -> Result<Option<Tree>, GitError> {
     let kind = address::kind(&source.url)?;
     if client.is_offline() && (kind == address::Kind::Remote || source.submodules) {
         return Ok(None);
@@ -168,22 +159,7 @@ fn fetch(
     progress.begin(&name, 0);
     let tree = read(client.cancel(), store, source);
     progress.end(&name);
-    let tree = store.put_tree(&tree?)?;
-    store.sync()?;
-    store.put_record(&key, &Record { trees: vec![tree], data: Vec::new() })?;
-    Ok(Some(tree))
-}
-
-fn claim(store: &Store, key: &Digest, cancel: &Cancel) -> Result<Claim, GitError> {
-    loop {
-        if let Some(claim) = store.try_claim(key)? {
-            return Ok(claim);
-        }
-        if cancel.is_cancelled() {
-            return Err(GitError::Cancelled);
-        }
-        std::thread::sleep(PAUSE);
-    }
+    tree.map(Some)
 }
 
 fn read(cancel: &Cancel, store: &Store, source: &GitSource) -> Result<Tree, GitError> {
