@@ -65,6 +65,24 @@ fn the_same_digest_in_other_folders_as_another_user() {
     assert_eq!(run.stdout, "42\n", "{}", run.stderr);
 }
 
+/// Nothing is built for it, and nothing has to be.
+#[test]
+fn a_variable_of_the_plugin_is_not_set_by_a_stage() {
+    let workspace = workspace().with_files_of(&hello());
+    let manifest = workspace.read("exflow.kdl");
+    let edited = manifest.replace(
+        "    stage \"runtime\"",
+        "    stage \"release\" base=\"builder\" { env MIX_ENV=\"dev\"; }\n    stage \"runtime\"",
+    );
+    workspace.write("exflow.kdl", &edited);
+    workspace.fails(&["check"], 1).says(&[
+        "exflow::plan::taken-variable",
+        "`MIX_ENV` is set by `mix-release`",
+        "exflow.kdl:18",
+        "take it away",
+    ]);
+}
+
 #[test]
 fn a_slim_base_is_only_what_was_named_and_can_be_scanned() {
     let (workspace, _) = &*BUILT;

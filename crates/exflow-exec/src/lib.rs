@@ -17,4 +17,4 @@ pub use docker::DockerExecutor;
 pub use error::{ExecError, diagnose};
 pub use executor::{Executor, Exit, Outcome, RunOptions};
 pub use sandbox::{Interactive, SandboxExecutor, sandbox_main};
-pub use schedule::{Ended, Lane, schedule};
+pub use schedule::{Lane, schedule};

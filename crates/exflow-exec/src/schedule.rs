@@ -3,17 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// How a node of the graph ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended<E> {
-    /// It was done.
-    Done,
-    /// It failed.
-    Failed(E),
-    /// It was not begun, because something that it needs wasn't done.
-    Skipped,
-}
-
 /// Nodes that have workers of their own: what waits for the network is no reason for a processor to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lane<'a> {
@@ -23,44 +12,39 @@ pub struct Lane<'a> {
     pub workers: usize,
 }
 
-struct State<E> {
+struct State {
     /// What can be begun in each lane, smallest first.
     ready: Vec<BTreeSet<usize>>,
     /// What each waiting node still waits for.
     waiting: BTreeMap<usize, BTreeSet<usize>>,
     running: usize,
-    ended: BTreeMap<usize, Ended<E>>,
 }
 
 /// What the workers have in common.
-struct Graph<'a, E, R> {
-    state: Mutex<State<E>>,
+struct Graph<'a, R> {
+    state: Mutex<State>,
     changed: Condvar,
     dependants: BTreeMap<usize, Vec<usize>>,
     lanes: BTreeMap<usize, usize>,
     run: &'a R,
 }
 
-/// Runs each node of `lanes` when all that it `needs` has been done.
+/// Runs each node of `lanes` when all that it `needs` has been run.
 ///
-/// Among those of a lane that are ready, the smallest goes first. When one fails, those that need it
-/// are skipped and all others still run, so that no work is lost. A need that is in no lane is taken as
-/// done. The graph must not have a cycle; nodes of one would be skipped.
-pub fn schedule<E: Send, R: Fn(usize) -> Result<(), E> + Sync>(
+/// Among those of a lane that are ready, the smallest goes first. Whether what came of its needs is of any use
+/// is for `run` to see. A need that is in no lane is taken as done. The graph must not have a cycle; nodes of
+/// one would be left out.
+pub fn schedule<R: Fn(usize) + Sync>(
     lanes: &[Lane<'_>],
     needs: impl Fn(usize) -> Vec<usize>,
     run: R,
-) -> BTreeMap<usize, Ended<E>> {
+) {
     let numbered = lanes.iter().enumerate();
     let lane_of: BTreeMap<usize, usize> =
         numbered.flat_map(|(lane, of)| of.nodes.iter().map(move |node| (*node, lane))).collect();
     let mut dependants: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    let mut state = State {
-        ready: vec![BTreeSet::new(); lanes.len()],
-        waiting: BTreeMap::new(),
-        running: 0,
-        ended: BTreeMap::new(),
-    };
+    let mut state =
+        State { ready: vec![BTreeSet::new(); lanes.len()], waiting: BTreeMap::new(), running: 0 };
     for (&node, &lane) in &lane_of {
         let waits: BTreeSet<usize> =
             needs(node).into_iter().filter(|need| lane_of.contains_key(need)).collect();
@@ -95,14 +79,9 @@ pub fn schedule<E: Send, R: Fn(usize) -> Result<(), E> + Sync>(
             graph.work(*lane);
         }
     });
-    let mut state = graph.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    for node in std::mem::take(&mut state.waiting).into_keys() {
-        state.ended.insert(node, Ended::Skipped);
-    }
-    state.ended
 }
 
-impl<E: Send, R: Fn(usize) -> Result<(), E> + Sync> Graph<'_, E, R> {
+impl<R: Fn(usize) + Sync> Graph<'_, R> {
     fn work(&self, lane: usize) {
         let mut locked = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -117,27 +96,19 @@ impl<E: Send, R: Fn(usize) -> Result<(), E> + Sync> Graph<'_, E, R> {
             locked.running += 1;
             drop(locked);
             let unwinding = Unwinding { state: &self.state, changed: &self.changed };
-            let result = (self.run)(node);
+            (self.run)(node);
             std::mem::forget(unwinding);
             locked = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             locked.running -= 1;
-            match result {
-                Ok(()) => {
-                    locked.ended.insert(node, Ended::Done);
-                    for &next in self.dependants.get(&node).into_iter().flatten() {
-                        self.has_ended(&mut locked, node, next);
-                    }
-                }
-                Err(error) => {
-                    locked.ended.insert(node, Ended::Failed(error));
-                }
+            for &next in self.dependants.get(&node).into_iter().flatten() {
+                self.has_ended(&mut locked, node, next);
             }
             self.changed.notify_all();
         }
     }
 
     /// `next` waits for `node` no more.
-    fn has_ended(&self, state: &mut State<E>, node: usize, next: usize) {
+    fn has_ended(&self, state: &mut State, node: usize, next: usize) {
         let Some(waits) = state.waiting.get_mut(&next) else { return };
         waits.remove(&node);
         if waits.is_empty() {
@@ -148,12 +119,12 @@ impl<E: Send, R: Fn(usize) -> Result<(), E> + Sync> Graph<'_, E, R> {
 }
 
 /// Lets the other workers end when one panics, so that the panic is seen and nothing waits for it.
-struct Unwinding<'a, E> {
-    state: &'a Mutex<State<E>>,
+struct Unwinding<'a> {
+    state: &'a Mutex<State>,
     changed: &'a Condvar,
 }
 
-impl<E> Drop for Unwinding<'_, E> {
+impl Drop for Unwinding<'_> {
     fn drop(&mut self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.running -= 1;
@@ -168,25 +139,19 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// `edges` are pairs of a node and what it needs.
-    fn check(
-        nodes: &[usize],
-        edges: &[(usize, usize)],
-        fails: &[usize],
-        expected: &[(usize, Ended<()>)],
-    ) {
+    fn check(nodes: &[usize], edges: &[(usize, usize)]) {
         for jobs in [1, 2, 8] {
             let order = Mutex::new(Vec::new());
             let lanes = [Lane { nodes, workers: jobs }];
-            let ended = schedule(
+            schedule(
                 &lanes,
                 |node| edges.iter().filter(|edge| edge.0 == node).map(|edge| edge.1).collect(),
-                |node| {
-                    order.lock().unwrap().push(node);
-                    if fails.contains(&node) { Err(()) } else { Ok(()) }
-                },
+                |node| order.lock().unwrap().push(node),
             );
-            assert_eq!(ended, expected.iter().cloned().collect(), "{jobs} jobs");
             let order = order.into_inner().unwrap();
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, nodes, "{jobs} jobs");
             for (node, need) in edges {
                 let at = |node| order.iter().position(|ran| ran == node);
                 if let (Some(node), Some(need)) = (at(node), at(need)) {
@@ -198,24 +163,13 @@ mod tests {
 
     #[test]
     fn needs_go_first() {
-        let done = Ended::Done;
-        check(
-            &[0, 1, 2, 3],
-            &[(3, 1), (3, 2), (1, 0), (2, 0)],
-            &[],
-            &[(0, done.clone()), (1, done.clone()), (2, done.clone()), (3, done)],
-        );
-        check(&[], &[], &[], &[]);
+        check(&[0, 1, 2, 3], &[(3, 1), (3, 2), (1, 0), (2, 0)]);
+        check(&[], &[]);
     }
 
     #[test]
-    fn a_failure_skips_only_what_needs_it() {
-        check(
-            &[0, 1, 2, 3],
-            &[(2, 0), (3, 1)],
-            &[0],
-            &[(0, Ended::Failed(())), (1, Ended::Done), (2, Ended::Skipped), (3, Ended::Done)],
-        );
+    fn what_is_in_no_lane_is_done() {
+        check(&[1, 2], &[(1, 0), (2, 1)]);
     }
 
     #[test]
@@ -225,13 +179,12 @@ mod tests {
         schedule(
             &[Lane { nodes: &[0, 1, 2], workers: 2 }],
             |node| if node == 2 { vec![1] } else { Vec::new() },
-            |node| -> Result<(), ()> {
+            |node| {
                 // On two threads, of which one panics. The third node may still be begun by the other.
                 if node < 2 {
                     both.wait();
                 }
                 assert!(std::thread::current().name().is_some(), "a worker has no name");
-                Ok(())
             },
         );
     }
@@ -244,11 +197,10 @@ mod tests {
         schedule(
             &[Lane { nodes: &[0, 1], workers: 2 }],
             |_| Vec::new(),
-            |_| -> Result<(), ()> {
+            |_| {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 met.wait();
                 running.fetch_sub(1, Ordering::SeqCst);
-                Ok(())
             },
         );
         assert_eq!(most.into_inner(), 2);
@@ -259,24 +211,23 @@ mod tests {
         let met = std::sync::Barrier::new(2);
         let order = Mutex::new(Vec::new());
         let lanes = [Lane { nodes: &[1, 3], workers: 1 }, Lane { nodes: &[0, 2, 4], workers: 1 }];
-        let ended = schedule(
+        schedule(
             &lanes,
             |node| match node {
                 3 => vec![2],
                 4 => vec![3],
                 _ => Vec::new(),
             },
-            |node| -> Result<(), ()> {
+            |node| {
                 // The first of both lanes, at the same time.
                 if node < 2 {
                     met.wait();
                 }
                 order.lock().unwrap().push(node);
-                Ok(())
             },
         );
-        assert_eq!(ended, (0..5).map(|node| (node, Ended::Done)).collect());
         let mut order = order.into_inner().unwrap();
+        assert_eq!(order.len(), 5);
         order.retain(|node| *node > 1);
         assert_eq!(order, [2, 3, 4]);
     }

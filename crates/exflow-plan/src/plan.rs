@@ -41,6 +41,7 @@ pub fn plan(
         sources,
         bases: BTreeMap::new(),
         shared: BTreeMap::new(),
+        picked: BTreeMap::new(),
         plan: Plan::default(),
         problems: Diagnostics::new(),
     };
@@ -113,6 +114,8 @@ struct Planner<'a> {
     bases: BTreeMap<String, StepId>,
     /// Steps of plugins, by what they do: those of several projects that do the same are one.
     shared: BTreeMap<Digest, StepId>,
+    /// What was picked of the workspace already, by patterns: many steps of a project read the same.
+    picked: BTreeMap<Vec<String>, Arc<Tree>>,
     plan: Plan,
     problems: Diagnostics,
 }
@@ -183,9 +186,15 @@ impl Planner<'_> {
         env
     }
 
-    fn sources(&self, at: &RelPath, picked: &PatternSet) -> PlannedMount {
-        let tree = picked.pick(self.sources);
-        PlannedMount { at: at.clone(), source: MountSource::Sources(Arc::new(tree)) }
+    fn sources(&mut self, at: &RelPath, patterns: &PatternSet) -> PlannedMount {
+        let tree = if let Some(known) = self.picked.get(patterns.patterns()) {
+            known.clone()
+        } else {
+            let picked = Arc::new(patterns.pick(self.sources));
+            self.picked.insert(patterns.patterns().to_vec(), picked.clone());
+            picked
+        };
+        PlannedMount { at: at.clone(), source: MountSource::Sources(tree) }
     }
 
     /// What `stage` reads of the workspace.

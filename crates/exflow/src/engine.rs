@@ -203,12 +203,9 @@ impl<'a> Engine<'a> {
             Lane { nodes: &others, workers: self.jobs },
             Lane { nodes: &fetches, workers: FETCHES },
         ];
-        // A unit may fail in one of its nodes only, on which not all depend that depend on the unit. So
-        // none ever fails here, and each node looks whether what it needs is there.
-        schedule(&lanes, needs, |unit| {
-            self.run_unit(&units[unit]);
-            Ok::<(), std::convert::Infallible>(())
-        });
+        // A unit may fail in one of its nodes only, on which not all depend that depend on the unit: each node
+        // looks whether what it needs is there.
+        schedule(&lanes, needs, |unit| self.run_unit(&units[unit]));
         Ok(std::mem::take(&mut self.failures()))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::pack::PackError;
 use exflow_content::{Digest, Encoder, Tree};
-use exflow_plan::PlannedImage;
+use exflow_plan::{ImageSettings, PlannedImage};
 use exflow_preflight::{Blobs, Names, PREFLIGHT_VERSION, Subject, check, diagnose};
 use exflow_store::{Record, Store, StoreError};
 use std::fs::File;
@@ -42,7 +42,7 @@ pub(crate) fn preflight(
     bases: &Bases<'_>,
     trees: &Trees<'_>,
 ) -> Result<(), PackError> {
-    let key = key(image, trees);
+    let key = key(&image.settings, trees.base.0, trees.release.0);
     if store.record(&key)?.is_some() {
         return Ok(());
     }
@@ -81,13 +81,12 @@ pub(crate) fn preflight(
 /// Tag `exflow preflight 1`; the version of the check; the digests of the base's tree and the release's; where
 /// the release is; the platform; `LD_LIBRARY_PATH`, `PATH` and `RELEASE_DISTRIBUTION`, each as an optional
 /// text.
-fn key(image: &PlannedImage, trees: &Trees<'_>) -> Digest {
-    let settings = &image.settings;
+fn key(settings: &ImageSettings, base: &Digest, release: &Digest) -> Digest {
     let mut encoder = Encoder::new("exflow preflight 1");
     encoder
         .number(PREFLIGHT_VERSION.into())
-        .digest(trees.base.0)
-        .digest(trees.release.0)
+        .digest(base)
+        .digest(release)
         .bytes(settings.at.as_bytes())
         .text(&settings.platform.to_string());
     for name in ["LD_LIBRARY_PATH", "PATH", "RELEASE_DISTRIBUTION"] {
@@ -96,4 +95,76 @@ fn key(image: &PlannedImage, trees: &Trees<'_>) -> Digest {
         });
     }
     encoder.digest_of()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exflow_content::RelPath;
+    use exflow_lock::Platform;
+    use std::collections::BTreeMap;
+
+    fn sample() -> ImageSettings {
+        let env = [("PATH", "/usr/bin"), ("RELEASE_DISTRIBUTION", "none"), ("LANG", "C.UTF-8")];
+        ImageSettings {
+            platform: Platform::LinuxAmd64,
+            assembly: 1,
+            kept: Vec::new(),
+            at: RelPath::new("app").expect("a path"),
+            layers: Vec::new(),
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            workdir: RelPath::root(),
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            user: None,
+            ports: Vec::new(),
+            labels: BTreeMap::new(),
+            volumes: Vec::new(),
+            stop_signal: None,
+        }
+    }
+
+    fn key_of(settings: &ImageSettings) -> Digest {
+        key(settings, &Digest::of(b"base"), &Digest::of(b"release"))
+    }
+
+    fn with(name: &str, value: &str) -> ImageSettings {
+        let mut settings = sample();
+        settings.env.insert(name.to_owned(), value.to_owned());
+        settings
+    }
+
+    /// Keys name what is in users' stores. If this fails, the encoding has changed: give it a new
+    /// version in its tag, and say so in the changelog. A new version of the check changes it, too.
+    #[test]
+    fn the_key_of_a_preflight_is_pinned() {
+        assert_eq!(
+            (PREFLIGHT_VERSION, key_of(&sample()).to_string().as_str()),
+            (1, "357f9bba6e8b221ac13cf285a627c12863b219efd6065a99b0b97979dd9d513d")
+        );
+    }
+
+    #[test]
+    fn what_a_preflight_looks_at_is_in_its_key_and_nothing_else() {
+        let own = key_of(&sample());
+        let others = [
+            ImageSettings { platform: Platform::LinuxArm64, ..sample() },
+            ImageSettings { at: RelPath::new("srv").expect("a path"), ..sample() },
+            with("PATH", "/bin"),
+            with("RELEASE_DISTRIBUTION", "name"),
+            with("LD_LIBRARY_PATH", ""),
+        ];
+        let mut keys: Vec<Digest> = others.iter().map(key_of).collect();
+        let other = Digest::of(b"other");
+        keys.push(key(&sample(), &other, &Digest::of(b"release")));
+        keys.push(key(&sample(), &Digest::of(b"base"), &other));
+        keys.push(own);
+        let all = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+        for same in [with("LANG", "C"), ImageSettings { user: Some("nobody".into()), ..sample() }] {
+            assert_eq!(key_of(&same), own);
+        }
+    }
 }

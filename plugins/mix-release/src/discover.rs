@@ -5,7 +5,7 @@ use crate::literal;
 use crate::lock::{self, Lock, LockedDep};
 use crate::project::{self, Dep, DepKind, MixProject, Paths};
 use crate::steps::{self, ROOT, facts_step, tools_step};
-use crate::{Reader, diagnostic, escaped, join};
+use crate::{Reader, diagnostic, escaped, is_app, join};
 use exflow_plugin_sdk::{Fetch, Look, Place, Used, UsedThing};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -431,11 +431,4 @@ pub(crate) fn probe_sources(folder: &str) -> Vec<String> {
         ["mix.exs", "mix.lock", "VERSION", ".tool-versions", "*.exs", "*.md", "*.txt", "config"];
     let folder = escaped(folder);
     names.iter().filter_map(|name| join(&folder, name)).collect()
-}
-
-/// Whether this can be an application's name in a path and in an argument.
-fn is_app(name: &str) -> bool {
-    name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
-        && name.len() <= 200
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'@')
 }

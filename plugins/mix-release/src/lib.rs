@@ -222,7 +222,7 @@ fn by_package(text: &str) -> Option<BTreeMap<String, Vec<String>>> {
     for entry in text.split(',') {
         let (package, apps) = entry.split_once(':')?;
         let apps: Vec<String> = apps.split_ascii_whitespace().map(str::to_owned).collect();
-        if apps.is_empty() || !apps.iter().all(|app| is_name(app)) || !is_name(package.trim()) {
+        if apps.is_empty() || !apps.iter().all(|app| is_app(app)) || !is_app(package.trim()) {
             return None;
         }
         found.entry(package.trim().to_owned()).or_default().extend(apps);
@@ -249,6 +249,13 @@ fn is_name(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Whether this can be an application's name in a path and in an argument.
+fn is_app(name: &str) -> bool {
+    name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
+        && name.len() <= 200
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'@')
 }
 
 /// `path` from `folder`, cleaned; none where it leaves the workspace.

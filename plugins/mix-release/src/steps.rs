@@ -144,6 +144,9 @@ fn environment(mix_env: &str) -> Vec<Pair> {
         pair("MIX_BUILD_PATH", &format!("{SEEN}/build")),
         pair("MIX_DEPS_PATH", &format!("{SEEN}/deps")),
         pair("MIX_ENV", mix_env),
+        // From 1.18 on, Mix lets nobody else compile below the same folder. Here, several do, and each in a
+        // folder of its own.
+        pair("MIX_OS_CONCURRENCY_LOCK", "0"),
     ]
 }
 

@@ -259,9 +259,12 @@ fn packages_of_hex() {
     assert!(!written(a, "mix.lock").contains("dev_only"));
     assert!(written(step(&proposal, "dep-d"), "package.exs").contains("env: :dev"));
     assert_eq!(written(step(&proposal, "config-a"), "slices/a"), "a");
-    let settings = [("compile-config", "a: b ex_aws, d: a")];
+    let settings = [("compile-config", "a: b ex_aws, d: a, myApp: a")];
     let proposal = ready(ask("", &settings, &[("mix.exs", mix), ("mix.lock", &lock)]));
     assert_eq!(written(step(&proposal, "config-a"), "slices/a"), "a\nb\nex_aws");
+    // Several VMs compile side by side.
+    let lock = ("MIX_OS_CONCURRENCY_LOCK", "0");
+    assert!(a.env.iter().any(|pair| (&*pair.name, &*pair.value) == lock), "{:?}", a.env);
 }
 
 #[test]

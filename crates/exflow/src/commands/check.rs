@@ -2,9 +2,11 @@ use crate::cli::BuildOptions;
 use crate::lockfile;
 use crate::propose::{Asking, propose};
 use crate::report::Failure;
-use crate::session::{Session, store_failed};
-use exflow_diagnostics::Severity;
+use crate::session::{Session, platform, store_failed};
+use exflow_diagnostics::{Diagnostics, Severity};
 use exflow_fetch::Cancel;
+use exflow_manifest::Unit;
+use exflow_plan::Proposal;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
@@ -23,15 +25,21 @@ pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
         cancel: &cancel,
         makes: false,
     };
-    propose(session, &asking, &units)?;
+    let proposals = propose(session, &asking, &units)?;
     // A lock that doesn't fit is completed by the next build, so it is no mistake yet.
     let stale =
         lockfile::problems(&session.root, &workspace, &lock).into_iter().map(|mut problem| {
             problem.severity = Severity::Warning;
             problem
         });
-    let stale = stale.collect();
+    let stale: Diagnostics = stale.collect();
     session.warn(&stale);
+    if stale.is_empty() {
+        // What stages and plugins say together is seen only in a plan.
+        let asked: Vec<(&Unit, Option<&Proposal>)> =
+            units.iter().map(|unit| (*unit, proposals.get(&unit.name.value))).collect();
+        exflow_plan::plan(&workspace, &lock, &platform(), &sources, &asked)?;
+    }
     let projects = workspace.units.len();
     let projects = if projects == 1 { "1 project".into() } else { format!("{projects} projects") };
     session.ui.tell("done", &format!("{projects}, no mistakes"));
