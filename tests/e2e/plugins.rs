@@ -1,7 +1,7 @@
 //! Plugins of one's own that can't be used.
 
 use crate::EXFLOW;
-use exflow_testkit::{Contract, Run, Workspace, component};
+use exflow_testkit::{Contract, Run, Workspace, component, declaring};
 
 const MANIFEST: &str = "base \"builder\" { debian \"made-up\" }\nbase \"runner\" { debian \"made-up\" }\n\
     plugin \"mine\" path=\"mine.wasm\"\nproject \"made\" { release-tool \"mine\" }\n";
@@ -74,6 +74,179 @@ fn a_plugin_whose_answer_says_nothing() {
     check_each("i32.const 1024", &[&words[..], &["shown already"]].concat());
     let refuse = "(i32.store8 (i32.const 1024) (i32.const 2)) i32.const 1024";
     check_each(refuse, &[&words[..], &["doesn't say why"]].concat());
+}
+
+/// One setting at 4096, a text named `depth`, that has to be there.
+const DEPTH: &str = r"
+    (i64.store (i32.const 5000) (i64.const 0x6874706564))
+    (i32.store (i32.const 4096) (i32.const 5000)) (i32.store (i32.const 4100) (i32.const 5))
+    (i32.store8 (i32.const 4116) (i32.const 1))
+    (i32.store (i32.const 4120) (i32.const 5000)) (i32.store (i32.const 4124) (i32.const 5))
+    (i32.store (i32.const 2048) (i32.const 4096)) (i32.store (i32.const 2052) (i32.const 1))
+    i32.const 2048";
+
+/// They are looked at before it is asked anything, which would fail.
+#[test]
+fn settings_are_what_the_plugin_declares() {
+    let check = |component: &[u8], settings: &str| {
+        let manifest = MANIFEST.replace("\"mine\" }", &format!("\"mine\" {settings} }}"));
+        let workspace = Workspace::new(EXFLOW).with("exflow.kdl", &manifest);
+        std::fs::write(workspace.root().join("mine.wasm"), component).unwrap();
+        workspace.fails(&["check"], 1)
+    };
+    let component = declaring(DEPTH);
+    check(&component, "").says(&["exflow::plugin::missing-setting", "exflow.kdl:4", "`depth`"]);
+    let words = ["exflow::plugin::unknown-setting", "exflow.kdl:4", "did you mean `depth`?"];
+    check(&component, "dept=\"1\"").says(&words);
+    let words = ["exflow::plugin::wrong-setting", "exflow.kdl:4", "expected a text"];
+    check(&component, "depth=1").says(&words);
+    check(&component, "depth=\"1\"").says(&["exflow::plugin::failed"]);
+    // One that declares nothing has none; an old one may have any.
+    let words = ["exflow::plugin::unknown-setting", "`mine` has no settings"];
+    check(&declaring("i32.const 2048"), "depth=1").says(&words);
+    check(&self::component(Contract::V0_2_0, "unreachable"), "depth=1")
+        .says(&["exflow::plugin::failed"]);
+}
+
+#[test]
+fn a_plugin_whose_declaration_can_not_be() {
+    // A list that begins with a name of no letters.
+    let nameless = "(i32.store (i32.const 2048) (i32.const 4096)) (i32.store (i32.const 2052) (i32.const 1)) i32.const 2048";
+    check(&declaring(nameless)).says(&["exflow::plugin::invalid-proposal", "a setting named"]);
+    let endless = "(loop $again (br $again)) unreachable";
+    check(&declaring(endless)).says(&["exflow::plugin::limit", "instructions"]);
+    let long = "(i32.store (i32.const 2048) (i32.const 4096)) (i32.store (i32.const 2052) (i32.const -1)) i32.const 2048";
+    check(&declaring(long)).says(&["exflow::plugin::failed"]);
+}
+
+#[test]
+fn a_plugin_is_inspected() {
+    let workspace = Workspace::new(EXFLOW);
+    let builtin = workspace.ok(&["plugin", "inspect", "mix-release"]);
+    for words in
+        ["contract  0.2.1", "imports   nothing", "mix-env", "a text. The environment of Mix"]
+    {
+        assert!(builtin.stdout.contains(words), "{}", builtin.stdout);
+    }
+    for (contract, said) in [
+        (Contract::V0_1_0, ["contract  0.1.0", "not declared"]),
+        (Contract::V0_2_0, ["contract  0.2.0", "not declared"]),
+        (Contract::V0_2_1, ["contract  0.2.1", "settings  none"]),
+    ] {
+        let bytes = component(contract, "unreachable");
+        std::fs::write(workspace.root().join("mine.wasm"), &bytes).unwrap();
+        let run = workspace.ok(&["plugin", "inspect", "mine.wasm"]);
+        assert!(said.iter().all(|words| run.stdout.contains(words)), "{}", run.stdout);
+    }
+    std::fs::write(workspace.root().join("mine.wasm"), declaring(DEPTH)).unwrap();
+    let run = workspace.ok(&["plugin", "inspect", "./mine.wasm", "--json"]);
+    let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(found["settings"][0]["name"], "depth");
+    assert_eq!(found["settings"][0]["required"], true);
+    assert_eq!(found["blake3"].as_str().unwrap().len(), 64);
+    // What can't be used is said before anyone asks for it.
+    std::fs::write(workspace.root().join("mine.wasm"), b"nonsense").unwrap();
+    workspace
+        .fails(&["plugin", "inspect", "mine.wasm"], 1)
+        .says(&["exflow::plugin::not-a-component"]);
+    workspace.fails(&["plugin", "inspect", "gone.wasm"], 1).says(&["exflow::plugin::unreadable"]);
+    let workspace = workspace.with("exflow.kdl", MANIFEST);
+    workspace.fails(&["plugin", "inspect", "mix-relase"], 2).says(&["did you mean `mix-release`?"]);
+    workspace.write("mine.wasm", "nonsense");
+    workspace.fails(&["plugin", "inspect", "mine"], 1).says(&["exflow::plugin::not-a-component"]);
+}
+
+/// What is proposed, in JSON: with a lock or without.
+#[test]
+fn what_plugins_propose_is_printed() {
+    let workspace = Workspace::new(EXFLOW).with_files_of(&crate::hello::hello());
+    let run = workspace.ok(&["plugin", "run"]);
+    let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(found["hello"]["steps"][0]["name"], "release");
+    assert_eq!(found["hello"]["image"]["step"], "release");
+    std::fs::remove_file(workspace.root().join("exflow.lock")).unwrap();
+    assert_eq!(workspace.ok(&["plugin", "run", "hello"]).stdout, run.stdout);
+    workspace.fails(&["plugin", "run", "helo"], 2).says(&["did you mean `hello`?"]);
+}
+
+#[test]
+fn a_plugin_is_tested_by_cases() {
+    let prebuilt = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../plugins/prebuilt/mix-release.wasm");
+    let manifest = "base \"builder\" { debian \"made-up\" }\nbase \"runner\" { debian \"made-up\" }\n\
+        project \"app\" { release-tool \"mix-release\" }\n";
+    let workspace = Workspace::new(EXFLOW)
+        .with("tests/good/in/exflow.kdl", manifest)
+        .with("tests/good/in/mix.exs", "defmodule A.MixProject do\n  use Mix.Project\n  def project, do: [app: :a, version: \"1.0.0\"]\nend\n")
+        .with("tests/none/in/exflow.kdl", manifest)
+        .with("tests/README.md", "not a case");
+    let prebuilt = prebuilt.to_str().unwrap();
+    workspace.fails(&["plugin", "test", prebuilt], 1).says(&[
+        "good",
+        "proposals.json, line 1",
+        "none",
+        "problems.txt, line 1",
+        "2 of 2 cases",
+    ]);
+    workspace.ok(&["plugin", "test", prebuilt, "--bless"]).says(&["2 cases"]);
+    workspace.ok(&["plugin", "test", prebuilt]).says(&["2 cases"]);
+    assert!(workspace.read("tests/good/proposals.json").contains("\"entrypoint\""));
+    assert!(!workspace.root().join("tests/good/problems.txt").exists());
+    assert!(workspace.read("tests/none/problems.txt").contains("exflow::mix-release::no-mix-exs"));
+    let changed = workspace.read("tests/good/proposals.json").replace("\"release\"", "\"other\"");
+    workspace.write("tests/good/proposals.json", &changed);
+    workspace.fails(&["plugin", "test", prebuilt], 1).says(&["good", "1 of 2 cases", "other"]);
+    workspace.fails(&["plugin", "test", prebuilt, "tests/good"], 2).says(&["there are no cases"]);
+    workspace.fails(&["plugin", "test", "gone.wasm"], 1).says(&["exflow::plugin::unreadable"]);
+}
+
+/// What is written is a plugin: it is compiled, passes its own tests, and is the same bytes wherever it is.
+#[test]
+fn a_plugin_of_ones_own_begins_with_a_template() {
+    let toolchain = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
+    let toolchain = toolchain.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+    let workspace = toolchain
+        .fold(Workspace::new(EXFLOW), |workspace, (name, value)| workspace.env(name, value))
+        // What this was compiled with is all that it needs.
+        .env("CARGO_NET_OFFLINE", "true");
+    workspace.ok(&["plugin", "new", "my-tool"]).says(&["exflow plugin build my-tool"]);
+    workspace.fails(&["plugin", "new", "my-tool"], 2).says(&["is there already"]);
+    workspace.fails(&["plugin", "new", "My_Tool"], 2).says(&["lower-case letters"]);
+    let built = workspace.ok(&["plugin", "build", "my-tool"]);
+    for words in ["my-tool/my_tool.wasm", "contract  0.2.1", "imports   nothing", "target  a text"]
+    {
+        assert!(built.stdout.contains(words), "{}", built.stdout);
+    }
+    let test = |arguments: &[&str]| {
+        let all = ["-C", "my-tool", "plugin", "test", "my_tool.wasm"];
+        workspace.ok(&[&all, arguments].concat())
+    };
+    test(&["--bless"]).says(&["no-makefile", "plain", "2 cases"]);
+    test(&[]).says(&["2 cases"]);
+    let problems = workspace.read("my-tool/tests/no-makefile/problems.txt");
+    assert!(problems.contains("exflow::my-tool::no-makefile"), "{problems}");
+    let proposals = workspace.read("my-tool/tests/plain/proposals.json");
+    assert!(
+        proposals.contains("\"make\"") && proposals.contains("\"/app/bin/start\""),
+        "{proposals}"
+    );
+    let own = std::process::Command::new("cargo")
+        .args(["test", "--quiet", "--offline"])
+        .current_dir(workspace.root().join("my-tool"))
+        .output()
+        .unwrap();
+    assert!(own.status.success(), "{}", String::from_utf8_lossy(&own.stderr));
+    let first = std::fs::read(workspace.root().join("my-tool/my_tool.wasm")).unwrap();
+    std::fs::create_dir(workspace.root().join("elsewhere")).unwrap();
+    workspace.ok(&["plugin", "new", "elsewhere/my-tool"]);
+    let lock = workspace.read("my-tool/Cargo.lock");
+    workspace.write("elsewhere/my-tool/Cargo.lock", &lock);
+    workspace.ok(&["plugin", "build", "elsewhere/my-tool"]);
+    let second = std::fs::read(workspace.root().join("elsewhere/my-tool/my_tool.wasm")).unwrap();
+    assert!(first == second, "other bytes in another folder");
+    workspace.fails(&["plugin", "build", "elsewhere"], 1).says(&["exflow::plugin::build-failed"]);
+    workspace.write("my-tool/src/lib.rs", "nonsense");
+    workspace.fails(&["plugin", "build", "my-tool"], 1).says(&["cargo did not build"]);
 }
 
 #[test]

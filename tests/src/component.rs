@@ -10,16 +10,19 @@ pub enum Contract {
     V0_1_0,
     /// 0.2.0.
     V0_2_0,
+    /// 0.2.1.
+    V0_2_1,
 }
 
 impl Contract {
     /// All that were published.
-    pub const ALL: [Self; 2] = [Self::V0_1_0, Self::V0_2_0];
+    pub const ALL: [Self; 3] = [Self::V0_1_0, Self::V0_2_0, Self::V0_2_1];
 
     const fn version(self) -> &'static str {
         match self {
             Self::V0_1_0 => "0.1.0",
             Self::V0_2_0 => "0.2.0",
+            Self::V0_2_1 => "0.2.1",
         }
     }
 
@@ -27,6 +30,7 @@ impl Contract {
         match self {
             Self::V0_1_0 => include_str!("../../schemas/wit/0.1.0/plugin.wit"),
             Self::V0_2_0 => include_str!("../../schemas/wit/0.2.0/plugin.wit"),
+            Self::V0_2_1 => include_str!("../../schemas/wit/0.2.1/plugin.wit"),
         }
     }
 
@@ -34,18 +38,34 @@ impl Contract {
     const fn parameters(self) -> usize {
         match self {
             Self::V0_1_0 => 12,
-            Self::V0_2_0 => 14,
+            Self::V0_2_0 | Self::V0_2_1 => 14,
         }
     }
 }
 
-/// A plugin for this contract that imports nothing, and whose one function has this body, in
-/// WebAssembly's text format: it is to leave the address of an answer.
-pub fn component(contract: Contract, body: &str) -> Vec<u8> {
+/// A plugin for this contract that imports nothing, and whose `propose` has this body, in WebAssembly's text
+/// format: it is to leave the address of an answer. It has no settings.
+pub fn component(contract: Contract, propose: &str) -> Vec<u8> {
+    encode(contract, propose, "i32.const 2048")
+}
+
+/// A plugin for the newest contract that fails when it is asked, and whose `describe` has this body: it is to
+/// leave the address of a list.
+pub fn declaring(describe: &str) -> Vec<u8> {
+    encode(Contract::V0_2_1, "unreachable", describe)
+}
+
+fn encode(contract: Contract, propose: &str, describe: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("plugin.wit", contract.wit()).unwrap();
     let world = resolve.select_world(&[package], Some("release-tool")).unwrap();
     let (version, parameters) = (contract.version(), "i32 ".repeat(contract.parameters()));
+    let settings = match contract {
+        Contract::V0_1_0 | Contract::V0_2_0 => String::new(),
+        Contract::V0_2_1 => format!(
+            "(func (export \"exflow:plugin/settings@{version}#describe\") (result i32) {describe})"
+        ),
+    };
     let text = format!(
         "(module
             (memory (export \"memory\") 16)
@@ -56,7 +76,8 @@ pub fn component(contract: Contract, body: &str) -> Vec<u8> {
                 (local.get $at))
             (func (export \"exflow:plugin/planner@{version}#propose\")
                 (param {parameters}) (result i32)
-                {body}))"
+                {propose})
+            {settings})"
     );
     let mut module = wat::parse_str(text).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();

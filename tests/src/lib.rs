@@ -21,7 +21,7 @@ mod workspace;
 
 pub use alpine::{ALPINE_ARCHITECTURE, AlpinePackage, AlpineRepository};
 pub use archive::{Archive, Package, deb_of, entry, tar_of};
-pub use component::{Contract, component};
+pub use component::{Contract, component, declaring};
 pub use dockerd::Dockerd;
 pub use hex::{HexFixture, HexMirror};
 pub use image::{ARCHITECTURE, Image, Squeeze, archive_of, registry, write_files};

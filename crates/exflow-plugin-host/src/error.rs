@@ -109,7 +109,7 @@ pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnos
             "a plugin imports nothing: build it for `wasm32-unknown-unknown`, not for WASI",
         ),
         PluginError::Contract { .. } => {
-            (CONTRACT, "export `exflow:plugin/planner@0.2.0`, as schemas/wit/0.2.0 defines it")
+            (CONTRACT, "export `exflow:plugin/planner@0.2.1`, as schemas/wit/0.2.1 defines it")
         }
         PluginError::Limit { .. } => (
             LIMIT,

@@ -4,9 +4,10 @@ use crate::contract_0_2::{
     Answer, Entry, File as ShownFile, Folder, MadeFile, Request, Scalar, Setting,
 };
 use crate::runtime::{Limits, Linked, Runtime};
+use crate::settings::{self, SettingSchema};
 use crate::{PluginError, convert};
 use exflow_content::{Digest, Encoder, RelPath, Tree};
-use exflow_diagnostics::Diagnostics;
+use exflow_diagnostics::{Diagnostics, Site};
 use exflow_lock::Platform;
 use exflow_manifest as manifest;
 use exflow_plan::Proposal;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The tag and version of the key of an answer.
 const TAG: &str = "exflow question 2";
@@ -55,6 +56,8 @@ pub struct Project<'a> {
     pub folder: &'a RelPath,
     /// What it is built for.
     pub platform: &'a Platform,
+    /// Where the plugin is asked for.
+    pub site: Option<&'a Site>,
     /// The settings, as the manifest says.
     pub settings: &'a BTreeMap<String, manifest::Setting>,
     /// Every file of the workspace.
@@ -92,6 +95,19 @@ pub trait World {
     fn make(&self, proposal: &Proposal) -> Option<BTreeMap<String, Digest>>;
 }
 
+/// What is there, without anything that would have to be made.
+struct Unmade<'a>(&'a dyn World);
+
+impl World for Unmade<'_> {
+    fn read(&self, path: &RelPath) -> io::Result<Vec<u8>> {
+        self.0.read(path)
+    }
+
+    fn make(&self, _: &Proposal) -> Option<BTreeMap<String, Digest>> {
+        None
+    }
+}
+
 /// What a plugin is shown.
 #[derive(Debug, Default)]
 struct Shown {
@@ -107,12 +123,22 @@ impl Shown {
     }
 }
 
+/// What is known of a plugin before it is asked anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// The version of the contract that it is for.
+    pub contract: String,
+    /// The settings that it declares; none where only it knows them.
+    pub settings: Option<Vec<SettingSchema>>,
+}
+
 /// Asks plugins, and keeps their answers in a store.
 pub struct Host {
     store: Store,
     limits: Limits,
     runtime: OnceLock<Runtime>,
     components: Mutex<BTreeMap<Digest, Linked>>,
+    declared: Mutex<BTreeMap<Digest, Option<Vec<SettingSchema>>>>,
 }
 
 impl std::fmt::Debug for Host {
@@ -153,11 +179,45 @@ impl Plugin {
 impl Host {
     /// A host that keeps answers and compiled components in `store`. Nothing is started yet.
     pub fn new(store: Store, limits: Limits) -> Self {
-        Self { store, limits, runtime: OnceLock::new(), components: Mutex::default() }
+        Self {
+            store,
+            limits,
+            runtime: OnceLock::new(),
+            components: Mutex::default(),
+            declared: Mutex::default(),
+        }
     }
 
     /// Asks `plugin` about `project`, until it has all that it wants to see.
     pub fn propose(
+        &self,
+        plugin: &Plugin,
+        project: &Project<'_>,
+        world: &dyn World,
+    ) -> Result<Asked, PluginError> {
+        let Some(declared) = self.declared(plugin)? else {
+            return self.ask(plugin, project, world);
+        };
+        let mut problems = settings::check(&declared, &plugin.name, project.settings, project.site);
+        if problems.is_empty() {
+            return self.ask(plugin, project, world);
+        }
+        // Without what it doesn't know it may find more that is wrong, and all is shown at once.
+        if problems.iter().all(settings::is_unknown) {
+            let mut known = project.settings.clone();
+            known.retain(|name, _| declared.iter().any(|setting| setting.name == *name));
+            let project = Project { settings: &known, ..project.clone() };
+            if let Ok(Asked { proposed: Proposed::Refused(more), .. }) =
+                self.ask(plugin, &project, &Unmade(world))
+            {
+                problems.extend(more);
+            }
+        }
+        Ok(Asked { proposed: Proposed::Refused(problems), calls: 0 })
+    }
+
+    /// Asks, with settings that are known.
+    fn ask(
         &self,
         plugin: &Plugin,
         project: &Project<'_>,
@@ -216,6 +276,58 @@ impl Host {
         Err(PluginError::Insatiable { rounds: MAX_ROUNDS })
     }
 
+    /// What there is to know of a plugin, whether or not any project asks for it. A component that can't be
+    /// used is an error.
+    pub fn inspect(&self, plugin: &Plugin) -> Result<Inspected, PluginError> {
+        let contract = self.linked(plugin)?.contract;
+        Ok(Inspected { contract, settings: self.declared(plugin)? })
+    }
+
+    /// The settings that a plugin declares, from the store where it was asked before.
+    fn declared(&self, plugin: &Plugin) -> Result<Option<Vec<SettingSchema>>, PluginError> {
+        // A panic elsewhere does not make a table of settings wrong.
+        let mut known = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(declared) = known.get(&plugin.digest) {
+            return Ok(declared.clone());
+        }
+        let key = settings_key(&plugin.digest);
+        let kept = self.store.record(&key)?;
+        let kept = kept.and_then(|record| serde_json::from_slice(&record.data).ok());
+        let declared = if let Some(declared) = kept {
+            declared
+        } else {
+            let component = self.linked(plugin)?;
+            let described = self.runtime()?.describe(&component, &self.limits)?;
+            let declared = described.map(settings::declared).transpose()?;
+            let data = serde_json::to_vec(&declared).map_err(io::Error::other);
+            let data = data.map_err(|error| PluginError::Invalid { reason: error.to_string() })?;
+            self.store.put_record(&key, &Record { trees: Vec::new(), data })?;
+            declared
+        };
+        known.insert(plugin.digest, declared.clone());
+        Ok(declared)
+    }
+
+    fn runtime(&self) -> Result<&Runtime, PluginError> {
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(runtime);
+        }
+        let made = Runtime::new()?;
+        Ok(self.runtime.get_or_init(|| made))
+    }
+
+    /// The component of a plugin, ready to be called.
+    fn linked(&self, plugin: &Plugin) -> Result<Linked, PluginError> {
+        // A panic elsewhere does not make a table of components wrong.
+        let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = components.get(&plugin.digest) {
+            return Ok(component.clone());
+        }
+        let component = self.runtime()?.component(&self.store, &plugin.digest, || plugin.load())?;
+        components.insert(plugin.digest, component.clone());
+        Ok(component)
+    }
+
     /// Finds files of what is made for a plugin.
     fn look(
         &self,
@@ -258,25 +370,19 @@ impl Host {
             };
             request.made.push(MadeFile { of: of.clone(), path: text(path), contents });
         }
-        let runtime = if let Some(runtime) = self.runtime.get() {
-            runtime
-        } else {
-            let made = Runtime::new()?;
-            self.runtime.get_or_init(|| made)
-        };
-        // A panic elsewhere does not make a table of components wrong.
-        let mut components =
-            self.components.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let component = if let Some(component) = components.get(&plugin.digest) {
-            component.clone()
-        } else {
-            let component = runtime.component(&self.store, &plugin.digest, || plugin.load())?;
-            components.insert(plugin.digest, component.clone());
-            component
-        };
-        drop(components);
-        runtime.call(&component, &request, &self.limits)
+        let component = self.linked(plugin)?;
+        self.runtime()?.call(&component, &request, &self.limits)
     }
+}
+
+/// The key of the settings that a component declares.
+///
+/// # Encoding
+/// Tag `exflow plugin settings 1`; digest of the component.
+fn settings_key(component: &Digest) -> Digest {
+    let mut encoder = Encoder::new("exflow plugin settings 1");
+    encoder.digest(component);
+    encoder.digest_of()
 }
 
 /// The digest of everything that an answer depends on.
@@ -481,6 +587,7 @@ mod tests {
                 name: "shop",
                 folder: &self.folder,
                 platform: &Platform::LinuxAmd64,
+                site: None,
                 settings: &self.settings,
                 sources: &self.sources,
             }

@@ -14,9 +14,12 @@ mod convert;
 mod error;
 mod host;
 mod runtime;
+mod settings;
 
 pub use error::{PluginError, diagnose};
 pub use host::{
-    Asked, Host, MAX_COMPONENT, Plugin, PluginBytes, Project, Proposed, World, read_component,
+    Asked, Host, Inspected, MAX_COMPONENT, Plugin, PluginBytes, Project, Proposed, World,
+    read_component,
 };
 pub use runtime::Limits;
+pub use settings::{SettingKind, SettingSchema};

@@ -1,6 +1,7 @@
 //! The engine: components compiled, kept in their compiled form, and called under limits.
 
 use crate::PluginError;
+use crate::contract_0_2::described::{Described, DescribedPre, SettingSchema};
 use crate::contract_0_2::{Answer, Request};
 use crate::{contract_0_1, contract_0_2};
 use exflow_content::{Digest, Encoder};
@@ -11,8 +12,10 @@ use wasmtime::{Config, Engine, StoreLimits, StoreLimitsBuilder, Trap};
 
 /// The version of how compiled components are kept.
 const COMPILED: &str = "exflow compiled plugin 1";
-/// What a component for version 0.1.0 of the contract exports.
-const OLD_PLANNER: &str = "exflow:plugin/planner@0.1.0";
+/// What a component exports as its planner, before the version of the contract that it is for.
+const PLANNER: &str = "exflow:plugin/planner@";
+/// The same, of the settings that it declares.
+const SETTINGS: &str = "exflow:plugin/settings@";
 /// The stack of a plugin, in bytes.
 const STACK: usize = 1 << 20;
 /// What may be copied out of a plugin in one call, in bytes.
@@ -33,9 +36,19 @@ impl Default for Limits {
     }
 }
 
-/// A component that is ready to be called, by the version of the contract that it is for.
+/// A component that is ready to be called.
 #[derive(Clone)]
-pub(crate) enum Linked {
+pub(crate) struct Linked {
+    planner: Planner,
+    /// None where it declares no settings.
+    settings: Option<DescribedPre<StoreLimits>>,
+    /// The version of the contract that it is for.
+    pub(crate) contract: String,
+}
+
+/// By the version of the contract that it is for.
+#[derive(Clone)]
+enum Planner {
     V0_1(contract_0_1::ReleaseToolPre<StoreLimits>),
     V0_2(contract_0_2::ReleaseToolPre<StoreLimits>),
 }
@@ -108,22 +121,39 @@ impl Runtime {
             |error: wasmtime::Error| PluginError::Contract { reason: format!("{error:#}") };
         let linker: Linker<StoreLimits> = Linker::new(&self.engine);
         let pre = linker.instantiate_pre(component).map_err(contract)?;
-        let is_old = types.exports(&self.engine).any(|(name, _)| name == OLD_PLANNER);
-        if is_old {
-            contract_0_1::ReleaseToolPre::new(pre).map(Linked::V0_1).map_err(contract)
+        let version_of = |interface: &str| {
+            let mut exports = types.exports(&self.engine);
+            exports.find_map(|(name, _)| name.strip_prefix(interface).map(str::to_owned))
+        };
+        let version = version_of(PLANNER).unwrap_or_default();
+        let settings = version_of(SETTINGS).map(|_| DescribedPre::new(pre.clone())).transpose();
+        let planner = if version.starts_with("0.1.") {
+            contract_0_1::ReleaseToolPre::new(pre).map(Planner::V0_1)
         } else {
-            contract_0_2::ReleaseToolPre::new(pre).map(Linked::V0_2).map_err(contract)
-        }
+            contract_0_2::ReleaseToolPre::new(pre).map(Planner::V0_2)
+        };
+        Ok(Linked {
+            planner: planner.map_err(contract)?,
+            settings: settings.map_err(contract)?,
+            contract: version,
+        })
     }
 
-    /// One call, in a fresh instance.
-    pub(crate) fn call(
+    /// What a component declares of its settings; none where it doesn't.
+    pub(crate) fn describe(
         &self,
         component: &Linked,
-        request: &Request,
         limits: &Limits,
-    ) -> Result<Answer, PluginError> {
+    ) -> Result<Option<Vec<SettingSchema>>, PluginError> {
+        let Some(settings) = &component.settings else { return Ok(None) };
         let failed = |error: wasmtime::Error| failure(&error, limits);
+        let mut store = self.instance(limits).map_err(failed)?;
+        let plugin: Described = settings.instantiate(&mut store).map_err(failed)?;
+        plugin.exflow_plugin_settings().call_describe(&mut store).map(Some).map_err(failed)
+    }
+
+    /// Everything that is of one call only, with its limits.
+    fn instance(&self, limits: &Limits) -> Result<wasmtime::Store<StoreLimits>, wasmtime::Error> {
         let allowed = StoreLimitsBuilder::new()
             .memory_size(limits.memory)
             .table_elements(1 << 20)
@@ -135,17 +165,29 @@ impl Runtime {
             .build();
         let mut store = wasmtime::Store::new(&self.engine, allowed);
         store.limiter(|limits| limits);
-        store.set_fuel(limits.fuel).map_err(failed)?;
+        store.set_fuel(limits.fuel)?;
         store.set_hostcall_fuel(ANSWER);
-        match component {
-            Linked::V0_1(component) => {
+        Ok(store)
+    }
+
+    /// One call, in a fresh instance.
+    pub(crate) fn call(
+        &self,
+        component: &Linked,
+        request: &Request,
+        limits: &Limits,
+    ) -> Result<Answer, PluginError> {
+        let failed = |error: wasmtime::Error| failure(&error, limits);
+        let mut store = self.instance(limits).map_err(failed)?;
+        match &component.planner {
+            Planner::V0_1(component) => {
                 let tool: contract_0_1::ReleaseTool =
                     component.instantiate(&mut store).map_err(failed)?;
                 let request = contract_0_1::request(request);
                 let answer = tool.exflow_plugin_planner().call_propose(&mut store, &request);
                 answer.map(contract_0_1::answer).map_err(failed)
             }
-            Linked::V0_2(component) => {
+            Planner::V0_2(component) => {
                 let tool: contract_0_2::ReleaseTool =
                     component.instantiate(&mut store).map_err(failed)?;
                 tool.exflow_plugin_planner().call_propose(&mut store, request).map_err(failed)

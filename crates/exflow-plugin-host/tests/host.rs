@@ -44,6 +44,7 @@ impl Bench {
             name: "hello",
             folder: &RelPath::root(),
             platform: &Platform::LinuxAmd64,
+            site: None,
             settings: &BTreeMap::new(),
             sources: &self.sources,
         };

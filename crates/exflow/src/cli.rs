@@ -48,6 +48,70 @@ pub(crate) enum Command {
     /// Write what others build with
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Look at plugins, and test your own
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Write a plugin to begin with
+    New(PluginNewArgs),
+    /// Compile a plugin that is written in Rust, and look whether it can be used
+    Build(PluginBuildArgs),
+    /// Show what a plugin is: its contract, its digest, its settings
+    Inspect(PluginInspectArgs),
+    /// Print what plugins propose for projects, in JSON
+    Run(PluginRunArgs),
+    /// Show cases to a plugin, and compare what it says with what is expected
+    Test(PluginTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginNewArgs {
+    /// What it is called, and where it is written to: the last name of the path is the plugin's
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginBuildArgs {
+    /// Where it is
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginInspectArgs {
+    /// The name of a plugin that comes with exflow or is declared in the manifest, or the path of a component
+    #[arg(value_name = "NAME|FILE")]
+    pub(crate) plugin: String,
+
+    /// Print it in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginRunArgs {
+    /// Which projects; all where none is named
+    #[arg(value_name = "PROJECT")]
+    pub(crate) projects: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginTestArgs {
+    /// The component
+    #[arg(value_name = "FILE")]
+    pub(crate) plugin: PathBuf,
+
+    /// The folder with the cases: each is a folder with a workspace, `in`, and with what is expected of it
+    #[arg(value_name = "DIR", default_value = "tests")]
+    pub(crate) cases: PathBuf,
+
+    /// Take what the plugin says now for what is expected
+    #[arg(long)]
+    pub(crate) bless: bool,
 }
 
 #[derive(Debug, Subcommand)]

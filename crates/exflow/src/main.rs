@@ -24,7 +24,7 @@ mod sources;
 mod ui;
 
 use clap::Parser;
-use cli::{Cli, ColorChoice, Command, ExportCommand};
+use cli::{Cli, ColorChoice, Command, ExportCommand, PluginCommand};
 use report::{Failure, report};
 use session::Session;
 use std::process::ExitCode;
@@ -60,6 +60,17 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&mut session, args),
         Command::Export(ExportCommand::Dockerfile(args)) => {
             commands::export::run(&mut session, args)
+        }
+        Command::Plugin(PluginCommand::New(args)) => commands::plugin::new::run(&session, args),
+        Command::Plugin(PluginCommand::Build(args)) => {
+            commands::plugin::build::run(&mut session, args)
+        }
+        Command::Plugin(PluginCommand::Inspect(args)) => {
+            commands::plugin::inspect::run(&mut session, args)
+        }
+        Command::Plugin(PluginCommand::Run(args)) => commands::plugin::run::run(&mut session, args),
+        Command::Plugin(PluginCommand::Test(args)) => {
+            commands::plugin::test::run(&mut session, args)
         }
     };
     match result {

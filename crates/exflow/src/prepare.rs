@@ -117,7 +117,7 @@ pub(crate) fn executor(workspace: &Workspace) -> Option<ExecutorChoice> {
 }
 
 /// The projects that are named, with the stage if one is; all where none is named.
-fn select<'a>(
+pub(crate) fn select<'a>(
     workspace: &'a Workspace,
     targets: &[String],
 ) -> Result<Vec<(&'a Unit, Option<String>)>, Failure> {

@@ -67,6 +67,7 @@ pub(crate) fn propose(
             name: &unit.name.value,
             folder: &unit.folder,
             platform: &platform,
+            site,
             settings,
             sources: asking.sources,
         };

@@ -232,7 +232,7 @@ impl Session {
         }
     }
 
-    fn show_sources_of(&mut self, problems: &Diagnostics) {
+    pub(crate) fn show_sources_of(&mut self, problems: &Diagnostics) {
         for site in problems.iter().flat_map(|problem| &problem.labels).map(|label| &label.site) {
             if !self.texts.contains(&site.source)
                 && let Ok(text) = read_text(&self.root.join(site.source.as_str()))

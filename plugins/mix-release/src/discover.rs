@@ -5,8 +5,8 @@ use crate::literal;
 use crate::lock::{self, Lock, LockedDep};
 use crate::project::{self, Dep, DepKind, MixProject, Paths};
 use crate::steps::{self, ROOT, facts_step, tools_step};
-use crate::{Reader, diagnostic, escaped, is_app, join};
-use exflow_plugin_sdk::{Fetch, Look, Place, Used, UsedThing};
+use crate::{Reader, diagnostic, is_app, join};
+use exflow_plugin_sdk::{Fetch, Look, Place, Used, UsedThing, escaped};
 use std::collections::{BTreeSet, VecDeque};
 
 /// The file in which the driver writes down what Mix says of a project.

@@ -2,8 +2,8 @@
 
 use crate::graph::{Graph, Part, Role};
 use crate::project::{Paths, Releases};
-use crate::{Reader, join, pair, pattern};
-use exflow_plugin_sdk::{Image, Layer, Place};
+use crate::{Reader, join, pattern};
+use exflow_plugin_sdk::{Image, Layer, Place, pair};
 
 /// The start script of a release whose name only Mix knows.
 pub(crate) const START: &str = "exflow-start";

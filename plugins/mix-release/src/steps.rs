@@ -4,10 +4,11 @@ use crate::discover::FACTS;
 use crate::elixir::{atom_source, quote};
 use crate::graph::{Graph, Package, Part, Role, What};
 use crate::release::START;
-use crate::{Reader, Settings, join, pair, pattern};
+use crate::settings::Settings;
+use crate::{Reader, join, pattern};
 use exflow_plugin_sdk::{
     Diagnostic, Fetch, GitRevision, HexPackage, Origin, Pair, Place, Proposal, RemoteFile, Step,
-    StepOutput, Used, UsedThing, WrittenFile,
+    StepOutput, Used, UsedThing, WrittenFile, pair,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

@@ -1,5 +1,5 @@
 use super::*;
-use exflow_plugin_sdk::{Entry, File, Folder, MadeFile, Step, UsedThing};
+use exflow_plugin_sdk::{Entry, File, Folder, MadeFile, Scalar, Setting, Step, UsedThing};
 use std::collections::BTreeSet;
 
 const SHA: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -353,18 +353,23 @@ fn a_git_dependency() {
     assert_eq!(own_names(&proposal), ["tools", "dep-tool", "release"]);
 }
 
+/// What is declared and not read would be taken for a name.
+#[test]
+fn every_setting_that_is_declared_is_read() {
+    let mix = "def project do [app: :a] end";
+    for setting in crate::settings::describe() {
+        let settings = [(setting.name.as_str(), "Not a value of it")];
+        let codes = refused(ask("", &settings, &[("mix.exs", mix)]));
+        assert_eq!(codes[0], "wrong-setting", "{}", setting.name);
+    }
+}
+
 #[test]
 fn what_cannot_be_built_is_refused_all_at_once() {
     let mix = "def project do [app: :a, deps: [{:b, \"~> 1.0\"}, {:c, path: \"../../c\"}, {:d, \"~> 1\", only: :dev}]] end";
-    let codes = refused(ask(
-        "",
-        &[("relase", "x"), ("mix-env", "NO"), ("compile-config", "x")],
-        &[("mix.exs", mix)],
-    ));
-    assert_eq!(
-        codes,
-        ["unknown-setting", "wrong-setting", "wrong-setting", "not-locked", "outside-workspace"]
-    );
+    let codes =
+        refused(ask("", &[("mix-env", "NO"), ("compile-config", "x")], &[("mix.exs", mix)]));
+    assert_eq!(codes, ["wrong-setting", "wrong-setting", "not-locked", "outside-workspace"]);
     let Answer::Refused(problems) = ask("", &[], &[("mix.exs", mix)]) else { panic!() };
     let Place::InFile(span) = &problems[0].place else { panic!("no place") };
     assert_eq!(&mix[span.start as usize..span.end as usize], "{:b, \"~> 1.0\"}");

@@ -6,4 +6,5 @@ pub(crate) mod export;
 pub(crate) mod fmt;
 pub(crate) mod lock;
 pub(crate) mod plan;
+pub(crate) mod plugin;
 pub(crate) mod run;

@@ -1,0 +1,8 @@
+//! Commands for those who write plugins.
+
+pub(crate) mod build;
+pub(crate) mod inspect;
+mod json;
+pub(crate) mod new;
+pub(crate) mod run;
+pub(crate) mod test;

@@ -1,0 +1,131 @@
+//! What the manifest says to this plugin.
+
+use crate::{Reader, is_app, is_name, lock};
+use exflow_plugin_sdk::{Place, Scalar, Setting, SettingKind, SettingSchema};
+use std::collections::BTreeMap;
+
+/// What can be said.
+#[must_use]
+pub fn describe() -> Vec<SettingSchema> {
+    let text = |name: &str, help: &str| SettingSchema::optional(name, SettingKind::Text, help);
+    vec![
+        text("release", "The release of mix.exs that is built, where there are several."),
+        text("mix-env", "The environment of Mix; without it, `prod`."),
+        text(
+            "compile-config",
+            "Whose configuration packages read while they are compiled, besides their own: \
+             `phoenix_html: phoenix, guardian: joken jose`.",
+        ),
+        text("rebar3", "Where rebar3 is fetched from, where the base has none."),
+        text("rebar3-sha256", "The sha256 of the rebar3 that is fetched."),
+        text(
+            "rebar3-plugins",
+            "The packages of mix.lock that are rebar3's plugins, by the package that needs them: `jiffy: pc`.",
+        ),
+    ]
+}
+
+/// What is said. Kinds of values were checked before.
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) release: Option<String>,
+    pub(crate) mix_env: String,
+    /// Whose configuration a package may read besides its own, by package.
+    pub(crate) compile_config: BTreeMap<String, Vec<String>>,
+    /// The packages that are plugins of rebar3 to a package, by package.
+    pub(crate) rebar3_plugins: BTreeMap<String, Vec<String>>,
+    /// Where rebar3 is fetched from, if it isn't that of the base, and its sha256.
+    pub(crate) rebar3: Option<(String, String)>,
+}
+
+impl Reader<'_> {
+    pub(crate) fn read_settings(&mut self) {
+        "prod".clone_into(&mut self.settings.mix_env);
+        let (mut url, mut sha256) = (None, None);
+        for setting in &self.request.settings {
+            let Scalar::Text(text) = &setting.value else { continue };
+            match setting.name.as_str() {
+                "release" if is_name(text) => self.settings.release = Some(text.clone()),
+                "mix-env" if is_name(text) => self.settings.mix_env.clone_from(text),
+                "compile-config" => match by_package(text) {
+                    Some(found) => self.settings.compile_config = found,
+                    None => self.wrong_setting(
+                        setting,
+                        "expected packages, and whose configuration they read",
+                        "for example `compile-config=\"phoenix_html: phoenix, guardian: joken jose\"`",
+                    ),
+                },
+                "rebar3-plugins" => match by_package(text) {
+                    Some(found) => self.settings.rebar3_plugins = found,
+                    None => self.wrong_setting(
+                        setting,
+                        "expected packages, and the packages that are plugins to them",
+                        "for example `rebar3-plugins=\"jiffy: pc, erlexec: pc rebar3_archive_plugin\"`",
+                    ),
+                },
+                "rebar3" if is_address(text) => url = Some(text.clone()),
+                "rebar3" => self.wrong_setting(
+                    setting,
+                    "expected an address of https or http",
+                    "for example `rebar3=\"https://github.com/erlang/rebar3/releases/download/3.24.0/rebar3\"`",
+                ),
+                "rebar3-sha256" if lock::is_sha256(text) => sha256 = Some(text.to_ascii_lowercase()),
+                "rebar3-sha256" => self.wrong_setting(
+                    setting,
+                    "expected 64 hexadecimal digits",
+                    "`sha256sum rebar3` says it of a file that you trust",
+                ),
+                _ => self.wrong_setting(
+                    setting,
+                    "expected a name",
+                    "a name is lower-case letters, digits and `_`",
+                ),
+            }
+        }
+        let is_named =
+            |name: &str| self.request.settings.iter().any(|setting| setting.name == name);
+        match (is_named("rebar3"), is_named("rebar3-sha256")) {
+            (true, false) => self.refuse(
+                "unpinned-rebar3",
+                "rebar3 is fetched, and nothing says which".to_owned(),
+                Place::InSetting("rebar3".to_owned()),
+                "it has no digest",
+                "add `rebar3-sha256=\"…\"`: `sha256sum rebar3` says it of a file that you trust",
+            ),
+            (false, true) => self.refuse(
+                "wrong-setting",
+                "`rebar3-sha256` is of nothing".to_owned(),
+                Place::InSetting("rebar3-sha256".to_owned()),
+                "the digest of what is fetched",
+                "add `rebar3=\"https://…\"`, where it is fetched from, or take it away",
+            ),
+            _ => self.settings.rebar3 = url.zip(sha256),
+        }
+    }
+
+    fn wrong_setting(&mut self, setting: &Setting, expected: &str, help: &str) {
+        let message = format!("the value of `{}` is not valid", setting.name);
+        let place = Place::InSetting(setting.name.clone());
+        self.refuse("wrong-setting", message, place, expected, help);
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Reads `package: app app, package: app`.
+fn by_package(text: &str) -> Option<BTreeMap<String, Vec<String>>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for entry in text.split(',') {
+        let (package, apps) = entry.split_once(':')?;
+        let apps: Vec<String> = apps.split_ascii_whitespace().map(str::to_owned).collect();
+        if apps.is_empty() || !apps.iter().all(|app| is_app(app)) || !is_app(package.trim()) {
+            return None;
+        }
+        found.entry(package.trim().to_owned()).or_default().extend(apps);
+    }
+    Some(found)
+}
