@@ -208,20 +208,35 @@ fn damage_that_shows_when_an_image_is_packed() {
     assert_eq!(run.built()[0]["digest"].as_str(), Some(&*first.0), "{}", run.stderr);
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What a server on loopback answers, once it does.
 fn get(port: u16, path: &str) -> String {
+    let mut stream = connect(port);
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// As much as was said to a server on loopback of what it answers, once it does.
+pub(crate) fn echo(port: u16, text: &str) -> String {
+    let mut stream = connect(port);
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = vec![0; text.len()];
+    stream.read_exact(&mut answer).unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+/// A connection to a server on loopback, once it listens.
+fn connect(port: u16) -> TcpStream {
     let begun = Instant::now();
     loop {
-        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+        if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
             stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-            write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            return answer;
+            return stream;
         }
         assert!(begun.elapsed() < Duration::from_mins(1), "nothing listens on port {port}");
         std::thread::sleep(Duration::from_millis(100));

@@ -249,6 +249,49 @@ fn a_plugin_of_ones_own_begins_with_a_template() {
     workspace.fails(&["plugin", "build", "my-tool"], 1).says(&["cargo did not build"]);
 }
 
+/// The example, with a plugin of its own, in a base that other tests have, too.
+#[test]
+fn a_release_of_rebar3() {
+    let example =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/custom-plugin");
+    let read = |path: &str| std::fs::read_to_string(example.join(path)).unwrap();
+    let manifest = read("exflow.kdl");
+    let own = "packages \"erlang-base\" \"erlang-dev\" \"rebar3\"";
+    assert!(manifest.contains(own), "{manifest}");
+    let shared = "packages \"elixir\" \"erlang-dev\" \"build-essential\" \"rebar3\" \"git\"";
+    let workspace = crate::deps::sharing("bookworm")
+        .with("exflow.kdl", &manifest.replace(own, shared))
+        .with("rebar.config", &read("rebar.config"))
+        .with_folder("src", &example.join("src"))
+        .with_folder("config", &example.join("config"));
+    std::fs::create_dir(workspace.root().join("plugin")).unwrap();
+    std::fs::copy(
+        example.join("plugin/rebar3_release.wasm"),
+        workspace.root().join("plugin/rebar3_release.wasm"),
+    )
+    .unwrap();
+    let (first, ..) = workspace.build_one(&[]);
+    assert_eq!(workspace.build_one(&[]).0, first);
+    let port = crate::hello::free_port();
+    let mut child = workspace.start(&["run", "--env", &format!("PORT={port}")]);
+    assert_eq!(crate::hello::echo(port, "is it there?\n"), "is it there?\n");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What is made again is the same.
+    std::fs::remove_dir_all(workspace.root().join("_release")).ok();
+    workspace.write("src/echo.erl", &(read("src/echo.erl") + "%% A comment.\n"));
+    let run = workspace.ok(&["build", "--json"]);
+    assert_eq!(run.built()[0]["digest"].as_str(), Some(&*first), "{}", run.stderr);
+    let manifest = workspace.read("exflow.kdl");
+    workspace.write(
+        "exflow.kdl",
+        &manifest.replace("\"rebar3-release\"\n", "\"rebar3-release\" profil=\"x\"\n"),
+    );
+    workspace
+        .fails(&["build"], 1)
+        .says(&["exflow::plugin::unknown-setting", "did you mean `profile`?"]);
+}
+
 #[test]
 fn a_plugin_that_is_not_the_one_that_was_locked() {
     let workspace = Workspace::new(EXFLOW).with("exflow.kdl", MANIFEST);

@@ -412,7 +412,7 @@ fn problem_at(
         if problem.help.is_empty() { diagnostic } else { diagnostic.help(problem.help) };
     match site(&problem.place, project) {
         Some(site) => diagnostic.at(&site, problem.label),
-        None => diagnostic,
+        None => diagnostic.at_known(project.site, "for this project"),
     }
 }
 

@@ -133,10 +133,13 @@ fn ask(session: &mut Session, host: &Host, plugin: &Plugin) -> Result<[String; 2
         }
     }
     session.show_sources_of(&problems);
-    let said: String = problems
+    let said: Vec<String> = problems
         .iter()
-        .map(|problem| render(problem, &session.texts, Style::default()) + "\n\n")
+        .map(|problem| {
+            render(problem, &session.texts, Style::default()).trim_end().to_owned() + "\n"
+        })
         .collect();
+    let said = said.join("\n");
     // What one case was about is not what the next is about.
     session.texts = exflow_diagnostics::Sources::new();
     let proposed = if proposals.is_empty() {
