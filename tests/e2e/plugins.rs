@@ -167,6 +167,41 @@ fn what_plugins_propose_is_printed() {
     std::fs::remove_file(workspace.root().join("exflow.lock")).unwrap();
     assert_eq!(workspace.ok(&["plugin", "run", "hello"]).stdout, run.stdout);
     workspace.fails(&["plugin", "run", "helo"], 2).says(&["did you mean `hello`?"]);
+    // Refused settings are said, and nothing is printed.
+    let manifest = workspace.read("exflow.kdl");
+    workspace.write(
+        "exflow.kdl",
+        &manifest.replace("\"mix-release\"\n", "\"mix-release\" relase=\"a\"\n"),
+    );
+    let run = workspace.fails(&["plugin", "run"], 1);
+    run.says(&["exflow::plugin::unknown-setting"]);
+    assert_eq!(run.stdout, "");
+}
+
+/// Whoever writes one sees what it says now; a build sees what is locked, and says so.
+#[test]
+fn a_plugin_that_was_built_anew() {
+    let locked = declaring("i32.const 2048");
+    let workspace = Workspace::new(EXFLOW);
+    let lock = |bytes: &[u8]| {
+        std::fs::write(workspace.root().join("mine.wasm"), bytes).unwrap();
+        let lock = format!(
+            "{{\"version\":1,\"image-assembly\":1,\"plugins\":{{\"mine\":{{\"requested\":{{\"path\":\"mine.wasm\"}},\
+             \"locked\":{{\"blake3\":\"{}\",\"size\":{}}}}}}}}}",
+            exflow_content::Digest::of(bytes),
+            bytes.len()
+        );
+        workspace.write("exflow.lock", &lock);
+    };
+    lock(&locked);
+    workspace.write("exflow.kdl", MANIFEST);
+    workspace.fails(&["check"], 1).says(&["exflow::plugin::failed"]);
+    // Another component, with a setting that the locked one doesn't have.
+    std::fs::write(workspace.root().join("mine.wasm"), declaring(DEPTH)).unwrap();
+    let manifest = MANIFEST.replace("\"mine\" }", "\"mine\" depth=\"1\" }");
+    workspace.write("exflow.kdl", &manifest);
+    workspace.fails(&["check"], 1).says(&["exflow::plugin::changed", "exflow lock"]);
+    workspace.fails(&["plugin", "run"], 1).says(&["exflow::plugin::failed"]);
 }
 
 #[test]
@@ -197,6 +232,33 @@ fn a_plugin_is_tested_by_cases() {
     workspace.write("tests/good/proposals.json", &changed);
     workspace.fails(&["plugin", "test", prebuilt], 1).says(&["good", "1 of 2 cases", "other"]);
     workspace.fails(&["plugin", "test", prebuilt, "tests/good"], 2).says(&["there are no cases"]);
+    workspace.ok(&["plugin", "test", prebuilt, "--bless"]);
+    // Line ends are seen.
+    let problems = workspace.read("tests/none/problems.txt");
+    workspace.write("tests/none/problems.txt", problems.trim_end());
+    workspace.fails(&["plugin", "test", prebuilt], 1).says(&["problems.txt, line"]);
+    workspace.write("tests/none/problems.txt", &problems);
+    // From elsewhere, with paths that are relative to that.
+    std::fs::copy(prebuilt, workspace.root().join("mix.wasm")).unwrap();
+    std::fs::create_dir(workspace.root().join("odd")).unwrap();
+    workspace.ok(&["-C", "odd", "plugin", "test", "../mix.wasm", "../tests"]).says(&["2 cases"]);
+    // A plugin that fails is no expectation.
+    std::fs::write(workspace.root().join("bad.wasm"), component(Contract::V0_2_0, "unreachable"))
+        .unwrap();
+    workspace
+        .fails(&["plugin", "test", "bad.wasm", "--bless"], 1)
+        .says(&["exflow::plugin::failed"]);
+    assert_eq!(workspace.read("tests/none/problems.txt"), problems);
+    // Nor is a case that asks nothing, or has no manifest: that of a workspace above is not its own.
+    workspace.write("exflow.kdl", &format!("workspace \"all\" {{ members \"**\" }}\n{manifest}"));
+    workspace.write("mix.exs", "");
+    workspace.ok(&["plugin", "test", prebuilt]).says(&["2 cases"]);
+    let toolless = "base \"b\" { debian \"made-up\" }\n\
+        project \"odd\" { stage \"one\" base=\"b\" { run \"true\"; output \"out\" } }\n";
+    workspace.write("tests/odd/in/exflow.kdl", toolless);
+    workspace.fails(&["plugin", "test", prebuilt], 2).says(&["case `odd` asks nothing"]);
+    std::fs::remove_file(workspace.root().join("tests/odd/in/exflow.kdl")).unwrap();
+    workspace.fails(&["plugin", "test", prebuilt], 2).says(&["has no `exflow.kdl`"]);
     workspace.fails(&["plugin", "test", "gone.wasm"], 1).says(&["exflow::plugin::unreadable"]);
 }
 
@@ -212,6 +274,9 @@ fn a_plugin_of_ones_own_begins_with_a_template() {
     workspace.ok(&["plugin", "new", "my-tool"]).says(&["exflow plugin build my-tool"]);
     workspace.fails(&["plugin", "new", "my-tool"], 2).says(&["is there already"]);
     workspace.fails(&["plugin", "new", "My_Tool"], 2).says(&["lower-case letters"]);
+    workspace.fails(&["plugin", "new", "mix-release"], 2).says(&["comes with exflow"]);
+    // In a folder of a workspace of cargo's, of which it is no member.
+    workspace.write("Cargo.toml", "[workspace]\nresolver = \"3\"\n");
     let built = workspace.ok(&["plugin", "build", "my-tool"]);
     for words in ["my-tool/my_tool.wasm", "contract  0.2.1", "imports   nothing", "target  a text"]
     {
@@ -245,6 +310,11 @@ fn a_plugin_of_ones_own_begins_with_a_template() {
     let second = std::fs::read(workspace.root().join("elsewhere/my-tool/my_tool.wasm")).unwrap();
     assert!(first == second, "other bytes in another folder");
     workspace.fails(&["plugin", "build", "elsewhere"], 1).says(&["exflow::plugin::build-failed"]);
+    // One that can't be used takes no other's place.
+    let source = workspace.read("my-tool/src/lib.rs");
+    workspace.write("my-tool/src/lib.rs", &source.replace("export!(propose, settings);", ""));
+    workspace.fails(&["plugin", "build", "my-tool"], 1).says(&["exflow::plugin::"]);
+    assert!(first == std::fs::read(workspace.root().join("my-tool/my_tool.wasm")).unwrap());
     workspace.write("my-tool/src/lib.rs", "nonsense");
     workspace.fails(&["plugin", "build", "my-tool"], 1).says(&["cargo did not build"]);
 }

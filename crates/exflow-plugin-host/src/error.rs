@@ -55,7 +55,7 @@ pub enum PluginError {
         reason: String,
     },
     /// What it proposes can't be.
-    #[error("it proposes what can't be: {reason}")]
+    #[error("it says what can't be: {reason}")]
     Invalid {
         /// What.
         reason: String,
@@ -95,6 +95,9 @@ pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnos
     let (code, help) = match error {
         PluginError::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
             (UNREADABLE, "build it without debug information, or strip it: `wasm-tools strip`")
+        }
+        PluginError::Read { .. } if site.is_none() => {
+            (UNREADABLE, "check that it is there, and that you may read it")
         }
         PluginError::Read { .. } => (UNREADABLE, "`path` is relative to the workspace"),
         PluginError::Changed { .. } => {

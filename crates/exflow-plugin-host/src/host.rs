@@ -202,18 +202,23 @@ impl Host {
         if problems.is_empty() {
             return self.ask(plugin, project, world);
         }
+        // What another component than the locked one declares is another matter. Where all is well, it isn't
+        // looked at.
+        plugin.load()?;
+        let mut calls = 0;
         // Without what it doesn't know it may find more that is wrong, and all is shown at once.
         if problems.iter().all(settings::is_unknown) {
             let mut known = project.settings.clone();
             known.retain(|name, _| declared.iter().any(|setting| setting.name == *name));
             let project = Project { settings: &known, ..project.clone() };
-            if let Ok(Asked { proposed: Proposed::Refused(more), .. }) =
-                self.ask(plugin, &project, &Unmade(world))
-            {
-                problems.extend(more);
+            if let Ok(asked) = self.ask(plugin, &project, &Unmade(world)) {
+                calls = asked.calls;
+                if let Proposed::Refused(more) = asked.proposed {
+                    problems.extend(more);
+                }
             }
         }
-        Ok(Asked { proposed: Proposed::Refused(problems), calls: 0 })
+        Ok(Asked { proposed: Proposed::Refused(problems), calls })
     }
 
     /// Asks, with settings that are known.
@@ -519,6 +524,16 @@ fn text(path: &RelPath) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Keys name what is in users' stores. If this fails, the encoding has changed: give it a new
+    /// version in its tag, and say so in the changelog.
+    #[test]
+    fn the_key_of_what_is_declared_is_pinned() {
+        assert_eq!(
+            settings_key(&Digest::of(b"component")).to_string(),
+            "69f9feeb306a3dfcf116af3512c0399d48b821d5e7c14711ffeca982773dac03"
+        );
+    }
     use exflow_content::Mode;
     use exflow_diagnostics::{Site, SourceName};
     use manifest::Setting;

@@ -86,9 +86,9 @@ pub(crate) fn declared(
         if !names.insert(name.clone()) {
             return invalid(format!("two settings `{name}`"));
         }
-        if setting.help.len() > LONGEST_HELP {
+        if setting.help.len() > LONGEST_HELP || setting.help.contains(char::is_control) {
             return invalid(format!(
-                "the description of `{name}` is longer than {LONGEST_HELP} bytes"
+                "the description of `{name}` is longer than {LONGEST_HELP} bytes, or no line of text"
             ));
         }
         let kind = match setting.kind {
@@ -102,7 +102,9 @@ pub(crate) fn declared(
                         && !choice.contains(char::is_control)
                 };
                 if choices.is_empty() || choices.len() > MOST || !choices.iter().all(fits) {
-                    return invalid(format!("`{name}` has choices that can't be"));
+                    return invalid(format!(
+                        "the choices of `{name}`: up to {MOST} texts of 1 to {LONGEST_NAME} bytes are"
+                    ));
                 }
                 SettingKind::Choice(choices)
             }
@@ -277,7 +279,9 @@ mod tests {
         }
         let many = (0..=MOST).map(|number| schema(&format!("a{number}"), Text)).collect();
         assert!(declared(many).is_err());
-        let wordy = described::SettingSchema { help: "x".repeat(2000), ..schema("a", Text) };
-        assert!(declared(vec![wordy]).is_err());
+        for help in ["x".repeat(2000), "\u{1b}[2J".to_owned(), "a\nb".to_owned()] {
+            let wordy = described::SettingSchema { help, ..schema("a", Text) };
+            assert!(declared(vec![wordy]).is_err());
+        }
     }
 }

@@ -130,7 +130,8 @@ pub(crate) struct ExportArgs {
     #[arg(long, short = 'o', value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Write bases that no registry has as archives into DIR, a folder of the workspace
+    /// Write bases that no registry has, and packages that are fetched, as archives into DIR, a folder of
+    /// the workspace
     #[arg(long, value_name = "DIR")]
     pub(crate) bases: Option<String>,
 

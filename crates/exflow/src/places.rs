@@ -61,8 +61,11 @@ impl Places {
             root: root.to_owned(),
             debian_mirror: workspace.debian_mirror.clone(),
             security_mirror: workspace.security_mirror.clone(),
-            alpine_mirror: named("EXFLOW_ALPINE_MIRROR")
-                .or_else(|| workspace.alpine_mirror.clone()),
+            // The manifest first, as for Debian.
+            alpine_mirror: workspace
+                .alpine_mirror
+                .clone()
+                .or_else(|| named("EXFLOW_ALPINE_MIRROR")),
             registry_mirrors,
             plain_http,
         }

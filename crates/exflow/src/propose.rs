@@ -7,7 +7,7 @@ use crate::prepare::{Prepared, executor};
 use crate::report::Failure;
 use crate::session::{self, NO_SETTINGS, Session, platform};
 use exflow_content::{Digest, RelPath, Tree};
-use exflow_diagnostics::{Diagnostic, Diagnostics};
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_fetch::Cancel;
 use exflow_lock::Lock;
 use exflow_manifest::{Unit, Workspace};
@@ -104,15 +104,7 @@ pub(crate) fn propose(
                 }
             }
             Err(PluginError::NotMade) if !asking.makes => {
-                let project = &unit.name.value;
-                let warning = Diagnostic::warning(
-                    NOT_MADE,
-                    format!("what `{project}` is made of isn't known before something was run"),
-                )
-                .help(format!(
-                    "`exflow plan` and `exflow build` run what `{name}` has to see first"
-                ));
-                warnings.push(warning.at_known(site, "for this"));
+                warnings.push(not_made(&unit.name.value, name, site));
             }
             Err(error) => match (error, failure) {
                 (PluginError::NotMade, Some(Failure::Problems(more))) => problems.extend(more),
@@ -126,6 +118,14 @@ pub(crate) fn propose(
         session.warn(&warnings);
     }
     Ok(problems.into_result(proposals)?)
+}
+
+/// Says that a plugin has to see what nobody has made.
+pub(crate) fn not_made(project: &str, plugin: &str, site: Option<&Site>) -> Diagnostic {
+    let message = format!("what `{project}` is made of isn't known before something was run");
+    Diagnostic::warning(NOT_MADE, message)
+        .help(format!("`exflow plan` and `exflow build` run what `{plugin}` has to see first"))
+        .at_known(site, "for this")
 }
 
 /// Makes what the plugin of one project has to see.

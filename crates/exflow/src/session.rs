@@ -69,7 +69,19 @@ impl Session {
 
     /// Reads every manifest of the workspace, and puts them together.
     pub(crate) fn workspace(&mut self) -> Result<Workspace, Failure> {
-        let Root { folder, manifest, above } = self.find_root()?;
+        let root = self.find_root()?;
+        self.assembled(root)
+    }
+
+    /// The same, of the workspace whose root is `folder`, whatever is above it.
+    pub(crate) fn workspace_at(&mut self, folder: &Path) -> Result<Workspace, Failure> {
+        let manifest = self.read_manifest(&folder.join(MANIFEST), MANIFEST)?;
+        let above = Diagnostics::new();
+        self.assembled(Root { folder: folder.to_owned(), manifest, above })
+    }
+
+    fn assembled(&mut self, root: Root) -> Result<Workspace, Failure> {
+        let Root { folder, manifest, above } = root;
         self.root = folder;
         let source = SourceName::new(MANIFEST);
         let mut problems = Diagnostics::new();

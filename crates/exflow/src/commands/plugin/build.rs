@@ -23,13 +23,15 @@ pub(crate) fn run(session: &mut Session, args: &PluginBuildArgs) -> Result<ExitC
     }
     let built = compile(&folder)?;
     let file = folder.join(built.file_name().unwrap_or_default());
+    let shown = args.folder.join(built.file_name().unwrap_or_default());
+    // One that can't be used takes no other's place.
+    let code = inspect::show(session, &shown.display().to_string(), false, Some(&built))?;
     let copy = || {
         let bytes = fs::read(&built)?;
         write_whole(&file, |out| out.write_all(&bytes))
     };
     copy().map_err(|error| io_failed("write", &file, &error))?;
-    let shown = args.folder.join(built.file_name().unwrap_or_default());
-    inspect::show(session, &shown.display().to_string(), false, Some(&file))
+    Ok(code)
 }
 
 /// Compiles the package in a folder, so that its bytes don't depend on where it is: the component.
@@ -71,6 +73,10 @@ fn compile(folder: &Path) -> Result<PathBuf, Failure> {
     for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
         let Ok(line) = line else { break };
         let Ok(message) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+        // Of the package itself, not of what it depends on.
+        if message["manifest_path"].as_str().map(Path::new) != Some(&folder.join("Cargo.toml")) {
+            continue;
+        }
         let files = message["filenames"].as_array().into_iter().flatten();
         let files = files.filter_map(|file| file.as_str()).map(PathBuf::from);
         components.extend(files.filter(|file| file.extension().is_some_and(|end| end == "wasm")));
@@ -83,7 +89,6 @@ fn compile(folder: &Path) -> Result<PathBuf, Failure> {
             "what it says stands above; the target comes with `rustup target add wasm32-unknown-unknown`",
         ));
     }
-    // The package itself is the last.
     components.pop().ok_or_else(|| {
         failed(
             "cargo built no component".to_owned(),

@@ -1,3 +1,4 @@
+use super::json;
 use crate::cli::PluginInspectArgs;
 use crate::report::{Failure, io_failed};
 use crate::session::{self, BUILTIN, Session};
@@ -9,7 +10,7 @@ use exflow_plugin_host::{
     Host, Inspected, Limits, Plugin, PluginBytes, PluginError, SettingKind, SettingSchema,
     diagnose, read_component,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,7 +34,7 @@ pub(super) fn show(
     let host = Host::new(session.store()?, Limits::default());
     let inspected = host.inspect(&plugin).map_err(|error| diagnose(&error, &name, None))?;
     let text = if as_json {
-        format!("{}\n", in_json(&name, &digest, bytes.len(), &inspected))
+        json::text(&in_json(&name, &digest, bytes.len(), &inspected))
     } else {
         in_words(&name, &digest, bytes.len() as u64, &inspected)
     };
@@ -49,18 +50,21 @@ fn find(session: &mut Session, named: &str) -> Result<(String, Vec<u8>, PluginBy
     if named.contains('/') || Path::new(named).extension().is_some() {
         return read(named, named.into());
     }
+    let workspace = session.workspace();
+    // What a manifest declares goes before what comes with exflow.
+    let declared = workspace.as_ref().ok().and_then(|workspace| workspace.plugins.get(named));
+    if let Some(plugin) = declared {
+        let requested = RequestedPlugin::Path(plugin.path.value.to_string());
+        return read(named, session::plugin_path(&session.root, named, &requested));
+    }
     if let Some((name, bytes)) = BUILTIN.iter().find(|(name, _)| *name == named) {
         return Ok(((*name).to_owned(), bytes.to_vec(), PluginBytes::Embedded(bytes)));
     }
     let builtin = BUILTIN.iter().map(|(name, _)| *name);
-    let workspace = match (session.workspace(), did_you_mean(named, builtin)) {
+    let workspace = match (workspace, did_you_mean(named, builtin)) {
         (Err(_), Some(near)) => return Err(unknown(named, &format!("did you mean `{near}`?"))),
         (workspace, _) => workspace?,
     };
-    if let Some(plugin) = workspace.plugins.get(named) {
-        let requested = RequestedPlugin::Path(plugin.path.value.to_string());
-        return read(named, session::plugin_path(&session.root, named, &requested));
-    }
     let known = workspace.plugins.keys().map(String::as_str);
     let known: Vec<&str> = known.chain(BUILTIN.iter().map(|(name, _)| *name)).collect();
     let help = match did_you_mean(named, known.iter().copied()) {
@@ -91,7 +95,7 @@ fn in_json(name: &str, digest: &Digest, bytes: usize, inspected: &Inspected) -> 
             SettingKind::Number => ("number", None),
             SettingKind::Flag => ("flag", None),
         };
-        json!({
+        serde_json::json!({
             "name": setting.name,
             "kind": kind,
             "choices": choices,
@@ -100,7 +104,7 @@ fn in_json(name: &str, digest: &Digest, bytes: usize, inspected: &Inspected) -> 
         })
     };
     let settings = inspected.settings.as_ref();
-    json!({
+    serde_json::json!({
         "name": name,
         "contract": inspected.contract,
         "blake3": digest.to_string(),

@@ -2,6 +2,7 @@
 //! numbers.
 
 use exflow_content::RelPath;
+use exflow_diagnostics::printable;
 use exflow_plan::{Origin, Proposal, ProposedFetch, ProposedImage, ProposedStep, UsedThing};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -13,7 +14,27 @@ pub(super) fn of(proposal: &Proposal) -> Value {
         "fetches": proposal.fetches.iter().map(fetch).collect::<Vec<_>>(),
         "steps": steps.collect::<Vec<_>>(),
         "image": proposal.image.as_ref().map(|proposed| image(proposal, proposed)),
+        "warnings": proposal.warnings.iter().map(|warning| &*warning.message).collect::<Vec<_>>(),
     })
+}
+
+/// JSON as it is printed, an end of line behind it. What a terminal would take for more than a letter is
+/// escaped: texts are a plugin's own.
+pub(super) fn text(value: &Value) -> String {
+    let mut text = String::new();
+    for letter in format!("{value:#}\n").chars() {
+        let mut buffer = [0; 4];
+        let own: &str = letter.encode_utf8(&mut buffer);
+        if letter.is_ascii_graphic() || matches!(letter, ' ' | '\n') || printable(own) == own {
+            text.push(letter);
+        } else {
+            let mut units = [0; 2];
+            for unit in letter.encode_utf16(&mut units) {
+                text += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    text
 }
 
 fn fetch(fetch: &ProposedFetch) -> Value {
@@ -95,4 +116,17 @@ fn pairs(pairs: &BTreeMap<String, String>) -> Value {
         .map(|(name, value)| (name.clone(), value.as_str().into()))
         .collect::<Map<_, _>>()
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_steers_a_terminal() {
+        let odd = json!({ "a": "\u{7f}\u{9b}2J\u{202e}é\u{1b}" });
+        let printed = text(&odd);
+        assert_eq!(printed, "{\n  \"a\": \"\\u007f\\u009b2J\\u202eé\\u001b\"\n}\n");
+        assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), odd);
+    }
 }

@@ -1,6 +1,6 @@
 use crate::cli::PluginNewArgs;
 use crate::report::{Failure, io_failed};
-use crate::session::Session;
+use crate::session::{BUILTIN, Session};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -31,6 +31,9 @@ const WIT_BINDGEN: &str = "0.61";
 
 pub(crate) fn run(session: &Session, args: &PluginNewArgs) -> Result<ExitCode, Failure> {
     let name = args.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if BUILTIN.iter().any(|(builtin, _)| *builtin == name) {
+        return Err(Failure::Usage(format!("`{name}` comes with exflow: give yours another name")));
+    }
     if !is_name(name) {
         return Err(Failure::Usage(format!(
             "`{}` can't be the name of a plugin: it is lower-case letters, digits and `-`, as `my-tool`",
@@ -74,7 +77,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     write().map_err(|error| io_failed("write", path, &error))
 }
 
-/// Whether this can be the name of a plugin, and of a package of cargo's.
+/// Whether this can be the name of a plugin.
 fn is_name(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|first: char| first.is_ascii_lowercase())

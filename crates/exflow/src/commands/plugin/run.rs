@@ -1,14 +1,15 @@
 use super::json;
 use crate::cli::{BuildOptions, PluginRunArgs};
-use crate::interrupt;
 use crate::lockfile;
 use crate::prepare::select;
 use crate::propose::{Asking, propose};
 use crate::report::{Failure, io_failed};
 use crate::session::{Session, store_failed};
 use exflow_fetch::Cancel;
+use exflow_lock::Lock;
 use exflow_manifest::Unit;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,24 +17,23 @@ pub(crate) fn run(session: &mut Session, args: &PluginRunArgs) -> Result<ExitCod
     let workspace = session.workspace()?;
     let selected = select(&workspace, &args.projects)?;
     let units: Vec<&Unit> = selected.iter().map(|(unit, _)| *unit).collect();
-    let lock = lockfile::read(session)?;
+    // Components as they are now: whoever writes one wants to see what it says since it was built.
+    let lock = Lock { plugins: BTreeMap::new(), ..lockfile::read(session)? };
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
     let cancel = Cancel::new();
-    interrupt::listen(&cancel);
     let asking = Asking {
         workspace: &workspace,
         lock: &lock,
         sources: &sources,
         options: &BuildOptions::default(),
         cancel: &cancel,
-        // What it has to see is made in bases, which are locked.
-        makes: lockfile::problems(&session.root, &workspace, &lock).is_empty(),
+        makes: false,
     };
     let proposals = propose(session, &asking, &units)?;
     let proposals: Map<String, Value> =
         proposals.iter().map(|(project, proposal)| (project.clone(), json::of(proposal))).collect();
-    let text = format!("{:#}\n", Value::from(proposals));
+    let text = json::text(&proposals.into());
     session
         .ui
         .print(&text)

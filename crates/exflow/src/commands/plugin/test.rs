@@ -1,16 +1,18 @@
 use super::json;
 use crate::cli::PluginTestArgs;
+use crate::propose::not_made;
 use crate::report::{Failure, PROBLEM, io_failed};
 use crate::session::{NO_SETTINGS, Session, store_failed, unreadable};
 use exflow_content::{Digest, RelPath};
 use exflow_diagnostics::{Diagnostics, Style, printable, render};
 use exflow_lock::Platform;
+use exflow_manifest::MANIFEST;
 use exflow_plan::Proposal;
 use exflow_plugin_host::{
     Host, Limits, Plugin, PluginBytes, PluginError, Project, Proposed, World, diagnose,
     read_component,
 };
-use serde_json::{Map, Value};
+use serde_json::Map;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -45,10 +47,12 @@ pub(crate) fn run(session: &mut Session, args: &PluginTestArgs) -> Result<ExitCo
     let mut different = 0;
     for case in &cases {
         let name = case.file_name().unwrap_or_default().to_string_lossy();
-        // Manifests are looked for from where one stands.
-        let workspace = case.join(IN);
-        std::env::set_current_dir(&workspace).map_err(|source| unreadable(&workspace, &source))?;
-        let said = ask(session, &host, &plugin)?;
+        let said = ask(session, &host, &plugin, &case.join(IN))?;
+        if said.iter().all(String::is_empty) {
+            return Err(Failure::Usage(format!(
+                "case `{name}` asks nothing: no project of it has a `release-tool`"
+            )));
+        }
         let mut differences = Vec::new();
         for (file, found) in EXPECTED.iter().zip(said) {
             let path = case.join(file);
@@ -86,19 +90,30 @@ fn cases(top: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut cases = Vec::new();
     for entry in entries {
         let path = entry.map_err(|source| unreadable(top, &source))?.path();
-        if path.join(IN).is_dir() {
-            cases.push(path);
+        let workspace = path.join(IN);
+        if !workspace.is_dir() {
+            continue;
         }
+        if !workspace.join(MANIFEST).is_file() {
+            let message = format!("`{}` has no `{MANIFEST}`", workspace.display());
+            return Err(Failure::Usage(message));
+        }
+        cases.push(path);
     }
     cases.sort();
     Ok(cases)
 }
 
 /// What is proposed for all projects of the workspace, and what is said; empty where nothing is.
-fn ask(session: &mut Session, host: &Host, plugin: &Plugin) -> Result<[String; 2], Failure> {
+fn ask(
+    session: &mut Session,
+    host: &Host,
+    plugin: &Plugin,
+    folder: &Path,
+) -> Result<[String; 2], Failure> {
     let mut problems = Diagnostics::new();
     let mut proposals = Map::new();
-    match session.workspace() {
+    match session.workspace_at(folder) {
         Err(Failure::Problems(more)) => problems.extend(more),
         Err(failure) => return Err(failure),
         Ok(workspace) => {
@@ -127,7 +142,11 @@ fn ask(session: &mut Session, host: &Host, plugin: &Plugin) -> Result<[String; 2
                         }
                         Proposed::Refused(more) => problems.extend(more),
                     },
-                    Err(error) => problems.push(diagnose(&error, &plugin.name, site)),
+                    Err(PluginError::NotMade) => {
+                        problems.push(not_made(&unit.name.value, &plugin.name, site));
+                    }
+                    // Nothing that anyone expects.
+                    Err(error) => return Err(diagnose(&error, &plugin.name, site).into()),
                 }
             }
         }
@@ -142,11 +161,7 @@ fn ask(session: &mut Session, host: &Host, plugin: &Plugin) -> Result<[String; 2
     let said = said.join("\n");
     // What one case was about is not what the next is about.
     session.texts = exflow_diagnostics::Sources::new();
-    let proposed = if proposals.is_empty() {
-        String::new()
-    } else {
-        format!("{:#}\n", Value::from(proposals))
-    };
+    let proposed = if proposals.is_empty() { String::new() } else { json::text(&proposals.into()) };
     Ok([proposed, said])
 }
 
@@ -185,12 +200,17 @@ fn difference(path: &Path, found: &str) -> Result<Option<String>, Failure> {
     if expected == found {
         return Ok(None);
     }
-    let lines = expected.lines().map(Some).chain(std::iter::repeat(None));
-    let pairs = lines.zip(found.lines().map(Some).chain(std::iter::repeat(None)));
-    let pairs = pairs.take(expected.lines().count().max(found.lines().count()));
+    // Not by `lines`, for which two kinds of line ends are the same.
+    let lines = |text: &str| if text.is_empty() { 0 } else { text.split('\n').count() };
+    let count = lines(&expected).max(lines(found));
+    let of = |text| str::split(text, '\n').map(Some).chain(std::iter::repeat(None));
+    let pairs = of(&expected).zip(of(found)).take(count);
     let first = pairs.enumerate().find(|(_, (expected, found))| expected != found);
     let (number, (expected, found)) = first.unwrap_or((0, (None, None)));
-    let line = |line: Option<&str>| line.map_or_else(|| "nothing".to_owned(), printable);
+    let line = |line: Option<&str>| match line {
+        None | Some("") => "nothing".to_owned(),
+        Some(line) => printable(line),
+    };
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(Some(format!(
         "  {file}, line {}\n    expected  {}\n    found     {}",
