@@ -16,6 +16,13 @@ mod bindings {
         world: "release-tool",
         additional_derives: [serde::Serialize, serde::Deserialize],
     });
+
+    pub(crate) mod described {
+        wasmtime::component::bindgen!({
+            path: "../../schemas/wit/0.2.1",
+            world: "described",
+        });
+    }
 }
 
 pub(crate) use bindings::exports::exflow::plugin::planner::{
@@ -26,21 +33,8 @@ pub(crate) use bindings::{ReleaseTool, ReleaseToolPre};
 
 /// What 0.2.1 added: the settings that a plugin declares.
 pub(crate) mod described {
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        unsafe_code,
-        clippy::all,
-        clippy::pedantic,
-        reason = "generated from schemas/wit, where the documentation is"
-    )]
-    mod bindings {
-        wasmtime::component::bindgen!({
-            path: "../../schemas/wit/0.2.1",
-            world: "described",
-        });
-    }
+    use super::bindings::described;
 
-    pub(crate) use bindings::exports::exflow::plugin::settings::{SettingKind, SettingSchema};
-    pub(crate) use bindings::{Described, DescribedPre};
+    pub(crate) use described::exports::exflow::plugin::settings::{SettingKind, SettingSchema};
+    pub(crate) use described::{Described, DescribedPre};
 }

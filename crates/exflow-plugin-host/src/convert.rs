@@ -204,7 +204,7 @@ fn fetch(fetch: &Fetch) -> Result<plan::ProposedFetch, PluginError> {
     Ok(plan::ProposedFetch { name, origin, site: None })
 }
 
-fn name(name: &str, what: &str) -> Result<String, PluginError> {
+pub(crate) fn name(name: &str, what: &str) -> Result<String, PluginError> {
     let fits = name.starts_with(|letter: char| letter.is_ascii_lowercase())
         && name.len() <= MAX_NAME
         && name

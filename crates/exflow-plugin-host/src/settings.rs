@@ -1,7 +1,7 @@
 //! The settings that a plugin declares, and whether those of a project are among them.
 
-use crate::PluginError;
 use crate::contract_0_2::described;
+use crate::{PluginError, convert};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, did_you_mean};
 use exflow_manifest::{Scalar, Setting};
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ const WRONG: &str = "exflow::plugin::wrong-setting";
 const MISSING: &str = "exflow::plugin::missing-setting";
 /// The most settings that a plugin may have, and the most choices of one.
 const MOST: usize = 256;
-/// The longest name and the longest choice, in bytes.
-const LONGEST_NAME: usize = 64;
+/// The longest choice, in bytes.
+const LONGEST_CHOICE: usize = 64;
 /// The longest description, in bytes.
 const LONGEST_HELP: usize = 1024;
 
@@ -79,10 +79,7 @@ pub(crate) fn declared(
     let mut names = BTreeSet::new();
     let mut declared = Vec::with_capacity(found.len());
     for setting in found {
-        let name = setting.name;
-        if !is_name(&name) {
-            return invalid(format!("a setting named `{}`", name.escape_debug()));
-        }
+        let name = convert::name(&setting.name, "a setting")?;
         if !names.insert(name.clone()) {
             return invalid(format!("two settings `{name}`"));
         }
@@ -98,12 +95,12 @@ pub(crate) fn declared(
             described::SettingKind::Choice(choices) => {
                 let fits = |choice: &String| {
                     !choice.is_empty()
-                        && choice.len() <= LONGEST_NAME
+                        && choice.len() <= LONGEST_CHOICE
                         && !choice.contains(char::is_control)
                 };
                 if choices.is_empty() || choices.len() > MOST || !choices.iter().all(fits) {
                     return invalid(format!(
-                        "the choices of `{name}`: up to {MOST} texts of 1 to {LONGEST_NAME} bytes are"
+                        "the choices of `{name}`: up to {MOST} texts of 1 to {LONGEST_CHOICE} bytes are"
                     ));
                 }
                 SettingKind::Choice(choices)
@@ -113,14 +110,6 @@ pub(crate) fn declared(
         declared.push(SettingSchema { name, kind, is_required, help: setting.help });
     }
     Ok(declared)
-}
-
-fn is_name(name: &str) -> bool {
-    name.len() <= LONGEST_NAME
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// What is wrong with the settings of a project, each at its place; what is missing, where the plugin is
@@ -269,7 +258,7 @@ mod tests {
     #[test]
     fn declarations_that_can_not_be() {
         use described::SettingKind::{Choice, Text};
-        let long = "x".repeat(LONGEST_NAME + 1);
+        let long = "x".repeat(LONGEST_CHOICE + 1);
         for name in ["", "Release", "mix_env", "1", "-", &long, "a b", "a\u{1b}"] {
             assert!(declared(vec![schema(name, Text)]).is_err(), "{name:?}");
         }

@@ -3,13 +3,13 @@
 use crate::cli::{BuildOptions, ExecutorChoice};
 use crate::lockfile::{self, OnStale};
 use crate::places::Places;
-use crate::propose::{Asking, propose};
+use crate::propose::{Asking, planned, propose};
 use crate::report::Failure;
-use crate::session::{Session, platform, store_failed};
+use crate::session::{Session, store_failed};
 use exflow_diagnostics::did_you_mean;
 use exflow_fetch::Cancel;
 use exflow_manifest::{ExecutorName, Unit, Workspace};
-use exflow_plan::{Plan, Proposal, StepId};
+use exflow_plan::{Plan, StepId};
 use exflow_store::Store;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -72,9 +72,7 @@ pub(crate) fn prepare(
         makes: true,
     };
     let proposals = propose(session, &asking, &units)?;
-    let asked: Vec<(&Unit, Option<&Proposal>)> =
-        units.iter().map(|unit| (*unit, proposals.get(&unit.name.value))).collect();
-    let plan = exflow_plan::plan(&workspace, &lock, &platform(), &sources, &asked)?;
+    let plan = planned(&asking, &units, &proposals)?;
     let mut steps = Vec::new();
     let mut images = Vec::new();
     for (unit, stage) in &selected {

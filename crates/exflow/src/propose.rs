@@ -5,13 +5,13 @@ use crate::engine::execute;
 use crate::places::Places;
 use crate::prepare::{Prepared, executor};
 use crate::report::Failure;
-use crate::session::{self, NO_SETTINGS, Session, platform};
+use crate::session::{self, Session, platform};
 use exflow_content::{Digest, RelPath, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_fetch::Cancel;
 use exflow_lock::Lock;
 use exflow_manifest::{Unit, Workspace};
-use exflow_plan::Proposal;
+use exflow_plan::{Plan, Proposal};
 use exflow_plugin_host::{Host, Limits, PluginError, Project, Proposed, World, diagnose};
 use exflow_store::Store;
 use serde_json::json;
@@ -62,13 +62,12 @@ pub(crate) fn propose(
                 continue;
             }
         };
-        let settings = if tool.settings.is_empty() { &NO_SETTINGS } else { &tool.settings };
         let project = Project {
             name: &unit.name.value,
             folder: &unit.folder,
             platform: &platform,
             site,
-            settings,
+            settings: &tool.settings,
             sources: asking.sources,
         };
         let maker = Maker {
@@ -118,6 +117,18 @@ pub(crate) fn propose(
         session.warn(&warnings);
     }
     Ok(problems.into_result(proposals)?)
+}
+
+/// Plans `units`, each with what was proposed for it, if anything was.
+pub(crate) fn planned(
+    asking: &Asking<'_>,
+    units: &[&Unit],
+    proposals: &BTreeMap<String, Proposal>,
+) -> Result<Plan, Diagnostics> {
+    let proposed: Vec<(&Unit, Option<&Proposal>)> =
+        units.iter().map(|unit| (*unit, proposals.get(&unit.name.value))).collect();
+    let Asking { workspace, lock, sources, .. } = *asking;
+    exflow_plan::plan(workspace, lock, &platform(), sources, &proposed)
 }
 
 /// Says that a plugin has to see what nobody has made.

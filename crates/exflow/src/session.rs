@@ -1,6 +1,6 @@
 //! What a command works on: the workspace around the current folder, and the user's store.
 
-use crate::report::{Failure, say_all};
+use crate::report::{Failure, io_failed, say_all};
 use crate::ui::Ui;
 use exflow_content::{Digest, RelPath};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName, Sources};
@@ -15,7 +15,6 @@ use exflow_manifest::{
 use exflow_plugin_host::{Plugin, PluginBytes, read_component};
 use exflow_registry::BaseReference;
 use exflow_store::Store;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
@@ -254,6 +253,12 @@ impl Session {
         }
     }
 
+    /// Prints what was asked for.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+        let printed = self.ui.print(text);
+        printed.map_err(|error| io_failed("write to", Path::new("standard output"), &error))
+    }
+
     /// Says what is not wrong, but worth knowing.
     pub(crate) fn warn(&mut self, problems: &Diagnostics) {
         self.show_sources_of(problems);
@@ -386,9 +391,6 @@ pub(crate) fn plugin(
     };
     Ok(Plugin { name: name.to_owned(), digest, bytes })
 }
-
-/// The settings of each project, for those that have none.
-pub(crate) static NO_SETTINGS: BTreeMap<String, exflow_manifest::Setting> = BTreeMap::new();
 
 /// Reads a manifest's text.
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {

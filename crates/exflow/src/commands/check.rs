@@ -1,12 +1,10 @@
 use crate::cli::BuildOptions;
 use crate::lockfile;
-use crate::propose::{Asking, propose};
+use crate::propose::{Asking, planned, propose};
 use crate::report::Failure;
-use crate::session::{Session, platform, store_failed};
+use crate::session::{Session, store_failed};
 use exflow_diagnostics::{Diagnostics, Severity};
 use exflow_fetch::Cancel;
-use exflow_manifest::Unit;
-use exflow_plan::Proposal;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
@@ -36,9 +34,7 @@ pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
     session.warn(&stale);
     if stale.is_empty() {
         // What stages and plugins say together is seen only in a plan.
-        let asked: Vec<(&Unit, Option<&Proposal>)> =
-            units.iter().map(|unit| (*unit, proposals.get(&unit.name.value))).collect();
-        exflow_plan::plan(&workspace, &lock, &platform(), &sources, &asked)?;
+        planned(&asking, &units, &proposals)?;
     }
     let projects = workspace.units.len();
     let projects = if projects == 1 { "1 project".into() } else { format!("{projects} projects") };

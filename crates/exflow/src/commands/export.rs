@@ -56,8 +56,7 @@ pub(crate) fn run(session: &mut Session, args: &ExportArgs) -> Result<ExitCode, 
     })?;
     write_archives(session, &prepared, args, &exported.archives, &cancel)?;
     let Some(file) = &args.output else {
-        let printed = session.ui.print(&exported.text);
-        printed.map_err(|error| io_failed("write to", Path::new("standard output"), &error))?;
+        session.print(&exported.text)?;
         return Ok(ExitCode::SUCCESS);
     };
     for (path, text) in [(file.clone(), &exported.text), (beside(file), &exported.ignore)] {

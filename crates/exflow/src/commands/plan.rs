@@ -3,12 +3,11 @@ use crate::forecast::{Forecast, Foreseen, forecast};
 use crate::interrupt;
 use crate::lockfile::OnStale;
 use crate::prepare::prepare;
-use crate::report::{Failure, io_failed};
+use crate::report::Failure;
 use crate::session::Session;
 use exflow_diagnostics::printable;
 use exflow_fetch::Cancel;
 use serde_json::json;
-use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Result<ExitCode, Failure> {
@@ -34,9 +33,6 @@ pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Result<ExitCode, Fa
             text += &format!("{}\n", printable(line.trim_end()).replace('\n', "?"));
         }
     }
-    session
-        .ui
-        .print(&text)
-        .map_err(|error| io_failed("write to", Path::new("standard output"), &error))?;
+    session.print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

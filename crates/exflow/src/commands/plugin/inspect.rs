@@ -1,6 +1,6 @@
 use super::json;
 use crate::cli::PluginInspectArgs;
-use crate::report::{Failure, io_failed};
+use crate::report::Failure;
 use crate::session::{self, BUILTIN, Session};
 use crate::ui::size;
 use exflow_content::Digest;
@@ -38,10 +38,7 @@ pub(super) fn show(
     } else {
         in_words(&name, &digest, bytes.len() as u64, &inspected)
     };
-    session
-        .ui
-        .print(&text)
-        .map_err(|error| io_failed("write to", Path::new("standard output"), &error))?;
+    session.print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -80,7 +77,8 @@ fn unknown(named: &str, help: &str) -> Failure {
     Failure::Usage(format!("there is no plugin `{named}`: {help}"))
 }
 
-fn read(name: &str, path: PathBuf) -> Result<(String, Vec<u8>, PluginBytes), Failure> {
+/// The plugin in a file, whatever it is called.
+pub(super) fn read(name: &str, path: PathBuf) -> Result<(String, Vec<u8>, PluginBytes), Failure> {
     match read_component(&path) {
         Ok(bytes) => Ok((name.to_owned(), bytes, PluginBytes::File(path))),
         Err(source) => Err(diagnose(&PluginError::Read { path, source }, name, None).into()),

@@ -3,14 +3,13 @@ use crate::cli::{BuildOptions, PluginRunArgs};
 use crate::lockfile;
 use crate::prepare::select;
 use crate::propose::{Asking, propose};
-use crate::report::{Failure, io_failed};
+use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use exflow_fetch::Cancel;
 use exflow_lock::Lock;
 use exflow_manifest::Unit;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session, args: &PluginRunArgs) -> Result<ExitCode, Failure> {
@@ -33,10 +32,6 @@ pub(crate) fn run(session: &mut Session, args: &PluginRunArgs) -> Result<ExitCod
     let proposals = propose(session, &asking, &units)?;
     let proposals: Map<String, Value> =
         proposals.iter().map(|(project, proposal)| (project.clone(), json::of(proposal))).collect();
-    let text = json::text(&proposals.into());
-    session
-        .ui
-        .print(&text)
-        .map_err(|error| io_failed("write to", Path::new("standard output"), &error))?;
+    session.print(&json::text(&proposals.into()))?;
     Ok(ExitCode::SUCCESS)
 }

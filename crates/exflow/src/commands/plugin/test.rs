@@ -1,17 +1,14 @@
-use super::json;
+use super::{inspect, json};
 use crate::cli::PluginTestArgs;
 use crate::propose::not_made;
 use crate::report::{Failure, PROBLEM, io_failed};
-use crate::session::{NO_SETTINGS, Session, store_failed, unreadable};
+use crate::session::{Session, store_failed, unreadable};
 use exflow_content::{Digest, RelPath};
 use exflow_diagnostics::{Diagnostics, Style, printable, render};
 use exflow_lock::Platform;
 use exflow_manifest::MANIFEST;
 use exflow_plan::Proposal;
-use exflow_plugin_host::{
-    Host, Limits, Plugin, PluginBytes, PluginError, Project, Proposed, World, diagnose,
-    read_component,
-};
+use exflow_plugin_host::{Host, Limits, Plugin, PluginError, Project, Proposed, World, diagnose};
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,12 +24,9 @@ const IN: &str = "in";
 const EXPECTED: [&str; 2] = ["proposals.json", "problems.txt"];
 
 pub(crate) fn run(session: &mut Session, args: &PluginTestArgs) -> Result<ExitCode, Failure> {
-    let file = std::path::absolute(&args.plugin).unwrap_or_else(|_| args.plugin.clone());
-    let name = args.plugin.display().to_string();
-    let bytes = read_component(&file).map_err(|source| {
-        diagnose(&PluginError::Read { path: args.plugin.clone(), source }, &name, None)
-    })?;
-    let plugin = Plugin { name, digest: Digest::of(&bytes), bytes: PluginBytes::File(file) };
+    let (name, bytes, place) =
+        inspect::read(&args.plugin.display().to_string(), args.plugin.clone())?;
+    let plugin = Plugin { name, digest: Digest::of(&bytes), bytes: place };
     let host = Host::new(session.store()?, Limits::default());
     host.inspect(&plugin).map_err(|error| diagnose(&error, &plugin.name, None))?;
     let top = fs::canonicalize(&args.cases).map_err(|source| unreadable(&args.cases, &source))?;
@@ -122,14 +116,13 @@ fn ask(
             let world = Files { root: session.root.clone() };
             for unit in &workspace.units {
                 let Some(tool) = &unit.tool else { continue };
-                let settings = if tool.settings.is_empty() { &NO_SETTINGS } else { &tool.settings };
                 let site = Some(&tool.plugin.site);
                 let project = Project {
                     name: &unit.name.value,
                     folder: &unit.folder,
                     platform: &PLATFORM,
                     site,
-                    settings,
+                    settings: &tool.settings,
                     sources: &sources,
                 };
                 // As the manifest calls it: its problems have that in their codes.
