@@ -1,11 +1,5 @@
-# Makes the release of the project in this folder. $1 is the release's name, or empty where Mix
-# decides; $2 is the folder that the release goes to, relative to this one; $3 is the name of a start
-# script to be made, or empty where the release's own is known.
-set -eu
-umask 022
-release=$PWD/$2
-rm -rf "$release"
-mkdir -p "$release/releases"
+# Makes the release of the project in this folder in `$release`. $1 is its name, or empty where Mix decides.
+mkdir "$release/releases"
 # Mix writes a random cookie unless there is one already. A cookie in an image is no secret, and a
 # random one would make every image differ. One that mix.exs asks for takes its place: `--overwrite`
 # says so, and the answer `y` to those versions of Mix that ask all the same.
@@ -32,14 +26,4 @@ if [ -z "${RELEASE_COOKIE:-}" ]; then
   export RELEASE_COOKIE
 fi
 SCRIPT
-fi
-# The start script's name is the release's: here under a name that is always the same. Beside it in
-# bin there may be scripts of an overlay; NAME.rel stands alone.
-if [ -n "$3" ]; then
-    for rel in "$release/releases/$version"/*.rel; do
-        name=${rel##*/}
-        name=${name%.rel}
-    done
-    printf '#!/bin/sh\nexec "$(dirname "$0")/%s" "$@"\n' "$name" > "$release/bin/$3"
-    chmod 755 "$release/bin/$3"
 fi

@@ -1,79 +1,18 @@
 use super::*;
-use exflow_plugin_sdk::{Entry, File, Folder, MadeFile, Scalar, Setting, Step, UsedThing};
-use std::collections::BTreeSet;
+use exflow_plugin_sdk::{Place, Proposal, Step, UsedThing};
+use mix_project::testing::{SHA, hex, lock, ready, refused};
 
-const SHA: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-
-/// Asks as exflow does, until there is an answer.
 fn ask(root: &str, settings: &[(&str, &str)], files: &[(&str, &str)]) -> Answer {
     ask_with(root, settings, files, &[])
 }
 
-/// The same, where something has to be made: what is made, by name and path.
 fn ask_with(
     root: &str,
     settings: &[(&str, &str)],
     files: &[(&str, &str)],
     made: &[(&str, &str, &str)],
 ) -> Answer {
-    let mut request = Request {
-        project: "shop".to_owned(),
-        root: root.to_owned(),
-        platform: "linux/amd64".to_owned(),
-        settings: settings
-            .iter()
-            .map(|(name, value)| Setting {
-                name: (*name).to_owned(),
-                value: Scalar::Text((*value).to_owned()),
-            })
-            .collect(),
-        files: Vec::new(),
-        folders: Vec::new(),
-        made: Vec::new(),
-    };
-    for _ in 0..8 {
-        let Answer::Need(needs) = propose(&request) else { return propose(&request) };
-        for path in needs.files {
-            let contents = files.iter().find(|(name, _)| *name == path);
-            let contents = contents.map(|(_, text)| text.as_bytes().to_vec());
-            request.files.push(File { path, contents });
-        }
-        for look in needs.looks {
-            let is_known = needs.fetches.iter().any(|fetch| fetch.name == look.of)
-                || needs.steps.iter().any(|step| step.name == look.of);
-            assert!(is_known, "{}", look.of);
-            let found = made.iter().find(|(of, path, _)| *of == look.of && *path == look.path);
-            let contents = found.map(|(.., text)| text.as_bytes().to_vec());
-            request.made.push(MadeFile { of: look.of, path: look.path, contents });
-        }
-        for path in needs.folders {
-            let names: BTreeSet<&str> = files
-                .iter()
-                .filter_map(|(name, _)| name.strip_prefix(&format!("{path}/"))?.split('/').next())
-                .collect();
-            let entries = names
-                .into_iter()
-                .map(|name| Entry { name: name.to_owned(), is_folder: !name.contains('.') })
-                .collect();
-            request.folders.push(Folder { path, entries: Some(entries) });
-        }
-    }
-    panic!("it never stops asking")
-}
-
-fn ready(answer: Answer) -> Proposal {
-    match answer {
-        Answer::Ready(proposal) => proposal,
-        Answer::Refused(problems) => {
-            panic!("{:?}", problems.iter().map(|problem| &problem.message).collect::<Vec<_>>())
-        }
-        Answer::Need(_) => unreachable!(),
-    }
-}
-
-fn refused(answer: Answer) -> Vec<String> {
-    let Answer::Refused(problems) = answer else { panic!("not refused") };
-    problems.into_iter().map(|problem| problem.code).collect()
+    mix_project::testing::ask(propose, root, settings, files, made)
 }
 
 fn step<'a>(proposal: &'a Proposal, name: &str) -> &'a Step {
@@ -90,16 +29,6 @@ fn own_names(proposal: &Proposal) -> Vec<&str> {
     names(proposal).into_iter().filter(|name| !name.starts_with("config")).collect()
 }
 
-fn hex(app: &str, version: &str, deps: &str) -> String {
-    format!(
-        "  \"{app}\": {{:hex, :{app}, \"{version}\", \"{SHA}\", [:mix], [{deps}], \"hexpm\", \"{SHA}\"}},\n"
-    )
-}
-
-fn lock(entries: &[String]) -> String {
-    format!("%{{\n{}}}\n", entries.concat())
-}
-
 fn written<'a>(step: &'a Step, name: &str) -> &'a str {
     let file = step.files.iter().find(|file| file.path.ends_with(name)).expect(name);
     &file.contents
@@ -114,7 +43,7 @@ fn a_project_of_one_application() {
     let step = &proposal.steps[0];
     assert_eq!(step.workdir, "services/shop");
     // Without `releases`, Mix refuses any name.
-    assert_eq!(step.argv[4..], ["", "_exflow/release", ""]);
+    assert_eq!(step.argv[4..], [""]);
     assert_eq!(step.outputs, ["services/shop/_exflow/release"]);
     assert!(step.sources.contains(&"services/shop/lib".to_owned()));
     assert!(!step.sources.iter().any(|source| source == "test" || source.starts_with("test/")));
@@ -132,26 +61,6 @@ fn a_folder_whose_name_could_be_a_pattern() {
     assert!(sources.contains(&r"svc\[1\]/lib".to_owned()), "{sources:?}");
     let all = |source: &String| source.trim_start_matches('!').starts_with(r"svc\[1\]/");
     assert!(sources.iter().all(all), "{sources:?}");
-    let read = crate::discover::probe_sources("svc[1]");
-    assert!(read.contains(&r"svc\[1\]/*.exs".to_owned()), "{read:?}");
-    assert_eq!(crate::pattern("", "!x"), Some(r"\!x".to_owned()));
-}
-
-/// Two folders never answer for each other.
-#[test]
-fn each_folder_is_asked_about_under_a_name_of_its_own() {
-    let name = |folder: &str| {
-        let at = Place::Nowhere;
-        crate::steps::facts_step(folder, "prod", Vec::new(), Vec::new(), at).name
-    };
-    assert_eq!([name(""), name("a/b")], ["facts", "facts-a-b"]);
-    let long = "x".repeat(70);
-    let (long_a, long_b) = (format!("{long}/a"), format!("{long}/b"));
-    let folders = ["", "a/b", "a-b", "a_b", "A/b", "a.b", "root", &long_a, &long_b];
-    let names: std::collections::BTreeSet<String> =
-        folders.iter().map(|folder| name(folder)).collect();
-    assert_eq!(names.len(), folders.len(), "{names:?}");
-    assert!(names.iter().all(|name| name.len() <= 64), "{names:?}");
 }
 
 #[test]
@@ -163,7 +72,8 @@ fn the_release_that_is_meant() {
     let computed =
         "def project do [app: :a, releases: releases()] end\ndefp releases, do: Enum.map(x, y)\n";
     let proposal = ready(ask("", &[], &[("mix.exs", computed)]));
-    assert_eq!(proposal.steps[0].argv[4..], ["", "_exflow/release", "exflow-start"]);
+    assert_eq!(proposal.steps[0].argv[4..], [""]);
+    assert!(proposal.steps[0].argv[2].contains("bin/exflow-start"));
     assert_eq!(proposal.image.unwrap().entrypoint, ["/app/bin/exflow-start"]);
     let one = "def project do [app: :a, releases: []] end";
     assert_eq!(ready(ask("", &[("release", "a")], &[("mix.exs", one)])).steps[0].argv[4], "");
@@ -357,7 +267,7 @@ fn a_git_dependency() {
 #[test]
 fn every_setting_that_is_declared_is_read() {
     let mix = "def project do [app: :a] end";
-    for setting in crate::settings::describe() {
+    for setting in describe() {
         let settings = [(setting.name.as_str(), "Not a value of it")];
         let codes = refused(ask("", &settings, &[("mix.exs", mix)]));
         assert_eq!(codes[0], "wrong-setting", "{}", setting.name);
@@ -469,4 +379,15 @@ fn rebar3_and_its_plugins() {
     assert_eq!(refused(&[rebar3[0], ("rebar3-sha256", "12")]), "wrong-setting");
     assert_eq!(refused(&[("rebar3-plugins", "pc")]), "wrong-setting");
     assert_eq!(refused(&[("rebar3-plugins", "jiffy: gone")]), "unknown-rebar3-plugin");
+}
+
+#[test]
+fn what_is_distillerys_is_not_read() {
+    let mix = "def project do [app: :shop, deps: [{:distillery, \"~> 2.1\"}]] end";
+    let lock = lock(&[hex("distillery", "2.1.1", "")]);
+    let mut files = vec![("mix.exs", mix), ("mix.lock", lock.as_str())];
+    assert!(ready(ask("", &[], &files)).warnings.is_empty());
+    files.push(("rel/config.exs", "environment :prod do\nend"));
+    let warnings = ready(ask("", &[], &files)).warnings;
+    assert_eq!(warnings[0].code, "two-release-tools");
 }

@@ -6,11 +6,11 @@
 mod tokens;
 
 use std::collections::BTreeMap;
-pub(crate) use tokens::{Token, tokens};
+pub use tokens::{Token, tokens};
 
 /// A value in a source file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Value {
+pub enum Value {
     Text(String),
     Atom(String),
     Number(String),
@@ -31,7 +31,7 @@ pub(crate) enum Value {
 
 /// What a function is called with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Argument {
+pub enum Argument {
     Nothing,
     /// `Mix.env()`
     Environment,
@@ -40,7 +40,7 @@ pub(crate) enum Argument {
 
 /// A module's functions and attributes, as far as they are literal.
 #[derive(Debug, Default)]
-pub(crate) struct Module {
+pub struct Module {
     functions: BTreeMap<String, Vec<Clause>>,
     attributes: BTreeMap<String, Value>,
 }
@@ -59,7 +59,7 @@ const MAX_DEPTH: usize = 64;
 /// How many names may stand for each other in a row.
 const MAX_CALLS: usize = 16;
 
-pub(crate) fn read(source: &str) -> Module {
+pub fn read(source: &str) -> Module {
     let tokens = tokens(source);
     let mut module = Module::default();
     // Whose functions are whose can't be told.
@@ -111,7 +111,7 @@ fn on_a_line(source: &str, tokens: &[Token<'_>], index: usize) -> bool {
 
 impl Module {
     /// The value of the function without arguments, where Mix's environment is `env`.
-    pub(crate) fn function(&self, name: &str, env: &str) -> Option<(Value, usize, usize)> {
+    pub fn function(&self, name: &str, env: &str) -> Option<(Value, usize, usize)> {
         let clause = self.clause(name, Argument::Nothing, env)?;
         Some((self.resolve(&clause.value, env, 0), clause.start, clause.end))
     }
@@ -174,7 +174,7 @@ impl Module {
 
 impl Value {
     /// The value of `key` in a keyword list.
-    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+    pub fn get(&self, key: &str) -> Option<&Value> {
         let Self::List(values) = self else { return None };
         values.iter().find_map(|value| match value {
             Self::Pair(name, value) if name == key => Some(&**value),
@@ -182,16 +182,16 @@ impl Value {
         })
     }
 
-    pub(crate) fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
-    pub(crate) fn atom(&self) -> Option<&str> {
+    pub fn atom(&self) -> Option<&str> {
         if let Self::Atom(atom) = self { Some(atom) } else { None }
     }
 
     /// As Elixir source; none where a part of it is unknown.
-    pub(crate) fn source(&self) -> Option<String> {
+    pub fn source(&self) -> Option<String> {
         let all = |values: &[Self]| {
             let sources: Option<Vec<String>> = values.iter().map(Self::source).collect();
             Some(sources?.join(", "))
@@ -216,7 +216,7 @@ impl Value {
 }
 
 /// A text as Elixir source.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let escaped: String = text
         .chars()
         .map(|letter| match letter {
@@ -229,7 +229,7 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// An atom as Elixir source.
-pub(crate) fn atom_source(atom: &str) -> String {
+pub fn atom_source(atom: &str) -> String {
     match atom {
         "true" | "false" | "nil" => atom.to_owned(),
         _ if is_name(atom) => format!(":{atom}"),
@@ -296,7 +296,12 @@ fn closing(tokens: &[Token<'_>], open: usize) -> usize {
     tokens.len()
 }
 
-/// One value at `at`, and the index after it.
+/// The value that begins at the token `at`, and the index after it. More may follow that makes it another: it is the
+/// whole only where it ends with what it stands in.
+pub fn value_at(tokens: &[Token<'_>], at: usize) -> (Value, usize) {
+    value(tokens, at, 0)
+}
+
 fn value(tokens: &[Token<'_>], at: usize, depth: usize) -> (Value, usize) {
     let Some(token) = tokens.get(at) else { return (Value::Unknown, at) };
     let text = token.text;

@@ -4,7 +4,7 @@ use semver::Version;
 
 /// Whether a version is what a requirement wants; none where either is written as Elixir doesn't write it,
 /// which is Mix's to say.
-pub(crate) fn fits(requirement: &str, version: &str) -> Option<bool> {
+pub fn fits(requirement: &str, version: &str) -> Option<bool> {
     let version = Version::parse(version).ok()?;
     let mut fits = false;
     for all in requirement.split(" or ") {

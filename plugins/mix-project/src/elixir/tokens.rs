@@ -4,14 +4,14 @@ use super::MAX_DEPTH;
 
 /// A piece of a source file, and its place: bytes of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Token<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+pub struct Token<'a> {
+    pub text: &'a str,
+    pub start: usize,
+    pub end: usize,
 }
 
 /// The tokens of a source file, without comments and white space.
-pub(crate) fn tokens(source: &str) -> Vec<Token<'_>> {
+pub fn tokens(source: &str) -> Vec<Token<'_>> {
     let bytes = source.as_bytes();
     let mut tokens = Vec::new();
     let mut at = 0;

@@ -10,65 +10,65 @@ use std::collections::BTreeMap;
 
 /// Entries by application.
 #[derive(Debug, Default)]
-pub(crate) struct Lock {
-    pub(crate) entries: BTreeMap<String, Entry>,
+pub struct Lock {
+    pub entries: BTreeMap<String, Entry>,
 }
 
 /// What one package is locked to.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// The bytes of the file that it takes, with its name.
-    pub(crate) place: (usize, usize),
-    pub(crate) locked: Locked,
+    pub place: (usize, usize),
+    pub locked: Locked,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Locked {
+pub enum Locked {
     Hex(LockedHex),
     Git(LockedGit),
 }
 
 /// A package of Hex's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LockedHex {
+pub struct LockedHex {
     /// The entry as it is written.
-    pub(crate) source: String,
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) inner: Option<String>,
-    pub(crate) outer: Option<String>,
-    pub(crate) managers: Vec<String>,
-    pub(crate) deps: Vec<LockedDep>,
-    pub(crate) repo: String,
+    pub source: String,
+    pub name: String,
+    pub version: String,
+    pub inner: Option<String>,
+    pub outer: Option<String>,
+    pub managers: Vec<String>,
+    pub deps: Vec<LockedDep>,
+    pub repo: String,
 }
 
 /// What a package of Hex's depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LockedDep {
-    pub(crate) app: String,
-    pub(crate) requirement: Option<String>,
-    pub(crate) name: String,
-    pub(crate) repo: String,
-    pub(crate) is_optional: bool,
+pub struct LockedDep {
+    pub app: String,
+    pub requirement: Option<String>,
+    pub name: String,
+    pub repo: String,
+    pub is_optional: bool,
 }
 
 /// A revision of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LockedGit {
+pub struct LockedGit {
     /// The entry as it is written.
-    pub(crate) source: String,
-    pub(crate) url: String,
-    pub(crate) revision: String,
+    pub source: String,
+    pub url: String,
+    pub revision: String,
 }
 
 /// What is wrong with a lock, and where.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-    pub(crate) place: (usize, usize),
-    pub(crate) label: &'static str,
-    pub(crate) help: &'static str,
+pub struct Problem {
+    pub code: &'static str,
+    pub message: String,
+    pub place: (usize, usize),
+    pub label: &'static str,
+    pub help: &'static str,
 }
 
 const MAKE_AGAIN: &str = "let Mix write it again: `mix deps.get`";
@@ -77,7 +77,7 @@ const MAKE_AGAIN: &str = "let Mix write it again: `mix deps.get`";
 ///
 /// # Errors
 /// Where an entry can't be used.
-pub(crate) fn read(source: &str) -> Result<Lock, Vec<Problem>> {
+pub fn read(source: &str) -> Result<Lock, Vec<Problem>> {
     let mut lock = Lock::default();
     let root = parse(source).map_err(|at| vec![no_literal(source, at)])?;
     let Term::Map(entries) = &root.term else {
@@ -216,7 +216,7 @@ fn managers(node: Option<&Node>) -> Option<Vec<String>> {
     is_buildable.then(|| listed.into_iter().map(str::to_owned).collect())
 }
 
-pub(crate) fn is_sha256(text: &str) -> bool {
+pub fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

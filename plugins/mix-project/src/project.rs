@@ -5,33 +5,34 @@ use exflow_plugin_sdk::{Place, Span};
 
 /// A Mix project.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct MixProject {
+pub struct MixProject {
     /// Its application.
-    pub(crate) app: Option<String>,
+    pub app: Option<String>,
+    pub version: Option<String>,
     /// The folder of an umbrella's applications.
-    pub(crate) apps_path: Option<String>,
+    pub apps_path: Option<String>,
     /// Where its sources are.
-    pub(crate) elixirc_paths: Paths,
-    pub(crate) erlc_paths: Paths,
-    pub(crate) erlc_include_path: Option<String>,
+    pub elixirc_paths: Paths,
+    pub erlc_paths: Paths,
+    pub erlc_include_path: Option<String>,
     /// Where the configuration is, if not in `config`.
-    pub(crate) config_path: Option<String>,
-    pub(crate) lockfile: Option<String>,
+    pub config_path: Option<String>,
+    pub lockfile: Option<String>,
     /// Whether it says where it is built.
-    pub(crate) has_build_path: bool,
+    pub has_build_path: bool,
     /// Its releases.
-    pub(crate) releases: Releases,
+    pub releases: Releases,
     /// The release where it has several.
-    pub(crate) default_release: Option<String>,
+    pub default_release: Option<String>,
     /// Its dependencies; none where they are computed.
-    pub(crate) deps: Option<Vec<Dep>>,
+    pub deps: Option<Vec<Dep>>,
     /// The place of what `project` gives, where it gives a literal.
-    pub(crate) place: Option<(u32, u32)>,
+    pub place: Option<(u32, u32)>,
 }
 
 impl MixProject {
     /// The place of what `project` gives, in this file; nowhere where it was computed.
-    pub(crate) fn place_in(&self, path: &str) -> Place {
+    pub fn place_in(&self, path: &str) -> Place {
         match self.place {
             Some((start, end)) => Place::InFile(Span { path: path.to_owned(), start, end }),
             None => Place::Nowhere,
@@ -41,7 +42,7 @@ impl MixProject {
 
 /// Folders, if they are literal.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) enum Paths {
+pub enum Paths {
     #[default]
     Default,
     These(Vec<String>),
@@ -50,7 +51,7 @@ pub(crate) enum Paths {
 
 /// The names of the releases, if they are literal.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) enum Releases {
+pub enum Releases {
     /// There is no such key: one, named as the application.
     #[default]
     None,
@@ -60,36 +61,38 @@ pub(crate) enum Releases {
 
 /// A release, and the files that it names.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Release {
-    pub(crate) name: String,
+pub struct Release {
+    pub name: String,
     /// The applications that it names; none where they aren't literal, or none are named.
-    pub(crate) applications: Option<Vec<String>>,
+    pub applications: Option<Vec<String>>,
     /// Files and folders that it is made of besides the usual ones, relative to the project.
-    pub(crate) files: Vec<String>,
+    pub files: Vec<String>,
     /// Whether it names files by something that is no literal.
-    pub(crate) is_computed: bool,
+    pub is_computed: bool,
 }
 
 /// What a project depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Dep {
-    pub(crate) app: String,
-    pub(crate) kind: DepKind,
+pub struct Dep {
+    pub app: String,
+    pub kind: DepKind,
     /// Which versions do.
-    pub(crate) requirement: Option<String>,
+    pub requirement: Option<String>,
     /// Whether it is there in the environment that is built.
-    pub(crate) applies: bool,
-    pub(crate) is_optional: bool,
+    pub applies: bool,
+    pub is_optional: bool,
+    /// Whether it is started with what depends on it, and in its release.
+    pub is_runtime: bool,
     /// The environment that it is compiled for, if it is said.
-    pub(crate) env: Option<String>,
+    pub env: Option<String>,
     /// Options on which it depends how it is compiled, as Elixir source.
-    pub(crate) options: Vec<(String, String)>,
+    pub options: Vec<(String, String)>,
     /// Its place, where it has one of its own.
-    pub(crate) place: Option<(u32, u32)>,
+    pub place: Option<(u32, u32)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum DepKind {
+pub enum DepKind {
     /// A folder, relative to the project's.
     Path(String),
     InUmbrella,
@@ -102,11 +105,11 @@ pub(crate) enum DepKind {
 
 /// A repository, and what of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct GitDep {
-    pub(crate) url: String,
-    pub(crate) submodules: bool,
-    pub(crate) sparse: Option<String>,
-    pub(crate) subdir: Option<String>,
+pub struct GitDep {
+    pub url: String,
+    pub submodules: bool,
+    pub sparse: Option<String>,
+    pub subdir: Option<String>,
 }
 
 /// The options on which it depends how a package is compiled, or whether Mix takes two to be the same.
@@ -128,14 +131,14 @@ const PASSED: &[&str] = &[
 
 /// Reads a `mix.exs` as it is in the environment `env`; none where it has no `project` that is a
 /// literal list.
-pub(crate) fn parse(source: &str, env: &str) -> Option<MixProject> {
+pub fn parse(source: &str, env: &str) -> Option<MixProject> {
     let (project, start, end) = read(source).function("project", env)?;
     let place = (u32::try_from(start).ok()?, u32::try_from(end).ok()?);
     matches!(project, Value::List(_)).then(|| of(&project, Some(place), env))
 }
 
 /// What `project` gives.
-pub(crate) fn of(project: &Value, place: Option<(u32, u32)>, env: &str) -> MixProject {
+pub fn of(project: &Value, place: Option<(u32, u32)>, env: &str) -> MixProject {
     let text = |key: &str| project.get(key).and_then(Value::text).map(str::to_owned);
     let paths = |key: &str| match project.get(key) {
         None => Paths::Default,
@@ -164,6 +167,7 @@ pub(crate) fn of(project: &Value, place: Option<(u32, u32)>, env: &str) -> MixPr
     };
     MixProject {
         app: project.get("app").and_then(Value::atom).map(str::to_owned),
+        version: text("version"),
         apps_path: text("apps_path"),
         elixirc_paths: paths("elixirc_paths"),
         erlc_paths: paths("erlc_paths"),
@@ -256,6 +260,7 @@ fn dep(value: &Value, env: &str) -> Option<Dep> {
         requirement,
         applies: names(options.get("only"), env)? && names(options.get("targets"), "host")?,
         is_optional: flag("optional")?,
+        is_runtime: options.get("runtime").and_then(Value::atom) != Some("false"),
         env: options
             .get("env")
             .map(|env| env.atom().map(str::to_owned))

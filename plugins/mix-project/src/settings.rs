@@ -1,4 +1,4 @@
-//! What the manifest says to this plugin.
+//! What the manifest says to all plugins of this kind.
 
 use crate::{Reader, is_app, is_name, lock};
 use exflow_plugin_sdk::{Place, Scalar, Setting, SettingKind, SettingSchema};
@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 pub fn describe() -> Vec<SettingSchema> {
     let text = |name: &str, help: &str| SettingSchema::optional(name, SettingKind::Text, help);
     vec![
-        text("release", "The release of mix.exs that is built, where there are several."),
         text("mix-env", "The environment of Mix; without it, `prod`."),
         text(
             "compile-config",
@@ -27,15 +26,15 @@ pub fn describe() -> Vec<SettingSchema> {
 
 /// What is said. Kinds of values were checked before.
 #[derive(Default)]
-pub(crate) struct Settings {
-    pub(crate) release: Option<String>,
-    pub(crate) mix_env: String,
+pub struct Settings {
+    /// The environment of Mix.
+    pub mix_env: String,
     /// Whose configuration a package may read besides its own, by package.
-    pub(crate) compile_config: BTreeMap<String, Vec<String>>,
+    pub compile_config: BTreeMap<String, Vec<String>>,
     /// The packages that are plugins of rebar3 to a package, by package.
-    pub(crate) rebar3_plugins: BTreeMap<String, Vec<String>>,
+    pub rebar3_plugins: BTreeMap<String, Vec<String>>,
     /// Where rebar3 is fetched from, if it isn't that of the base, and its sha256.
-    pub(crate) rebar3: Option<(String, String)>,
+    pub rebar3: Option<(String, String)>,
 }
 
 impl Reader<'_> {
@@ -45,7 +44,6 @@ impl Reader<'_> {
         for setting in &self.request.settings {
             let Scalar::Text(text) = &setting.value else { continue };
             match setting.name.as_str() {
-                "release" if is_name(text) => self.settings.release = Some(text.clone()),
                 "mix-env" if is_name(text) => self.settings.mix_env.clone_from(text),
                 "compile-config" => match by_package(text) {
                     Some(found) => self.settings.compile_config = found,
@@ -75,11 +73,9 @@ impl Reader<'_> {
                     "expected 64 hexadecimal digits",
                     "`sha256sum rebar3` says it of a file that you trust",
                 ),
-                _ => self.wrong_setting(
-                    setting,
-                    "expected a name",
-                    "a name is lower-case letters, digits and `_`",
-                ),
+                "mix-env" => self.wrong_name(setting),
+                // The tool's own.
+                _ => {}
             }
         }
         let is_named =
@@ -103,7 +99,32 @@ impl Reader<'_> {
         }
     }
 
-    fn wrong_setting(&mut self, setting: &Setting, expected: &str, help: &str) {
+    /// The name that a setting of the tool's own says.
+    pub fn name_of(&mut self, name: &str) -> Option<String> {
+        let setting = self.request.settings.iter().find(|setting| setting.name == name)?;
+        match &setting.value {
+            Scalar::Text(text) if is_name(text) => return Some(text.clone()),
+            _ => self.wrong_name(setting),
+        }
+        None
+    }
+
+    /// The text that a setting of the tool's own says.
+    pub fn text_of(&self, name: &str) -> Option<String> {
+        let setting = self.request.settings.iter().find(|setting| setting.name == name)?;
+        if let Scalar::Text(text) = &setting.value { Some(text.clone()) } else { None }
+    }
+
+    fn wrong_name(&mut self, setting: &Setting) {
+        self.wrong_setting(
+            setting,
+            "expected a name",
+            "a name is lower-case letters, digits and `_`",
+        );
+    }
+
+    /// Refuses a setting's value.
+    pub fn wrong_setting(&mut self, setting: &Setting, expected: &str, help: &str) {
         let message = format!("the value of `{}` is not valid", setting.name);
         let place = Place::InSetting(setting.name.clone());
         self.refuse("wrong-setting", message, place, expected, help);

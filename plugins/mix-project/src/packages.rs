@@ -1,100 +1,22 @@
-//! The steps of a project: one for each package, and the release.
+//! What is fetched, and a step for each package.
 
-use crate::discover::FACTS;
+use crate::driver::{ROOT, SEEN, driver, environment, index, lasting_name, texts, tools, used};
 use crate::elixir::{atom_source, quote};
 use crate::graph::{Graph, Package, Part, Role, What};
-use crate::release::START;
 use crate::settings::Settings;
-use crate::{Reader, join, pattern};
+use crate::{join, pattern};
 use exflow_plugin_sdk::{
-    Diagnostic, Fetch, GitRevision, HexPackage, Origin, Pair, Place, Proposal, RemoteFile, Step,
-    StepOutput, Used, UsedThing, WrittenFile, pair,
+    Fetch, GitRevision, HexPackage, Origin, Place, RemoteFile, Step, Used, UsedThing, WrittenFile,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// The folder of the workspace in which packages are laid out, for all of its projects alike.
-pub(crate) const ROOT: &str = "_exflow";
-/// The same as steps see it.
-const SEEN: &str = "/src/_exflow";
-/// Where the release step puts the release, below the project's folder.
-const RELEASE: &str = "_exflow/release";
-/// Where the compiled driver is.
-const TOOLS: &str = "_exflow/tools";
 /// Where rebar3 is, if it is fetched.
 const REBAR3: &str = "_exflow/rebar3";
 /// Where rebar3's plugins are.
 const PLUGINS: &str = "_exflow/plugins";
 /// The names of all applications that the configuration has something for.
-const CONFIGURED: &str = "_exflow/configured";
-
-/// The driver: what stands between Mix and the packages that are laid out.
-const DRIVER: [(&str, &str); 9] = [
-    ("batch.ex", include_str!("elixir/driver/batch.ex")),
-    ("exflow.ex", include_str!("elixir/driver/exflow.ex")),
-    ("facts.ex", include_str!("elixir/driver/facts.ex")),
-    ("package.ex", include_str!("elixir/driver/package.ex")),
-    ("rebar3.ex", include_str!("elixir/driver/rebar3.ex")),
-    ("reads.ex", include_str!("elixir/driver/reads.ex")),
-    ("release.ex", include_str!("elixir/driver/release.ex")),
-    ("scm.ex", include_str!("elixir/driver/scm.ex")),
-    ("settle.ex", include_str!("elixir/driver/settle.ex")),
-];
-
-/// Compiles the driver.
-pub(crate) fn tools_step() -> Step {
-    let path = |name: &str| format!("driver/{name}");
-    let mut argv = texts(&["elixirc", "--ignore-module-conflict", "-o", "tools"]);
-    argv.extend(DRIVER.map(|(name, _)| path(name)));
-    let files = DRIVER.map(|(name, contents)| WrittenFile {
-        path: format!("{ROOT}/{}", path(name)),
-        contents: contents.to_owned(),
-    });
-    Step {
-        name: "tools".to_owned(),
-        stage: "deps".to_owned(),
-        argv,
-        env: Vec::new(),
-        workdir: ROOT.to_owned(),
-        sources: Vec::new(),
-        files: files.to_vec(),
-        uses: Vec::new(),
-        outputs: vec![TOOLS.to_owned()],
-        together: false,
-        place: Place::Nowhere,
-    }
-}
-
-/// Asks Mix what a `mix.exs` comes to. The first step of the proposal has to be the driver's.
-pub(crate) fn facts_step(
-    folder: &str,
-    env: &str,
-    mut uses: Vec<Used>,
-    sources: Vec<String>,
-    place: Place,
-) -> Step {
-    let name = match folder {
-        "" => "facts".to_owned(),
-        folder => lasting_name("facts", folder, '/'),
-    };
-    let output = format!("{ROOT}/facts/{name}");
-    uses.push(tools());
-    let to = format!("/src/{output}/{FACTS}");
-    let from = format!("/src/{folder}");
-    Step {
-        argv: driver("Exflow.Facts.write(System.argv())", &[&from, &to]),
-        name,
-        stage: "deps".to_owned(),
-        env: environment(env),
-        workdir: ROOT.to_owned(),
-        sources,
-        files: Vec::new(),
-        uses,
-        outputs: vec![output],
-        together: false,
-        place,
-    }
-}
+pub(crate) const CONFIGURED: &str = "_exflow/configured";
 
 /// How a package comes from elsewhere, if it does.
 pub(crate) fn fetch(package: &Package) -> Option<Fetch> {
@@ -125,170 +47,12 @@ pub(crate) fn fetch(package: &Package) -> Option<Fetch> {
     Some(Fetch { name, origin, place: package.place.clone() })
 }
 
-fn texts(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
-}
-
-/// A call of the driver.
-fn driver(call: &str, arguments: &[&str]) -> Vec<String> {
-    let tools = format!("/src/{TOOLS}");
-    let mut argv = texts(&["elixir", "-pa", &tools, "-e", call, "--"]);
-    argv.extend(texts(arguments));
-    argv
-}
-
-/// What Mix is told by its environment.
-fn environment(mix_env: &str) -> Vec<Pair> {
-    vec![
-        pair("EXFLOW_ROOT", SEEN),
-        pair("MIX_ARCHIVES", "/nowhere"),
-        pair("MIX_BUILD_PATH", &format!("{SEEN}/build")),
-        pair("MIX_DEPS_PATH", &format!("{SEEN}/deps")),
-        pair("MIX_ENV", mix_env),
-        // From 1.18 on, Mix lets nobody else compile below the same folder. Here, several do, and each in a
-        // folder of its own.
-        pair("MIX_OS_CONCURRENCY_LOCK", "0"),
-    ]
-}
-
-/// The driver, which the first step of each proposal makes.
-fn tools() -> Used {
-    used(0, TOOLS)
-}
-
-/// An output of a step, at the place where it was made.
-fn used(step: u32, output: &str) -> Used {
-    let what = UsedThing::Output(StepOutput { step, output: output.to_owned() });
-    Used { what, at: output.to_owned() }
-}
-
-/// A name as the contract wants it that is the same in every round of questions, and that nothing else of its
-/// kind has: what it can't say of `what` in letters, digits and `-` for `dash`, it says in a checksum.
-fn lasting_name(kind: &str, what: &str, dash: char) -> String {
-    let fits =
-        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == dash;
-    let letters = what.chars().map(|letter| letter.to_ascii_lowercase());
-    let letters = letters.map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' });
-    let plain = format!("{kind}-{}", letters.take(LONGEST).collect::<String>());
-    if what.len() <= LONGEST && what.chars().all(fits) {
-        return plain;
-    }
-    // FNV-1a: nobody gains by a collision in a project of their own.
-    let sum = what.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{}-{sum:016x}", plain.get(..40).unwrap_or(&plain))
-}
-
-/// How much of a package's or a folder's name is in a step's, in letters.
-const LONGEST: usize = 50;
-
-fn index(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
-}
-
 /// One proposal while it is made.
-struct Builder<'a> {
-    graph: &'a Graph,
-    settings: &'a Settings,
-    fetches: Vec<Fetch>,
-    steps: Vec<Step>,
-}
-
-impl Reader<'_> {
-    /// Plugins of rebar3's have to be packages that are locked.
-    fn check_plugins(&mut self, graph: &Graph) {
-        let named: BTreeSet<String> =
-            self.settings.rebar3_plugins.values().flatten().cloned().collect();
-        for plugin in named {
-            if graph.packages.get(&plugin).is_some_and(Package::is_remote) {
-                continue;
-            }
-            self.refuse(
-                "unknown-rebar3-plugin",
-                format!("the plugin `{plugin}` of rebar3 is no package from Hex or git that is built here"),
-                Place::InSetting("rebar3-plugins".to_owned()),
-                "it is named here",
-                &format!(
-                    "add `{{:{plugin}, \"~> …\", runtime: false}}` to the `deps` of mix.exs, and lock it \
-                     with `mix deps.get`"
-                ),
-            );
-        }
-    }
-
-    /// What is to be done; what is wrong where that can't be said.
-    pub(crate) fn steps(mut self, graph: &Graph) -> Result<Proposal, Vec<Diagnostic>> {
-        let order = match graph.order() {
-            Ok(order) => order,
-            Err(wrong) => {
-                self.wrong(wrong);
-                return Err(self.problems);
-            }
-        };
-        let Some(root) = graph.root() else { return Err(self.problems) };
-        let Some(name) = self.release_name(root) else { return Err(self.problems) };
-        self.check_plugins(graph);
-        if !self.problems.is_empty() {
-            return Err(self.problems);
-        }
-        let settings = std::mem::take(&mut self.settings);
-        let mut builder =
-            Builder { graph, settings: &settings, fetches: Vec::new(), steps: Vec::new() };
-        let mut uses = Vec::new();
-        if !order.is_empty() {
-            builder.steps.push(tools_step());
-            let closures = Graph::closures(&order);
-            let configured = builder.configure(root, &order, &closures);
-            uses = builder.packages(&order, &closures, configured);
-            uses.push(tools());
-            uses.push(used(configured, CONFIGURED));
-        }
-        let mut sources: Vec<String> = graph.parts.values().flat_map(Part::sources).collect();
-        sources.extend(builder.unread(root));
-        sources.extend(self.release_files(root));
-        let release = index(builder.steps.len());
-        let output = join(&root.folder, RELEASE).unwrap_or_default();
-        let script = if name.program.is_some() { "" } else { START };
-        // An application of an umbrella that is built alone says that it is built elsewhere; its
-        // outputs are taken from here all the same.
-        let prelude = match (order.is_empty(), root.mix.has_build_path) {
-            (false, _) => {
-                "mix() { elixir -pa /src/_exflow/tools -e 'Exflow.Release.start()' -S mix \"$@\"; }\n"
-            }
-            (true, true) => "export MIX_BUILD_PATH=$PWD/_build/$MIX_ENV\n",
-            (true, false) => "",
-        };
-        let env = if order.is_empty() {
-            vec![pair("MIX_ENV", &settings.mix_env)]
-        } else {
-            environment(&settings.mix_env)
-        };
-        builder.steps.push(Step {
-            name: "release".to_owned(),
-            stage: "release".to_owned(),
-            argv: vec![
-                "/bin/sh".to_owned(),
-                "-c".to_owned(),
-                format!("{prelude}{}", include_str!("release.sh")),
-                "release".to_owned(),
-                name.argument.clone(),
-                RELEASE.to_owned(),
-                script.to_owned(),
-            ],
-            env,
-            workdir: root.folder.clone(),
-            sources,
-            files: Vec::new(),
-            uses,
-            outputs: vec![output.clone()],
-            together: false,
-            place: Place::Nowhere,
-        });
-        let image = Some(self.image(graph, &name, release, output));
-        let Builder { fetches, steps, .. } = builder;
-        Ok(Proposal { fetches, steps, image, warnings: self.warnings })
-    }
+pub(crate) struct Builder<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) settings: &'a Settings,
+    pub(crate) fetches: Vec<Fetch>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// A plugin of rebar3's as the driver is told of it: its application, and where its sources are.
@@ -319,7 +83,7 @@ fn may_need_rebar3(package: &Package) -> bool {
 
 impl Builder<'_> {
     /// Configuration that is never read in the environment that is built.
-    fn unread(&self, root: &Part) -> Vec<String> {
+    pub(crate) fn unread(&self, root: &Part) -> Vec<String> {
         let others = ["dev", "test"].into_iter().filter(|env| *env != self.settings.mix_env);
         let files = others.filter_map(|env| pattern(&root.folder, &format!("config/{env}.exs")));
         files.map(|file| format!("!{file}")).collect()
@@ -328,7 +92,12 @@ impl Builder<'_> {
     /// Evaluates the configuration, and cuts it into what each package may read: a step for each, so that
     /// several releases of an umbrella have them in common. The number of the step that says what is configured;
     /// those with the packages' own parts follow it, in their order.
-    fn configure(&mut self, root: &Part, order: &[&Package], closures: &[Vec<usize>]) -> u32 {
+    pub(crate) fn configure(
+        &mut self,
+        root: &Part,
+        order: &[&Package],
+        closures: &[Vec<usize>],
+    ) -> u32 {
         let mut sources = vec![pattern(&root.folder, "mix.exs").unwrap_or_default()];
         sources.extend(root.config());
         let apps = self.graph.parts.values().filter(|part| part.role == Role::App);
@@ -341,7 +110,7 @@ impl Builder<'_> {
         );
         let script = WrittenFile {
             path: format!("{ROOT}/config.exs"),
-            contents: include_str!("elixir/config.exs").to_owned(),
+            contents: include_str!("driver/config.exs").to_owned(),
         };
         let step = |name: String, argument: &str, files: Vec<WrittenFile>, output: String| Step {
             name,
@@ -425,7 +194,7 @@ impl Builder<'_> {
     }
 
     /// A step for each package; what all of them make together.
-    fn packages(
+    pub(crate) fn packages(
         &mut self,
         order: &[&Package],
         closures: &[Vec<usize>],

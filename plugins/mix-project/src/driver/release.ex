@@ -1,12 +1,11 @@
 defmodule Exflow.Release do
   @moduledoc false
 
-
   @doc """
-  Starts Mix for a release. Refuses a project whose packages have read configuration that they were not
-  shown.
+  Starts Mix for a release, which the plugin `tool` makes. Refuses a project whose packages have read
+  configuration that they were not shown.
   """
-  def start do
+  def start(tool) do
     Exflow.start()
     renew()
     configured = Exflow.term("configured/apps.etf")
@@ -31,7 +30,7 @@ defmodule Exflow.Release do
       exflow compiles a package with nothing but its own configuration, unless more is declared. Declare it
       in exflow.kdl, as a property of the project's release-tool:
 
-          release-tool "mix-release" compile-config="#{Enum.map_join(declared, ", ", fn {package, apps} -> "#{package}: #{Enum.join(apps, " ")}" end)}"
+          release-tool "#{tool}" compile-config="#{Enum.map_join(declared, ", ", fn {package, apps} -> "#{package}: #{Enum.join(apps, " ")}" end)}"
       """)
 
       System.halt(1)

@@ -1,11 +1,13 @@
 //! Finds out what a project is made of.
 
+use crate::driver::{ROOT, VERSIONS, facts_step, toolchain_step, tools_step};
+use crate::elixir::Value;
 use crate::graph::{Graph, Met, Package, Part, Role, What, Wrong, check_version, locked, place_in};
 use crate::literal;
 use crate::lock::{self, Lock, LockedDep};
+use crate::packages;
 use crate::project::{self, Dep, DepKind, MixProject, Paths};
-use crate::steps::{self, ROOT, facts_step, tools_step};
-use crate::{Reader, diagnostic, is_app, join};
+use crate::{Reader, ReleaseTool, is_app, join};
 use exflow_plugin_sdk::{Fetch, Look, Place, Used, UsedThing, escaped};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -14,7 +16,7 @@ pub(crate) const FACTS: &str = "facts.exs";
 
 impl Reader<'_> {
     /// The project, and everything that it depends on, as far as it can be seen yet.
-    pub(crate) fn discover(&mut self) -> Graph {
+    pub(crate) fn discover(&mut self, tool: &mut dyn ReleaseTool) -> Graph {
         let mut graph = Graph::default();
         let folder = self.request.root.clone();
         let env = self.settings.mix_env.clone();
@@ -26,7 +28,7 @@ impl Reader<'_> {
         for met in Self::met(&root) {
             queue.push_back((None, met));
         }
-        for app in self.umbrella_apps(&root) {
+        for app in self.umbrella_apps(&root, tool) {
             queue.push_back((None, app));
         }
         let apps_path = root.mix.apps_path.as_deref().and_then(|apps| join(&folder, apps));
@@ -149,7 +151,7 @@ impl Reader<'_> {
     /// What a git dependency depends on. Nothing is known of that before it was fetched.
     fn git_deps(&mut self, package: &Package, met: &Met) -> Option<Vec<Met>> {
         let What::Git(git, _) = &package.what else { return None };
-        let fetch = steps::fetch(package)?;
+        let fetch = packages::fetch(package)?;
         let inside = |name: &str| match &git.subdir {
             Some(subdir) => join(subdir, name).unwrap_or_else(|| name.to_owned()),
             None => name.to_owned(),
@@ -248,12 +250,32 @@ impl Reader<'_> {
             );
             return None;
         }
-        if self.needs.steps.is_empty() {
-            self.needs.steps.push(tools_step());
-        }
+        self.need_driver();
         self.needs.looks.push(Look { of: step.name.clone(), path: FACTS.to_owned() });
         self.needs.steps.push(step);
         None
+    }
+
+    /// What compiles; none where it hasn't been asked yet.
+    pub fn toolchain(&mut self) -> Option<Toolchain> {
+        let step = toolchain_step();
+        if let Some(text) = self.made(&step.name, VERSIONS) {
+            let node = text.and_then(|text| literal::parse(text).ok());
+            let Some(Value::Tuple(parts, _)) = node.map(|node| node.value()) else { return None };
+            let text = |at: usize| Some(parts.get(at)?.text()?.to_owned());
+            return Some(Toolchain { elixir: text(0)?, otp: text(1)? });
+        }
+        self.need_driver();
+        self.needs.looks.push(Look { of: step.name.clone(), path: VERSIONS.to_owned() });
+        self.needs.steps.push(step);
+        None
+    }
+
+    /// The driver is always the first step.
+    fn need_driver(&mut self) {
+        if self.needs.steps.is_empty() {
+            self.needs.steps.push(tools_step());
+        }
     }
 
     /// One Mix project of the workspace.
@@ -265,7 +287,7 @@ impl Reader<'_> {
                 format!("there is no `{path}`"),
                 asked,
                 "asked for here",
-                "a project of `mix-release` has a `mix.exs` in its folder",
+                &format!("a project of `{}` has a `mix.exs` in its folder", self.tool),
             );
             return None;
         };
@@ -292,13 +314,6 @@ impl Reader<'_> {
             );
         }
         Some(Part { folder: folder.to_owned(), mix, role })
-    }
-
-    pub(crate) fn warn(&mut self, code: &str, message: String, help: &str) {
-        let warning = diagnostic(code, message, Place::Nowhere, "", help);
-        if !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
     }
 
     /// What a project of the workspace depends on.
@@ -341,13 +356,10 @@ impl Reader<'_> {
     }
 
     /// An umbrella's applications, of which a release may name some.
-    fn umbrella_apps(&mut self, root: &Part) -> Vec<Met> {
-        let Some(apps) = root.mix.apps_path.as_deref() else {
-            self.release_name(root);
-            return Vec::new();
-        };
+    fn umbrella_apps(&mut self, root: &Part, tool: &mut dyn ReleaseTool) -> Vec<Met> {
+        let Some(apps) = root.mix.apps_path.as_deref() else { return Vec::new() };
         let place = root.mix.place_in(&join(&root.folder, "mix.exs").unwrap_or_default());
-        let named: Option<Vec<String>> = self.applications(root).map(<[String]>::to_vec);
+        let named = tool.applications(self, root);
         let all = self.apps(&root.folder, apps);
         let is_named =
             |app: &str| named.as_ref().is_none_or(|named| named.iter().any(|one| one == app));
@@ -361,6 +373,7 @@ impl Reader<'_> {
                 requirement: None,
                 applies: true,
                 is_optional: false,
+                is_runtime: true,
                 env: None,
                 options: Vec::new(),
                 place: None,
@@ -374,12 +387,9 @@ impl Reader<'_> {
     /// The names of an umbrella's applications.
     fn apps(&mut self, folder: &str, apps: &str) -> Vec<String> {
         let Some(path) = join(folder, apps) else { return Vec::new() };
-        let Some(listed) = self.request.folders.iter().find(|listed| listed.path == path) else {
-            self.needs.folders.push(path);
-            return Vec::new();
-        };
+        let Some(entries) = self.folder(&path) else { return Vec::new() };
         let mut found = Vec::new();
-        for entry in listed.entries.iter().flatten().filter(|entry| entry.is_folder) {
+        for entry in entries.into_iter().flatten().filter(|entry| entry.is_folder) {
             let Some(mix) = join(&path, &format!("{}/mix.exs", entry.name)) else { continue };
             // A folder without a mix.exs is none of its applications.
             if let Some(Some(_)) = self.text(&mix) {
@@ -389,7 +399,8 @@ impl Reader<'_> {
         found
     }
 
-    fn outside(&mut self, what: &str, to: &str, place: Place) {
+    /// Refuses what leads out of the workspace.
+    pub fn outside(&mut self, what: &str, to: &str, place: Place) {
         self.refuse(
             "outside-workspace",
             format!("{what} is outside of the workspace: `{to}`"),
@@ -398,6 +409,15 @@ impl Reader<'_> {
             "move the root of the workspace up, so that it holds both",
         );
     }
+}
+
+/// What compiles in stage `deps`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toolchain {
+    /// `1.14.0`
+    pub elixir: String,
+    /// `25`
+    pub otp: String,
 }
 
 /// A lock, and where it is.
@@ -419,6 +439,7 @@ fn from_lock(dep: &LockedDep) -> Dep {
         requirement: dep.requirement.clone(),
         applies: true,
         is_optional: dep.is_optional,
+        is_runtime: true,
         env: None,
         options: Vec::new(),
         place: None,

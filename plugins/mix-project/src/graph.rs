@@ -9,19 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A package that is compiled by itself.
 #[derive(Debug, Clone)]
-pub(crate) struct Package {
-    pub(crate) app: String,
-    pub(crate) what: What,
+pub struct Package {
+    pub app: String,
+    pub what: What,
     /// Options of its dependency, as Elixir source: of the first that asks for it, as Mix does.
-    pub(crate) options: Vec<(String, String)>,
+    pub options: Vec<(String, String)>,
     /// What it depends on, as far as that is there: see [`Graph::order`].
-    pub(crate) children: BTreeSet<String>,
+    pub children: BTreeSet<String>,
     /// Where it is asked for.
-    pub(crate) place: Place,
+    pub place: Place,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum What {
+pub enum What {
     Hex(LockedHex),
     Git(GitDep, LockedGit),
     /// In this folder of the workspace.
@@ -34,55 +34,55 @@ pub(crate) enum What {
 /// One Mix project of the workspace: the project itself, an umbrella's application, or a path
 /// dependency.
 #[derive(Debug)]
-pub(crate) struct Part {
-    pub(crate) folder: String,
-    pub(crate) mix: MixProject,
-    pub(crate) role: Role,
+pub struct Part {
+    pub folder: String,
+    pub mix: MixProject,
+    pub role: Role,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     Root,
     App,
     Dep,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Graph {
+pub struct Graph {
     /// By folder.
-    pub(crate) parts: BTreeMap<String, Part>,
-    pub(crate) packages: BTreeMap<String, Package>,
+    pub parts: BTreeMap<String, Part>,
+    pub packages: BTreeMap<String, Package>,
 }
 
 /// What is wrong with how packages depend on each other.
 #[derive(Debug)]
-pub(crate) struct Wrong {
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-    pub(crate) place: Place,
-    pub(crate) label: String,
-    pub(crate) help: String,
+pub struct Wrong {
+    pub code: &'static str,
+    pub message: String,
+    pub place: Place,
+    pub label: String,
+    pub help: String,
 }
 
 impl Package {
     /// The entry of the lock that it stands for.
-    pub(crate) fn is_remote(&self) -> bool {
+    pub fn is_remote(&self) -> bool {
         !matches!(self.what, What::Local { .. })
     }
 
     /// The value of an option, as Elixir source.
-    pub(crate) fn option(&self, name: &str) -> Option<&str> {
+    pub fn option(&self, name: &str) -> Option<&str> {
         self.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
 impl Graph {
-    pub(crate) fn root(&self) -> Option<&Part> {
+    pub fn root(&self) -> Option<&Part> {
         self.parts.values().find(|part| part.role == Role::Root)
     }
 
     /// Drops what isn't there of what packages depend on: optional packages that nobody else wants.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         let known: BTreeSet<String> = self.packages.keys().cloned().collect();
         for package in self.packages.values_mut() {
             package.children.retain(|child| known.contains(child));
@@ -93,7 +93,7 @@ impl Graph {
     ///
     /// # Errors
     /// Where they depend on each other in a circle.
-    pub(crate) fn order(&self) -> Result<Vec<&Package>, Wrong> {
+    pub fn order(&self) -> Result<Vec<&Package>, Wrong> {
         let mut order = Vec::new();
         let mut done: BTreeSet<&str> = BTreeSet::new();
         // On the way down to what is looked at: no recursion, for chains may be long.
@@ -138,7 +138,7 @@ impl Graph {
     }
 
     /// All that a package depends on, in the order of `order`, of which the packages are.
-    pub(crate) fn closures<'a>(order: &[&'a Package]) -> Vec<Vec<usize>> {
+    pub fn closures<'a>(order: &[&'a Package]) -> Vec<Vec<usize>> {
         let index: BTreeMap<&'a str, usize> = order
             .iter()
             .enumerate()
@@ -159,11 +159,11 @@ impl Graph {
 
 /// A dependency that was met, and by whom.
 #[derive(Debug, Clone)]
-pub(crate) struct Met {
-    pub(crate) dep: Dep,
-    pub(crate) place: Place,
+pub struct Met {
+    pub dep: Dep,
+    pub place: Place,
     /// The folder that its path is relative to.
-    pub(crate) folder: String,
+    pub folder: String,
 }
 
 /// What is locked for a dependency from elsewhere, if it fits.
@@ -219,7 +219,7 @@ pub(crate) fn check_version(met: &Met, found: &Package) -> Result<(), Wrong> {
 }
 
 /// The place of bytes of a file.
-pub(crate) fn place_in(path: &str, (start, end): (usize, usize)) -> Place {
+pub fn place_in(path: &str, (start, end): (usize, usize)) -> Place {
     match (u32::try_from(start), u32::try_from(end)) {
         (Ok(start), Ok(end)) => Place::InFile(Span { path: path.to_owned(), start, end }),
         _ => Place::Nowhere,
