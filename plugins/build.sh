@@ -12,7 +12,7 @@ export RUSTFLAGS="--remap-path-prefix=$root=/exflow \
 --remap-path-prefix=$sysroot/lib/rustlib/src/rust=/rustc/$commit"
 unset CARGO_TARGET_DIR CARGO_BUILD_TARGET
 cargo build --quiet --release --locked --target wasm32-unknown-unknown
-for plugin in mix-release; do
+for plugin in distillery mix-release; do
     built=target/wasm32-unknown-unknown/release/$(echo "$plugin" | tr - _).wasm
     if [ "${1:-}" = --check ]; then
         cmp "$built" "prebuilt/$plugin.wasm" || {

@@ -832,3 +832,63 @@ fn two_releases_of_an_umbrella() {
     all.sort();
     assert_eq!(all, first);
 }
+
+/// Of a regular expression with names, PCRE leaves in a module what was in memory before. What is done about that is
+/// tried with what it could be.
+#[test]
+fn regular_expressions_are_the_same_each_time() {
+    let beam =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/mix-project/src/driver/beam.ex");
+    let beam = std::fs::read_to_string(beam).unwrap();
+    let script = r#"
+[{module, bytes}] =
+  Code.compile_string(~S"""
+  defmodule Pattern do
+    @pattern ~r/(?<a>\d+)-(?<much_longer_than_that>\d+)/
+    def names(text), do: Enum.map([text], fn text -> Regex.named_captures(@pattern, text) end)
+  end
+  """)
+
+{:ok, _, chunks} = :beam_lib.all_chunks(bytes)
+{_, <<size::32, literals::binary>>} = List.keyfind(chunks, ~c"LitT", 0)
+# From OTP 28 on, there is nothing to be done.
+if size > 0 and :binary.match(:zlib.uncompress(literals), "ERCP") != :nomatch do
+  literals = :zlib.uncompress(literals)
+  {at, _} = :binary.match(literals, <<0, 1, "a", 0>>)
+  garbage = fn byte ->
+    <<head::binary-size(at), 0, 1, "a", 0, _::binary-size(7), rest::binary>> = literals
+    literals = head <> <<0, 1, "a", 0>> <> String.duplicate(byte, 7) <> rest
+    chunks = List.keyreplace(chunks, ~c"LitT", 0, {~c"LitT", <<size::32, :zlib.compress(literals)::binary>>})
+    {:ok, bytes} = :beam_lib.build_module(chunks)
+    bytes
+  end
+  settled = for {byte, pack} <- [{"x", & &1}, {<<0>>, & &1}, {"x", &:zlib.gzip/1}, {"y", &:zlib.gzip/1}] do
+    File.write!("x.beam", pack.(garbage.(byte)))
+    Exflow.Beam.settle("x.beam")
+    File.read!("x.beam")
+  end
+  [one, one, packed, packed] = settled
+  ^one = :zlib.gunzip(packed)
+  :code.purge(module)
+  {:module, ^module} = :code.load_binary(module, ~c"x.beam", one)
+  File.write!("x.beam", one)
+  Exflow.Beam.settle("x.beam")
+  ^one = File.read!("x.beam")
+end
+
+%{"a" => "1", "much_longer_than_that" => "2"} = module.names("1-2") |> hd()
+File.mkdir_p!("out")
+File.write!("out/done", "")
+"#;
+    for suite in SUITES {
+        let manifest = format!(
+            "base \"builder\" {{ debian \"{suite}\"; packages \"elixir\"; }}\nproject \"it\" {{\n    stage \"try\" base=\"builder\" {{\n        \
+             inputs \"*.ex\" \"*.exs\"\n        run \"elixir -r beam.ex try.exs\"\n        output \"out\"\n    }}\n}}\n"
+        );
+        let workspace = workspace(&HEX)
+            .with("exflow.kdl", &manifest)
+            .with("beam.ex", &beam)
+            .with("try.exs", &script.replace("\\\\", "\\"));
+        workspace.ok(&["build"]);
+    }
+}

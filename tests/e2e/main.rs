@@ -4,6 +4,7 @@
 mod archive;
 mod debian;
 mod deps;
+mod distillery;
 mod docker;
 mod export;
 mod hello;

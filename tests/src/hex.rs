@@ -87,9 +87,21 @@ impl HexFixture {
 
     /// With the files of a folder.
     #[must_use]
-    pub fn files_of(mut self, folder: &Path) -> Self {
+    pub fn files_of(self, folder: &Path) -> Self {
+        self.files_that(folder, |_| true)
+    }
+
+    /// With what of a folder is called so, and below that.
+    #[must_use]
+    pub fn files_called(self, folder: &Path, names: &[&str]) -> Self {
+        let first = |path: &str| path.split('/').next().is_some_and(|name| names.contains(&name));
+        self.files_that(folder, first)
+    }
+
+    fn files_that(mut self, folder: &Path, is_wanted: impl Fn(&str) -> bool) -> Self {
         let mut names = Vec::new();
         files_below(folder, Path::new(""), &mut names);
+        names.retain(|name| is_wanted(name));
         names.sort();
         for name in names {
             let content = std::fs::read(folder.join(&name)).unwrap();

@@ -6,6 +6,7 @@ use crate::files::{Blobs, Reader, clean, has_file, in_tree};
 use crate::libc::Libc;
 use crate::loader::{load, newest_first};
 use crate::owner::{instead, supply, system};
+use crate::script::check_script;
 use crate::search::{Found, Search};
 use crate::variants::without_machine;
 use crate::{Findings, Mismatch, Problem};
@@ -33,6 +34,8 @@ pub struct Subject<'a> {
     pub whole: &'a Tree,
     /// What the image is for.
     pub platform: Platform,
+    /// What the image starts with: an absolute path, or a name in `PATH`.
+    pub start: Option<&'a str>,
     /// `LD_LIBRARY_PATH` of the image.
     pub library_path: Option<&'a str>,
     /// `PATH` of the image.
@@ -63,6 +66,9 @@ pub fn check<B: Blobs>(
     let mut found: BTreeMap<Problem, BTreeSet<RelPath>> = BTreeMap::new();
     if let Some(problem) = check_erlang(subject, &reader)? {
         found.entry(problem).or_default();
+    }
+    if let Some((problem, script)) = check_script(subject, &reader)? {
+        found.entry(problem).or_default().insert(script);
     }
     let candidates = candidates(subject, &reader)?;
     let search = Search::new(subject.whole, &reader, subject.library_path)?;

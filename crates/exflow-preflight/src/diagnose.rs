@@ -9,6 +9,7 @@ const NO_ERLANG: &str = "exflow::image::no-erlang";
 const OTHER_ERLANG: &str = "exflow::image::other-erlang";
 const OTHER_MACHINE: &str = "exflow::image::other-machine";
 const OTHER_LIBC: &str = "exflow::image::other-libc";
+const NO_INTERPRETER: &str = "exflow::image::no-interpreter";
 const MISSING_LIBRARY: &str = "exflow::image::missing-library";
 const SYMBOL_VERSION: &str = "exflow::image::symbol-version";
 const MISSING_SYMBOL: &str = "exflow::image::missing-symbol";
@@ -97,6 +98,15 @@ impl Saying<'_> {
                 );
                 Diagnostic::error(OTHER_LIBC, message)
                     .help(format!("build {them} in a base of the same distribution as `{base}`"))
+            }
+            Problem::NoScriptInterpreter { interpreter } => {
+                let message = format!(
+                    "the image starts with {files}, a script for `{interpreter}`, which base `{base}` does not have"
+                );
+                Diagnostic::error(NO_INTERPRETER, message).help(format!(
+                    "add `{}` to the packages of base `{base}`",
+                    self.package_of(interpreter)
+                ))
             }
             Problem::MissingLibrary { library, by, instead, supply } => {
                 let message = format!(
@@ -217,6 +227,17 @@ impl Saying<'_> {
         match self.names.builder {
             Some(builder) => format!("`{builder}`"),
             None => "the base that it is built in".to_owned(),
+        }
+    }
+
+    /// The package that has what runs a script, for what is usual: others are called as it is.
+    fn package_of<'a>(&self, interpreter: &'a str) -> &'a str {
+        match interpreter.rsplit('/').next().unwrap_or(interpreter) {
+            "sh" if self.is_alpine() => "busybox",
+            "sh" => "dash",
+            "env" if self.is_alpine() => "busybox",
+            "env" => "coreutils",
+            name => name,
         }
     }
 

@@ -67,10 +67,21 @@ impl<'a, B: Blobs> Reader<'a, B> {
         path: &RelPath,
         limit: u64,
     ) -> Result<Option<Vec<u8>>, B::Error> {
+        self.start_of(tree, path, limit, limit)
+    }
+
+    /// The first bytes of the file at `path` of `tree`, its links followed, if it is there and not longer than `limit`.
+    pub(crate) fn start_of(
+        &self,
+        tree: &Tree,
+        path: &RelPath,
+        length: u64,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, B::Error> {
         match tree.resolve(path).and_then(|path| tree.get(&path)) {
             Some(Entry::File { blob, size, .. }) if *size <= limit => {
                 let mut bytes = Vec::new();
-                let read = self.blobs.open(blob)?.take(limit).read_to_end(&mut bytes);
+                let read = self.blobs.open(blob)?.take(length).read_to_end(&mut bytes);
                 Ok(read.is_ok().then_some(bytes))
             }
             _ => Ok(None),

@@ -21,6 +21,7 @@ mod files;
 mod libc;
 mod loader;
 mod owner;
+mod script;
 mod search;
 mod variants;
 
@@ -33,7 +34,7 @@ pub use libc::Libc;
 use exflow_content::RelPath;
 
 /// The version of the preflight: the same trees and version, the same findings.
-pub const PREFLIGHT_VERSION: u32 = 1;
+pub const PREFLIGHT_VERSION: u32 = 2;
 
 /// What a check found, and what is known of the two bases where it found something.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -91,6 +92,11 @@ pub enum Problem {
     /// What starts it isn't there, though the base has the same libc.
     NoInterpreter {
         /// Its path, as the file has it.
+        interpreter: String,
+    },
+    /// What runs the script that the image starts with isn't there.
+    NoScriptInterpreter {
+        /// Its path, or its name if `env` looks for it.
         interpreter: String,
     },
     /// A library isn't there.

@@ -95,6 +95,7 @@ impl World {
             at: &path("app"),
             whole: &whole,
             platform: Platform::LinuxAmd64,
+            start: Some("/app/bin/start"),
             library_path: self.library_path,
             path: None,
             is_distributed: !self.alone,
@@ -465,6 +466,37 @@ fn every_class_and_order_is_read() {
     assert_eq!(AMD64.to_string(), "x86_64");
 }
 
+/// The script that an image starts with is a program like others: who runs it has to be there.
+#[test]
+fn a_script_that_nobody_runs() {
+    let world = |script: &str| debian(&["GLIBC_2.2.5"]).release_text("bin/start", script);
+    let lacks = |script: &str| {
+        let problem = world(script).find().mismatches.into_iter().map(|it| it.problem).next();
+        problem.map(|problem| match problem {
+            Problem::NoScriptInterpreter { interpreter } => interpreter,
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(lacks("#!/bin/sh\necho").as_deref(), Some("/bin/sh"));
+    assert_eq!(lacks("#! /usr/bin/env -S A=b bash -e").as_deref(), Some("/usr/bin/env"));
+    for no_script in ["", "#!", "#!\n/bin/sh", "#!  ", "echo", "\u{fffd}#!/bin/sh"] {
+        assert_eq!(lacks(no_script), None, "{no_script:?}");
+    }
+    let with = |script: &str, at: &str| world(script).base_text(at, "").base_link("bin", "usr/bin");
+    with("#!/bin/sh\n", "usr/bin/sh").fits();
+    with("#!/usr/bin/env bash\n", "usr/bin/env").base_text("usr/local/bin/bash", "").fits();
+    let shown = with("#!/usr/bin/env bash\n", "usr/bin/env").shown();
+    assert!(shown.contains("a script for `bash`"), "{shown}");
+    assert!(shown.contains("add `bash` to the packages of base `runner`"), "{shown}");
+    let shown = world("#!/bin/sh\n").shown();
+    assert!(
+        shown.contains("exflow::image::no-interpreter") && shown.contains("add `dash`"),
+        "{shown}"
+    );
+    // Others in a release may never be run there.
+    debian(&["GLIBC_2.2.5"]).release_text("bin/other", "#!/usr/bin/python").fits();
+}
+
 #[test]
 fn what_is_missing_in_the_store_is_an_error() {
     let mut world = debian(&["GLIBC_2.2.5"]).release("bin/a", &beam());
@@ -476,6 +508,7 @@ fn what_is_missing_in_the_store_is_an_error() {
         at: &RelPath::root(),
         whole: &whole,
         platform: Platform::LinuxAmd64,
+        start: None,
         library_path: None,
         path: None,
         is_distributed: true,

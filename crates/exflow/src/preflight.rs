@@ -54,6 +54,7 @@ pub(crate) fn preflight(
         at: &settings.at,
         whole: trees.whole,
         platform: settings.platform.clone(),
+        start: start(settings),
         library_path: env("LD_LIBRARY_PATH"),
         path: env("PATH"),
         // As the script of a release understands it.
@@ -75,22 +76,29 @@ pub(crate) fn preflight(
     Err(PackError::Problems(diagnose(&findings, &names, image.site.as_ref())))
 }
 
+/// What an image starts with.
+fn start(settings: &ImageSettings) -> Option<&str> {
+    settings.entrypoint.iter().chain(&settings.command).next().map(String::as_str)
+}
+
 /// The key of a check that found nothing.
 ///
 /// # Encoding
-/// Tag `exflow preflight 1`; the version of the check; the digests of the base's tree and the release's; where
-/// the release is; the platform; `LD_LIBRARY_PATH`, `PATH` and `RELEASE_DISTRIBUTION`, each as an optional
-/// text.
+/// Tag `exflow preflight 2`; the version of the check; the digests of the base's tree and the release's; where
+/// the release is; the platform; what it starts with, `LD_LIBRARY_PATH`, `PATH` and `RELEASE_DISTRIBUTION`, each as
+/// an optional text.
 fn key(settings: &ImageSettings, base: &Digest, release: &Digest) -> Digest {
-    let mut encoder = Encoder::new("exflow preflight 1");
+    let mut encoder = Encoder::new("exflow preflight 2");
     encoder
         .number(PREFLIGHT_VERSION.into())
         .digest(base)
         .digest(release)
         .bytes(settings.at.as_bytes())
         .text(&settings.platform.to_string());
-    for name in ["LD_LIBRARY_PATH", "PATH", "RELEASE_DISTRIBUTION"] {
-        encoder.optional(settings.env.get(name), |encoder, value| {
+    let env = ["LD_LIBRARY_PATH", "PATH", "RELEASE_DISTRIBUTION"]
+        .map(|name| settings.env.get(name).map(String::as_str));
+    for text in [start(settings)].into_iter().chain(env) {
+        encoder.optional(text, |encoder, value| {
             encoder.text(value);
         });
     }
@@ -140,7 +148,7 @@ mod tests {
     fn the_key_of_a_preflight_is_pinned() {
         assert_eq!(
             (PREFLIGHT_VERSION, key_of(&sample()).to_string().as_str()),
-            (1, "357f9bba6e8b221ac13cf285a627c12863b219efd6065a99b0b97979dd9d513d")
+            (2, "d3cea57706cde963d27e965670a70d5aada88612b9e6a9a2c6596c794cb4a1da")
         );
     }
 
@@ -153,6 +161,8 @@ mod tests {
             with("PATH", "/bin"),
             with("RELEASE_DISTRIBUTION", "name"),
             with("LD_LIBRARY_PATH", ""),
+            ImageSettings { entrypoint: vec!["/bin/x".into()], ..sample() },
+            ImageSettings { command: vec!["/bin/y".into()], ..sample() },
         ];
         let mut keys: Vec<Digest> = others.iter().map(key_of).collect();
         let other = Digest::of(b"other");

@@ -22,8 +22,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The plugins that ship inside exflow: their names and components.
-pub(crate) const BUILTIN: &[(&str, &[u8])] =
-    &[("mix-release", include_bytes!("../../../plugins/prebuilt/mix-release.wasm"))];
+pub(crate) const BUILTIN: &[(&str, &[u8])] = &[
+    ("distillery", include_bytes!("../../../plugins/prebuilt/distillery.wasm")),
+    ("mix-release", include_bytes!("../../../plugins/prebuilt/mix-release.wasm")),
+];
 
 const NO_MANIFEST: &str = "exflow::workspace::no-manifest";
 const UNREADABLE: &str = "exflow::workspace::unreadable";

@@ -12,8 +12,9 @@ pub(crate) const SEEN: &str = "/src/_exflow";
 pub(crate) const TOOLS: &str = "_exflow/tools";
 
 /// The driver: what stands between Mix and the packages that are laid out.
-const DRIVER: [(&str, &str); 9] = [
+const DRIVER: [(&str, &str); 10] = [
     ("batch.ex", include_str!("driver/batch.ex")),
+    ("beam.ex", BEAM),
     ("exflow.ex", include_str!("driver/exflow.ex")),
     ("facts.ex", include_str!("driver/facts.ex")),
     ("package.ex", include_str!("driver/package.ex")),
@@ -23,6 +24,9 @@ const DRIVER: [(&str, &str); 9] = [
     ("scm.ex", include_str!("driver/scm.ex")),
     ("settle.ex", include_str!("driver/settle.ex")),
 ];
+
+/// What makes modules the same each time.
+pub(crate) const BEAM: &str = include_str!("driver/beam.ex");
 
 /// Compiles the driver.
 pub(crate) fn tools_step() -> Step {

@@ -1,11 +1,11 @@
 //! The step that makes the release, what it reads, and its image.
 
-use crate::driver::{ROOT, environment, index, tools, tools_step, used};
+use crate::driver::{BEAM, ROOT, environment, index, tools, tools_step, used};
 use crate::graph::{Graph, Package, Part, Role};
 use crate::packages::{Builder, CONFIGURED};
 use crate::project::Paths;
 use crate::{Reader, join, pattern};
-use exflow_plugin_sdk::{Diagnostic, Image, Layer, Pair, Place, Proposal, Step, pair};
+use exflow_plugin_sdk::{Diagnostic, Image, Layer, Pair, Place, Proposal, Step, WrittenFile, pair};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -13,6 +13,8 @@ use std::fmt::Write;
 const RELEASE: &str = "_exflow/release";
 /// The start script of a release whose name only the tool knows.
 const START: &str = "exflow-start";
+/// Where what makes modules the same stands, if there is no driver.
+const BEAM_AT: &str = "_exflow/beam.ex";
 /// Where the release is in an image.
 const AT: &str = "app";
 /// The applications that come with Erlang/OTP and Elixir, which change less than any other.
@@ -67,6 +69,8 @@ pub struct Release {
     /// What `sh` runs in the project's folder, with `set -eu`. It makes the release in the folder `$release`, which
     /// is there and empty, and `mix` runs Mix with the packages that were compiled.
     pub script: &'static str,
+    /// Elixir that is run before Mix reads the project; empty where there is none.
+    pub before: &'static str,
     /// What the script is given as `$1` and so on.
     pub arguments: Vec<String>,
     /// Patterns of what it reads besides the project's sources, `rel` and its configuration.
@@ -138,6 +142,8 @@ impl Reader<'_> {
         } else {
             environment(&self.settings.mix_env)
         };
+        let beam = WrittenFile { path: BEAM_AT.to_owned(), contents: BEAM.to_owned() };
+        let files = if order.is_empty() { vec![beam] } else { Vec::new() };
         let script = self.script(made, root, order.is_empty());
         let mut argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), script, "release".to_owned()];
         argv.extend(made.arguments.iter().cloned());
@@ -148,7 +154,7 @@ impl Reader<'_> {
             env,
             workdir: root.folder.clone(),
             sources,
-            files: Vec::new(),
+            files,
             uses,
             outputs: vec![output.clone()],
             together: false,
@@ -164,15 +170,23 @@ impl Reader<'_> {
         let mut script = format!(
             "set -eu\numask 022\nrelease=$PWD/{RELEASE}\nrm -rf \"$release\"\nmkdir -p \"$release\"\n"
         );
-        // An application of an umbrella that is built alone says that it is built elsewhere; its
-        // outputs are taken from here all the same.
-        if !is_alone {
-            let _ = writeln!(
-                script,
-                "mix() {{ elixir -pa /src/{ROOT}/tools -e 'Exflow.Release.start(\"{}\")' -S mix \"$@\"; }}",
-                self.tool
-            );
-        } else if root.mix.has_build_path {
+        // What starts Mix. Where there are no packages, there is no driver either.
+        let start = if is_alone {
+            format!("-r /src/{BEAM_AT} -e 'Exflow.Beam.settle_at_exit()'")
+        } else {
+            format!("-pa /src/{ROOT}/tools -e 'Exflow.Release.start(\"{}\")'", self.tool)
+        };
+        let before = match made.before {
+            "" => String::new(),
+            before => format!(" -e '{before}'"),
+        };
+        let _ = writeln!(
+            script,
+            "mix() {{ EXFLOW_RELEASE=$release elixir {start}{before} -S mix \"$@\"; }}"
+        );
+        // An application of an umbrella that is built alone says that it is built elsewhere; its outputs are taken from
+        // here all the same.
+        if is_alone && root.mix.has_build_path {
             script.push_str("export MIX_BUILD_PATH=$PWD/_build/$MIX_ENV\n");
         }
         script.push_str(made.script);
@@ -263,7 +277,7 @@ impl Part {
 fn layers(graph: &Graph, more: &[String]) -> Vec<Layer> {
     let mut otp = vec!["erts-*".to_owned()];
     otp.extend(OTP.iter().map(|app| format!("lib/{app}-*")));
-    let own: Vec<&String> = graph
+    let own: BTreeSet<&String> = graph
         .parts
         .values()
         .filter(|part| part.role != Role::Dep)

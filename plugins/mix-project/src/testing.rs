@@ -58,7 +58,9 @@ pub fn ask(
                 .into_iter()
                 .map(|name| Entry { name: name.to_owned(), is_folder: !name.contains('.') })
                 .collect();
-            request.folders.push(Folder { path, entries: Some(entries) });
+            let entries: Vec<Entry> = entries;
+            let entries = Some(entries).filter(|entries| !entries.is_empty());
+            request.folders.push(Folder { path, entries });
         }
     }
     panic!("it never stops asking")

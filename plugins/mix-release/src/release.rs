@@ -47,6 +47,7 @@ impl ReleaseTool for MixRelease {
         }
         Some(Release {
             script: include_str!("release.sh"),
+            before: "",
             arguments: vec![argument],
             sources: release_files(reader, root),
             program,

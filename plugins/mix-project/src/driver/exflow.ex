@@ -14,7 +14,7 @@ defmodule Exflow do
   @doc "Starts Mix, with the places that dependencies come from known to it."
   def start do
     # Mix takes out of the code path what it doesn't know.
-    modules = [Exflow.Git, Exflow.Package, Exflow.Project, Exflow.Reads, Exflow.Rebar3, Exflow.Settle]
+    modules = [Exflow.Beam, Exflow.Git, Exflow.Package, Exflow.Project, Exflow.Reads, Exflow.Rebar3, Exflow.Settle]
     for module <- [Hex.RemoteConverger | modules], do: {:module, _} = Code.ensure_loaded(module)
 
     Mix.start()

@@ -7,6 +7,7 @@ defmodule Exflow.Release do
   """
   def start(tool) do
     Exflow.start()
+    Exflow.Beam.settle_at_exit()
     renew()
     configured = Exflow.term("configured/apps.etf")
     build = Path.join(Mix.Project.build_path([]), "lib")

@@ -28,30 +28,11 @@ defmodule Exflow.Settle do
       end
     end
 
-    if String.to_integer(System.otp_release()) >= 26 do
-      for path <- Path.wildcard(Path.join(build, "ebin/*.beam")), do: settle_beam(path)
-    end
+    for path <- Path.wildcard(Path.join(build, "ebin/*.beam")), do: Exflow.Beam.settle(path)
 
     # Folders that Mix makes for what is linked there are only there where something is.
     File.rm_rf!(Path.join(build, "consolidated"))
   end
-
-  # From OTP 26 on, small maps have no order that is the same in all VMs. What tells of a module, besides its
-  # code, is written in one here. (Of what a macro makes of a map, the order stays what it was.)
-  defp settle_beam(path) do
-    with <<"FOR1", _::binary>> = bytes <- File.read!(path),
-         {:ok, _, chunks} <- :beam_lib.all_chunks(bytes),
-         settled = Enum.map(chunks, &settle_chunk/1),
-         true <- settled != chunks,
-         {:ok, bytes} <- :beam_lib.build_module(settled) do
-      File.write!(path, bytes)
-    end
-  end
-
-  defp settle_chunk({name, <<131, _::binary>> = bytes}) when name in [~c"Dbgi", ~c"ExCk"],
-    do: {name, bytes |> :erlang.binary_to_term() |> Exflow.term_to_binary()}
-
-  defp settle_chunk(chunk), do: chunk
 
   # Manifests hold the time at which they were written, and tables in no order.
   defp settle_manifest(path) do

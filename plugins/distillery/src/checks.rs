@@ -1,0 +1,618 @@
+//! What can be said of a release before it is made: each mistake that Distillery finds late, never, or only when the
+//! release is started.
+
+use crate::config::{Block, Choice, Config, Setting, Span, used_modules};
+use crate::release::Wanted;
+use crate::version::Generation;
+use exflow_plugin_sdk::Place;
+use mix_project::elixir::Value;
+use mix_project::graph::{Graph, Part, place_in};
+use mix_project::{Reader, join, pattern};
+use std::path::Path;
+
+/// Which release it is, and what it reads.
+pub(crate) struct Chosen {
+    /// Its name; none where only Distillery knows.
+    pub(crate) release: Option<String>,
+    /// Patterns of files that it names.
+    pub(crate) files: Vec<String>,
+    /// Whether variables of the environment are put into its configuration when it starts.
+    pub(crate) replaces_variables: bool,
+}
+
+/// What can be set in both kinds of blocks, from 2.0 on: the fields of `Profile`.
+const SETTINGS: &[&str] = &[
+    "output_dir",
+    "vm_args",
+    "cookie",
+    "config",
+    "sys_config",
+    "executable",
+    "erl_opts",
+    "run_erl_env",
+    "dev_mode",
+    "no_dot_erlang",
+    "include_erts",
+    "erts_version",
+    "include_src",
+    "include_system_libs",
+    "included_configs",
+    "config_providers",
+    "appup_transforms",
+    "strip_debug_info",
+    "plugins",
+    "overlay_vars",
+    "overlays",
+    "overrides",
+    "commands",
+    "pre_configure_hooks",
+    "post_configure_hooks",
+    "pre_start_hooks",
+    "post_start_hooks",
+    "pre_stop_hooks",
+    "post_stop_hooks",
+    "pre_upgrade_hooks",
+    "post_upgrade_hooks",
+];
+
+/// What only matters where a running release is changed into another, which no image is.
+const UPGRADES: &[&str] = &["appup_transforms", "pre_upgrade_hooks", "post_upgrade_hooks"];
+
+/// A value in the two blocks that make a profile.
+#[derive(Clone, Copy)]
+enum Found<'a> {
+    Set(&'a Setting),
+    Unset,
+    /// It may be set, and not by a literal.
+    Unknown,
+}
+
+impl Config {
+    /// The release that is made.
+    pub(crate) fn chosen_release(&self, wanted: Option<&str>) -> Option<&Block> {
+        match (wanted, &self.default_release) {
+            (Some(name), _) => self.release(name),
+            (None, Choice::Named(name, _)) => self.release(name),
+            (None, Choice::Default) if !self.is_computed => {
+                // As Distillery takes it: the first of a map, whose keys are atoms.
+                self.releases.iter().min_by_key(|block| &block.name)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The applications that a release names, where all of them are literal.
+pub(crate) fn applications(release: &Block) -> Option<Vec<String>> {
+    if release.is_computed {
+        return None;
+    }
+    let Value::List(values) = &release.setting("applications")?.value else { return None };
+    values
+        .iter()
+        .map(|value| match value {
+            Value::Atom(app) | Value::Pair(app, _) => Some(app.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Looks at all of it. What is wrong is told to the reader.
+pub(crate) fn run(
+    reader: &mut Reader<'_>,
+    graph: &Graph,
+    root: &Part,
+    path: &str,
+    config: &Config,
+    generation: Generation,
+    wanted: &Wanted,
+) -> Chosen {
+    let mut checks = Checks { reader, root, path, config, generation };
+    checks.modules();
+    checks.dependency(graph);
+    checks.settings();
+    let release = checks.release(wanted);
+    let environment = checks.environment(wanted);
+    let release_block = release.as_deref().and_then(|name| config.release(name));
+    let profile = Profile { environment, release: release_block };
+    checks.profile(&profile);
+    if let Some(block) = release_block {
+        checks.umbrella(block);
+    }
+    let replaces_variables = checks.cookie(&profile);
+    let files = checks.files(&profile);
+    Chosen { release, files, replaces_variables }
+}
+
+struct Profile<'a> {
+    environment: Option<&'a Block>,
+    release: Option<&'a Block>,
+}
+
+impl<'a> Profile<'a> {
+    /// What holds: that of the environment, unless it is `nil` or `[]`.
+    fn get(&self, key: &str) -> Found<'a> {
+        for block in [self.environment, self.release] {
+            let Some(block) = block else { return Found::Unknown };
+            match block.setting(key) {
+                Some(setting) if is_nothing(&setting.value) => {}
+                Some(setting) if is_known(&setting.value) => return Found::Set(setting),
+                Some(_) => return Found::Unknown,
+                None => {}
+            }
+            if block.is_computed {
+                return Found::Unknown;
+            }
+        }
+        Found::Unset
+    }
+
+    /// The text that is set, and where.
+    fn text(&self, key: &str) -> Option<(&'a str, Span)> {
+        let Found::Set(setting) = self.get(key) else { return None };
+        Some((setting.value.text()?, setting.place))
+    }
+
+    /// Where it is set to this.
+    fn is(&self, key: &str, atom: &str) -> Option<Span> {
+        let Found::Set(setting) = self.get(key) else { return None };
+        (setting.value.atom() == Some(atom)).then_some(setting.place)
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.atom() == Some("nil") || matches!(value, Value::List(values) if values.is_empty())
+}
+
+fn is_known(value: &Value) -> bool {
+    !matches!(value, Value::Unknown | Value::Call(..) | Value::Attribute(_))
+}
+
+struct Checks<'a, 'r> {
+    reader: &'a mut Reader<'r>,
+    root: &'a Part,
+    path: &'a str,
+    config: &'a Config,
+    generation: Generation,
+}
+
+impl<'a> Checks<'a, '_> {
+    fn place(&self, span: Span) -> Place {
+        place_in(self.path, span)
+    }
+
+    fn refuse(&mut self, code: &str, message: String, span: Span, label: &str, help: &str) {
+        let place = self.place(span);
+        self.reader.refuse(code, message, place, label, help);
+    }
+
+    fn warn(&mut self, code: &str, message: String, span: Span, label: &str, help: &str) {
+        let place = self.place(span);
+        self.reader.warn_at(code, message, place, label, help);
+    }
+
+    /// The modules that are used are those of this version.
+    fn modules(&mut self) {
+        let Some(expected) = self.generation.module() else { return };
+        let wrong =
+            if expected.starts_with("Mix.") { "Distillery.Releases." } else { "Mix.Releases." };
+        let mut used: Vec<(String, String, Span)> = Vec::new();
+        let own = self.config.module.iter();
+        used.extend(own.map(|(module, place)| (self.path.to_owned(), module.clone(), *place)));
+        // It evaluates those itself.
+        let plugins = join(&self.root.folder, "rel/plugins").unwrap_or_default();
+        for entry in self.reader.folder(&plugins).flatten().unwrap_or_default() {
+            let path = format!("{plugins}/{}", entry.name);
+            let is_script = Path::new(&entry.name).extension().is_some_and(|end| end == "exs");
+            if entry.is_folder || !is_script {
+                continue;
+            }
+            if let Some(Some(text)) = self.reader.text(&path) {
+                let modules = used_modules(text).into_iter();
+                used.extend(modules.map(|(module, place)| (path.clone(), module, place)));
+            }
+        }
+        for (path, module, place) in used {
+            let Some(rest) = module.strip_prefix(wrong) else { continue };
+            let namespace = expected.trim_end_matches("Config");
+            self.reader.refuse(
+                "wrong-namespace",
+                format!("there is no `{module}` in this version of Distillery"),
+                place_in(&path, place),
+                &format!("expected `{namespace}{rest}`"),
+                "modules were renamed in Distillery 2.1: `Mix.Releases` is `Distillery.Releases` from there on",
+            );
+        }
+    }
+
+    /// From 2.0 on, what reads the configuration when a release starts is Distillery itself.
+    fn dependency(&mut self, graph: &Graph) {
+        let dep = self.root.mix.deps.iter().flatten().find(|dep| dep.app == "distillery");
+        let Some(dep) = dep.filter(|dep| !dep.is_runtime && self.generation.is_bundled()) else {
+            return;
+        };
+        let place = match (dep.place, graph.packages.get("distillery")) {
+            (Some((start, end)), _) => {
+                let path = join(&self.root.folder, "mix.exs").unwrap_or_default();
+                place_in(&path, (start as usize, end as usize))
+            }
+            (None, Some(package)) => package.place.clone(),
+            (None, None) => Place::Nowhere,
+        };
+        self.reader.warn_at(
+            "not-at-runtime",
+            "Distillery is said not to be needed at run time, and it is".to_owned(),
+            place,
+            "`runtime: false`",
+            "since Distillery 2.0 a part of it is in each release, and reads its configuration: take `runtime: false` \
+             away",
+        );
+    }
+
+    /// Only what is known can be set.
+    fn settings(&mut self) {
+        if !self.generation.is_bundled() {
+            return;
+        }
+        let config = self.config;
+        let kinds =
+            [(&config.environments, &[][..]), (&config.releases, &["version", "applications"][..])];
+        for (blocks, more) in kinds {
+            for setting in blocks.iter().flat_map(|block| &block.settings) {
+                let key = setting.key.as_str();
+                if !SETTINGS.contains(&key) && !more.contains(&key) {
+                    self.refuse(
+                        "unknown-setting",
+                        format!("Distillery has no setting `{key}`"),
+                        setting.place,
+                        "set here",
+                        "the documentation of `Distillery.Releases.Profile` lists those that there are",
+                    );
+                }
+            }
+        }
+    }
+
+    /// The release's name; none where only Distillery knows it, or it is a problem.
+    fn release(&mut self, wanted: &Wanted) -> Option<String> {
+        let config = self.config;
+        let names: Vec<&str> = config.releases.iter().map(|block| block.name.as_str()).collect();
+        let listed = names.join("`, `");
+        if names.is_empty() && !config.is_computed {
+            self.refuse(
+                "no-release",
+                "rel/config.exs has no release".to_owned(),
+                (0, 0),
+                "expected `release :name do … end`",
+                "`mix distillery.init` writes one",
+            );
+            return None;
+        }
+        let is_there = |name: &str| config.is_computed || names.contains(&name);
+        let help = format!("the releases of rel/config.exs: `{listed}`");
+        match (&wanted.release, &config.default_release) {
+            (Some(name), _) | (None, Choice::Named(name, _)) if is_there(name) => {
+                Some(name.clone())
+            }
+            (Some(name), _) => {
+                let message = format!("there is no release `{name}`");
+                let place = Place::InSetting(wanted.says_release.to_owned());
+                self.reader.refuse(
+                    "unknown-release",
+                    message,
+                    place,
+                    "not in rel/config.exs",
+                    &help,
+                );
+                None
+            }
+            (None, Choice::Named(name, place)) => {
+                let message = format!("there is no release `{name}`");
+                self.refuse("unknown-release", message, *place, "the default", &help);
+                None
+            }
+            (None, Choice::Default) => {
+                let chosen = config.chosen_release(None)?;
+                if names.len() > 1 {
+                    self.warn(
+                        "which-release",
+                        format!("rel/config.exs has {} releases and no default: `{}` is made", names.len(), chosen.name),
+                        chosen.place,
+                        "the first in the order of the alphabet",
+                        "that is the one that Distillery takes, whatever their order in the file; say which: \
+                         `release-tool \"distillery\" release=\"…\"`",
+                    );
+                }
+                Some(chosen.name.clone())
+            }
+            (None, Choice::MixEnv(_) | Choice::Unknown) => None,
+        }
+    }
+
+    /// The environment; none where only Distillery knows it, or it is a problem.
+    fn environment(&mut self, wanted: &Wanted) -> Option<&'a Block> {
+        let config = self.config;
+        let whole = config.module.as_ref().map_or((0, 0), |(_, place)| *place);
+        let mix_env = self.reader.settings().mix_env.clone();
+        let (name, place, label) = match (&wanted.environment, &config.default_environment) {
+            (Some(name), _) => (
+                name.as_str(),
+                Place::InSetting(wanted.says_environment.to_owned()),
+                "not in rel/config.exs",
+            ),
+            (None, Choice::Named(name, place)) => {
+                (name.as_str(), self.place(*place), "the default")
+            }
+            (None, Choice::MixEnv(place)) => {
+                (mix_env.as_str(), self.place(*place), "the environment of Mix")
+            }
+            (None, Choice::Default) => ("default", self.place(whole), "no default is said here"),
+            (None, Choice::Unknown) => return None,
+        };
+        let found = config.environment(name);
+        if found.is_none() && !config.is_computed {
+            let names: Vec<&str> =
+                config.environments.iter().map(|block| block.name.as_str()).collect();
+            self.reader.refuse(
+                "unknown-environment",
+                format!("there is no environment `{name}`"),
+                place,
+                label,
+                &format!(
+                    "say which in the manifest, `release-tool \"distillery\" environment=\"…\"`, or in rel/config.exs with \
+                     `default_environment:`; those that there are: `{}`",
+                    names.join("`, `")
+                ),
+            );
+        }
+        found
+    }
+
+    /// What makes an image that doesn't start, or holds what it shouldn't.
+    fn profile(&mut self, profile: &Profile<'a>) {
+        if let Some(place) = profile.is("dev_mode", "true") {
+            self.refuse(
+                "dev-mode",
+                "in `dev_mode`, a release is made of links to the build".to_owned(),
+                place,
+                "set here",
+                "leave `dev_mode` out of the environment that is built, or say another: \
+                 `release-tool \"distillery\" environment=\"prod\"`",
+            );
+        }
+        match profile.get("include_erts") {
+            // Distillery itself takes none as false.
+            Found::Set(Setting { value: Value::Atom(value), place, .. }) if value == "false" => self.warn(
+                "no-erts",
+                "the release has no Erlang of its own".to_owned(),
+                *place,
+                "set here",
+                "the base of stage `runtime` has to have the same Erlang as that of stage `release`, in its PATH; or \
+                 `set include_erts: true`",
+            ),
+            Found::Set(Setting { value: Value::Text(erts), place, .. }) => self.warn(
+                "other-erts",
+                format!("the release takes its Erlang from `{erts}`"),
+                *place,
+                "set here",
+                "that is a folder of the base of stage `release`, and has to be there; `set include_erts: true` takes the \
+                 one that compiles",
+            ),
+            _ => {}
+        }
+        if let Some(place) = profile.is("include_src", "true") {
+            self.warn(
+                "sources",
+                "the release holds the sources of the project".to_owned(),
+                place,
+                "set here",
+                "nothing in an image needs them: `set include_src: false`",
+            );
+        }
+        if let Some(place) = profile.is("include_system_libs", "false") {
+            self.warn(
+                "ignored-setting",
+                "`include_system_libs` has no effect".to_owned(),
+                place,
+                "set here",
+                "Distillery includes them where it includes Erlang, and only there",
+            );
+        }
+        for key in ["executable", "erl_opts"] {
+            // What its command line has for a default is put over the environment's, and that over the release's.
+            let in_environment = profile.environment.and_then(|block| block.setting(key));
+            let in_release = profile.release.and_then(|block| block.setting(key));
+            let lost =
+                if key == "executable" { in_environment.or(in_release) } else { in_environment };
+            let Some(setting) = lost.filter(|setting| is_set(&setting.value)) else { continue };
+            let help = match key {
+                "executable" => {
+                    "it is overridden by Distillery's command line, and an image needs no archive that unpacks itself"
+                }
+                _ => "it is overridden by Distillery's command line: set it in the `release` block",
+            };
+            self.warn(
+                "ignored-setting",
+                format!("`{key}` has no effect here"),
+                setting.place,
+                "set here",
+                help,
+            );
+        }
+        for key in UPGRADES {
+            if let Found::Set(setting) = profile.get(key) {
+                let is_stripped = profile.is("strip_debug_info", "true").is_some();
+                let why = if is_stripped { ", and what is stripped can't be upgraded" } else { "" };
+                self.warn(
+                    "upgrades",
+                    format!("`{key}` is for upgrades of a running release"),
+                    setting.place,
+                    "set here",
+                    &format!("an image is replaced as a whole: no upgrade is made{why}"),
+                );
+            }
+        }
+    }
+
+    /// An umbrella has no application of its own that could be in it.
+    fn umbrella(&mut self, release: &Block) {
+        let is_said = release.is_computed || release.setting("applications").is_some();
+        if self.root.mix.apps_path.is_some() && !is_said {
+            self.refuse(
+                "umbrella-release",
+                format!("the release `{}` has none of this umbrella's applications", release.name),
+                release.place,
+                "no `set applications:` in it",
+                "say which: `set applications: [:runtime_tools, shop_web: :permanent]`",
+            );
+        }
+    }
+
+    /// A release has a cookie, or doesn't start. Whether variables are put in its place.
+    fn cookie(&mut self, profile: &Profile<'a>) -> bool {
+        let cookie = profile.get("cookie");
+        if let Found::Set(setting) = cookie {
+            self.warn(
+                "cookie-in-source",
+                "the cookie stands in rel/config.exs, and in each image".to_owned(),
+                setting.place,
+                "who knows it can run code in the release",
+                "take it away here, set `vm_args` to a file of your own that has a line `-setcookie ${COOKIE}`, and give \
+                 each container the variable COOKIE",
+            );
+        }
+        let is_missing = matches!(cookie, Found::Unset);
+        let end = profile.environment.or(profile.release).map_or((0, 0), |block| block.place);
+        let help = "set `vm_args` to a file of your own that has a line `-setcookie ${COOKIE}`, and give each container \
+                    the variable COOKIE; or `set cookie: :\"…\"`, which whoever has the image can read";
+        match profile.get("vm_args") {
+            Found::Unset => {
+                if is_missing {
+                    self.refuse(
+                        "no-cookie",
+                        "this release has no cookie, and doesn't start".to_owned(),
+                        end,
+                        "nothing sets `cookie` here, or in the release",
+                        help,
+                    );
+                }
+                false
+            }
+            Found::Set(setting) => {
+                let Some(file) = setting.value.text() else { return false };
+                let Some(Some(text)) =
+                    join(&self.root.folder, file).and_then(|path| self.reader.text(&path))
+                else {
+                    return false;
+                };
+                let lines = || text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+                let has =
+                    |flag: &str| lines().any(|line| line.split_whitespace().next() == Some(flag));
+                if !has("-name") && !has("-sname") {
+                    self.refuse(
+                        "no-node-name",
+                        format!(
+                            "`{file}` names no node, and without a name the release doesn't start"
+                        ),
+                        setting.place,
+                        "set here",
+                        "write `-name <%= release_name %>@127.0.0.1` on a line of its own",
+                    );
+                }
+                let set = lines().find_map(|line| line.strip_prefix("-setcookie"));
+                match set.map(str::trim) {
+                    Some(value) if is_missing && value.contains("release.profile.cookie") => self.refuse(
+                        "no-cookie",
+                        "this release has no cookie, and doesn't start".to_owned(),
+                        end,
+                        "nothing sets `cookie` here, or in the release",
+                        help,
+                    ),
+                    Some(value) if !value.is_empty() && !value.contains("<%") && !value.contains("${") => self.warn(
+                        "cookie-in-source",
+                        format!("the cookie stands in `{file}`, and in each image"),
+                        setting.place,
+                        "set here",
+                        "write `-setcookie ${COOKIE}` there, and give each container the variable COOKIE",
+                    ),
+                    Some(_) => {}
+                    None => self.warn(
+                        "no-cookie",
+                        format!("`{file}` sets no cookie"),
+                        setting.place,
+                        "set here",
+                        "the release starts only where the variable COOKIE or a file `.erlang.cookie` gives it one",
+                    ),
+                }
+                lines().any(|line| line.contains("${"))
+            }
+            Found::Unknown => false,
+        }
+    }
+
+    /// What it names has to be there. Patterns of it.
+    fn files(&mut self, profile: &Profile<'a>) -> Vec<String> {
+        let mut named: Vec<(String, Span)> = Vec::new();
+        for key in SETTINGS {
+            let is_path = matches!(*key, "vm_args" | "sys_config") || key.ends_with("_hooks");
+            if let Some((text, place)) = profile.text(key).filter(|_| is_path) {
+                named.push((text.to_owned(), place));
+            }
+        }
+        for (key, which) in [("overlays", 1), ("commands", 0), ("overrides", 0)] {
+            let Found::Set(Setting { value: Value::List(values), place, .. }) = profile.get(key)
+            else {
+                continue;
+            };
+            for value in values {
+                let (path, place) = match value {
+                    Value::Tuple(parts, own) if parts.len() == 3 && copies(&parts[0]) => {
+                        (parts.get(which), own.unwrap_or(*place))
+                    }
+                    Value::Pair(_, path) if which == 0 => (Some(&**path), *place),
+                    _ => continue,
+                };
+                if let Some(path) = path.and_then(Value::text) {
+                    named.push((path.to_owned(), place));
+                }
+            }
+        }
+        let mut patterns = Vec::new();
+        for (path, place) in named {
+            // What is put together when it is made.
+            if path.starts_with('/') || path.contains("<%") || path.contains("${") {
+                continue;
+            }
+            let Some(full) = join(&self.root.folder, &path) else {
+                let place = self.place(place);
+                self.reader.outside("what rel/config.exs names", &path, place);
+                continue;
+            };
+            if let (Some(None), Some(None)) = (self.reader.text(&full), self.reader.folder(&full)) {
+                self.refuse(
+                    "missing-file",
+                    format!("there is no `{full}`"),
+                    place,
+                    "named here",
+                    "paths are relative to the project's folder",
+                );
+            }
+            patterns.extend(pattern(&self.root.folder, &path));
+        }
+        patterns.sort();
+        patterns.dedup();
+        patterns
+    }
+}
+
+/// Whether an overlay of this kind reads a file of the project.
+fn copies(kind: &Value) -> bool {
+    matches!(kind.atom(), Some("copy" | "link" | "template"))
+}
+
+/// Whether it asks for something.
+fn is_set(value: &Value) -> bool {
+    !is_nothing(value)
+        && value.atom() != Some("false")
+        && !matches!(value, Value::List(_) if value.get("enabled").and_then(Value::atom) == Some("false"))
+}

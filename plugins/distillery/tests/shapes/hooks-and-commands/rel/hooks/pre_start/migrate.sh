@@ -1,0 +1,1 @@
+release_ctl eval 'Shop.Migrate.run()'

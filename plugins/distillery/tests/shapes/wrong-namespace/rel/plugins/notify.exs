@@ -1,0 +1,4 @@
+defmodule Shop.Notify do
+  use Mix.Releases.Plugin
+  def before_assembly(release, _opts), do: release
+end

@@ -1,0 +1,3 @@
+import Config
+
+config :teller, greeting: "${GREETING}"

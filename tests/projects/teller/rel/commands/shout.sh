@@ -1,0 +1,1 @@
+echo "TELLER $REL_VSN"
