@@ -29,6 +29,10 @@ pub(crate) use bindings::exports::exflow::plugin::planner::{
     Answer, Diagnostic, Entry, Fetch, File, Folder, Image, Layer, MadeFile, Needs, Origin, Pair,
     Place, Proposal, Request, Scalar, Setting, Span, Step, StepOutput, Used, UsedThing,
 };
+#[cfg(test)]
+pub(crate) use bindings::exports::exflow::plugin::planner::{
+    HexPackage, Look, RemoteFile, WrittenFile,
+};
 pub(crate) use bindings::{ReleaseTool, ReleaseToolPre};
 
 /// What 0.2.1 added: the settings that a plugin declares.

@@ -435,6 +435,9 @@ fn site(place: &Place, project: &Project<'_>) -> Option<Site> {
 }
 
 #[cfg(test)]
+mod any;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::contract_0_2::{Layer, StepOutput, Used};
