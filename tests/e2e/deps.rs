@@ -226,8 +226,8 @@ fn releases(store: &Store, workspace: &Workspace) -> (Vec<Tree>, Vec<Tree>) {
 #[test]
 fn the_same_as_mix_makes() {
     for suite in SUITES {
-        let driver = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../plugins/mix-release/src/elixir/driver");
+        let driver =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/mix-project/src/driver");
         // At the same places, which rebar3 puts into what it compiles. The driver's Hex, which is what a Hex would be to Mix where nothing is to be fetched.
         let plain = r#"
 project "plain" {

@@ -1,6 +1,8 @@
 //! The example, from Debian's own packages to an image that answers; and projects in other shapes.
 
 use crate::{EXFLOW, cache};
+use exflow_content::{Entry, RelPath};
+use exflow_store::Store;
 use exflow_testkit::{Mirror, Run, Workspace, missing, ordinary_user};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -260,6 +262,95 @@ fn the_image_boots_answers_and_stops() {
     assert_eq!(run.stdout, "Hello, π!\n", "{}", run.stderr);
     // An exit code is passed on.
     workspace.fails(&["run", "hello", "--", "eval", "System.halt(3)"], 3);
+}
+
+/// What mix.exs can say of a release is done by Mix, and found by exflow.
+#[test]
+fn every_option_of_a_release() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/projects/full");
+    let example = sharing().with_files_of(&hello());
+    let manifest = example.read("exflow.kdl").replace("project \"hello\"", "project \"full\"");
+    let workspace = sharing()
+        .with_files_of(&project)
+        .with("exflow.kdl", &manifest)
+        .with("exflow.lock", &example.read("exflow.lock"));
+    workspace.ok(&["build", "--locked"]);
+    let run = workspace.ok(&["run", "full", "--", "eval", "IO.puts(Full.said())"]);
+    assert_eq!(run.stdout, "read when it starts full\n", "{}", run.stderr);
+    let store = Store::open(BUILT.0.store()).unwrap();
+    let start = RelPath::new("marked").unwrap();
+    let trees = crate::docker::trees(&BUILT.0).into_iter();
+    let mut trees = trees.map(|name| store.tree(&name.parse().unwrap()).unwrap());
+    let release = trees.find(|tree| tree.get(&start).is_some()).expect("the mark of its own step");
+    let text = |path: &str| match release.get(&RelPath::new(path).unwrap()) {
+        Some(Entry::File { blob, .. }) => {
+            String::from_utf8(store.read_blob(blob, 1 << 20).unwrap()).unwrap()
+        }
+        other => panic!("{path}: {other:?}"),
+    };
+    assert_eq!(text("etc/note.txt"), "laid over\n");
+    assert_eq!(text("always.txt"), "by itself\n");
+    assert_eq!(text("releases/COOKIE"), "given in mix.exs");
+    assert!(text("releases/0.2.0/runtime.exs").contains("late"));
+    let names: Vec<String> = release.entries().map(|(path, _)| path.to_string()).collect();
+    let left = names.iter().find(|name| name.ends_with(".bat") || name.ends_with(".tar.gz"));
+    assert_eq!(left, None);
+}
+
+/// Nodes talk to each other, and so do commands with a release that runs.
+#[test]
+fn commands_to_a_release_that_runs() {
+    let workspace = sharing().with_files_of(&hello());
+    let manifest = workspace
+        .read("exflow.kdl")
+        .replace("\"zlib1g\"", "\"zlib1g\" \"libsystemd0\"")
+        .replace("env RELEASE_DISTRIBUTION=\"none\"", "env RELEASE_DISTRIBUTION=\"name\"");
+    let workspace = workspace.with("exflow.kdl", &manifest);
+    workspace.ok(&["build"]);
+    let port = free_port();
+    let variables = [
+        format!("PORT={port}"),
+        format!("RELEASE_NODE=hello-{}@127.0.0.1", std::process::id()),
+        "RELEASE_COOKIE=for-this-test".to_owned(),
+    ];
+    let given = |command: &[&str]| {
+        let mut all = vec!["run".to_owned(), "hello".to_owned()];
+        all.extend(variables.iter().flat_map(|variable| ["--env".to_owned(), variable.clone()]));
+        all.extend(command.iter().map(|&word| word.to_owned()));
+        all
+    };
+    let mut child = workspace.start(&given(&[]));
+    get(port, "/");
+    let run = workspace.ok(&given(&["--", "rpc", "IO.puts(Hello.greet(\"π\"))"]));
+    assert_eq!(run.stdout, "Hello, π!\n", "{}", run.stderr);
+    workspace.ok(&given(&["--", "stop"]));
+    assert_eq!(child.wait().unwrap().code(), Some(0), "it stops in good order");
+}
+
+/// Nothing but the BEAM, its libraries, and the release: what its script would do is said in the image.
+#[test]
+fn an_image_without_a_shell() {
+    let workspace = sharing().with_files_of(&hello());
+    let manifest = workspace
+        .read("exflow.kdl")
+        .replace("release-tool \"mix-release\"", "release-tool \"mix-release\" shell=#false")
+        .replace("    packages \"dash\" \"coreutils\" \"sed\" \"grep\" \"mawk\"\n", "")
+        .replace("        command \"start\"\n", "");
+    let workspace = workspace.with("exflow.kdl", &manifest);
+    let event = &workspace.build(&[])[0];
+    let size = event["unpacked_bytes"].as_u64().unwrap();
+    assert!(size <= 20_000_000, "{size} bytes unpacked");
+    let port = free_port();
+    let variable = format!("PORT={port}");
+    let mut child = workspace.start(&["run", "hello", "--env", &variable]);
+    let answer = get(port, "/Ada%20Lovelace");
+    assert!(answer.ends_with("Hello, Ada Lovelace!\n"), "{answer}");
+    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0), "it stops in good order");
+    let code = "IO.puts(Hello.greet(Path.basename(\"π\")))";
+    let run = workspace.ok(&["run", "hello", "--env", &variable, "--", "--eval", code]);
+    assert!(run.stdout.ends_with("\nHello, π!\n"), "{}{}", run.stdout, run.stderr);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::version::{self, Generation};
 use exflow_plugin_sdk::{Place, pair};
 use mix_project::graph::{Graph, Part};
 use mix_project::project::Releases;
+use mix_project::release::Start;
 use mix_project::{Reader, Release, ReleaseTool, is_name, join};
 
 /// From 1.15 on, Mix hides applications of OTP that a project doesn't name, and Distillery adds some that hardly any
@@ -91,13 +92,12 @@ impl ReleaseTool for Distillery {
             env.push(pair("REPLACE_OS_VARS", "true"));
         }
         Some(Release {
-            script: include_str!("release.sh"),
+            script: include_str!("release.sh").to_owned(),
             before: KEEP_CODE_PATHS,
             arguments,
             sources: files,
             own: release.iter().cloned().collect(),
-            program: release,
-            command: "foreground",
+            start: Start::Script { program: release, command: "foreground" },
             env,
         })
     }

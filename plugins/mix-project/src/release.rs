@@ -15,8 +15,8 @@ const RELEASE: &str = "_exflow/release";
 const START: &str = "exflow-start";
 /// Where what makes modules the same stands, if there is no driver.
 const BEAM_AT: &str = "_exflow/beam.ex";
-/// Where the release is in an image.
-const AT: &str = "app";
+/// Where the release is in an image, from its root.
+pub const AT: &str = "app";
 /// The applications that come with Erlang/OTP and Elixir, which change less than any other.
 const OTP: &[&str] = &[
     "asn1",
@@ -68,21 +68,37 @@ const OTP: &[&str] = &[
 pub struct Release {
     /// What `sh` runs in the project's folder, with `set -eu`. It makes the release in the folder `$release`, which
     /// is there and empty, and `mix` runs Mix with the packages that were compiled.
-    pub script: &'static str,
+    pub script: String,
     /// Elixir that is run before Mix reads the project; empty where there is none.
     pub before: &'static str,
     /// What the script is given as `$1` and so on.
     pub arguments: Vec<String>,
     /// Patterns of what it reads besides the project's sources, `rel` and its configuration.
     pub sources: Vec<String>,
-    /// The name of the start script in `bin`; none where only the tool knows.
-    pub program: Option<String>,
-    /// What of the start script's commands starts the release.
-    pub command: &'static str,
+    /// What the image starts with.
+    pub start: Start,
     /// Variables of the image, besides those that all have.
     pub env: Vec<Pair>,
     /// Names in `lib` that change with the project's own code, besides those of its applications.
     pub own: Vec<String>,
+}
+
+/// What an image starts with.
+pub enum Start {
+    /// A script of the release's.
+    Script {
+        /// Its name in `bin`; none where only the tool knows.
+        program: Option<String>,
+        /// Which of its commands starts the release.
+        command: &'static str,
+    },
+    /// A program itself, with absolute paths: the release is in [`AT`].
+    Program {
+        /// It, and what it is always given.
+        entrypoint: Vec<String>,
+        /// What it is given where nobody says anything else.
+        command: Vec<String>,
+    },
 }
 
 impl Reader<'_> {
@@ -189,8 +205,8 @@ impl Reader<'_> {
         if is_alone && root.mix.has_build_path {
             script.push_str("export MIX_BUILD_PATH=$PWD/_build/$MIX_ENV\n");
         }
-        script.push_str(made.script);
-        if made.program.is_none() {
+        script.push_str(&made.script);
+        if matches!(made.start, Start::Script { program: None, .. }) {
             script.push_str(include_str!("start.sh"));
         }
         script
@@ -198,7 +214,13 @@ impl Reader<'_> {
 
     /// The image of the release that step `step` makes.
     fn image(&self, graph: &Graph, made: &Release, step: u32, output: String) -> Image {
-        let program = made.program.as_deref().unwrap_or(START);
+        let (entrypoint, command) = match &made.start {
+            Start::Script { program, command } => {
+                let program = program.as_deref().unwrap_or(START);
+                (vec![format!("/{AT}/bin/{program}")], vec![(*command).to_owned()])
+            }
+            Start::Program { entrypoint, command } => (entrypoint.clone(), command.clone()),
+        };
         let mut env = vec![
             pair("LANG", "C.UTF-8"),
             pair("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
@@ -212,8 +234,8 @@ impl Reader<'_> {
             layers: layers(graph, &made.own),
             env,
             workdir: AT.to_owned(),
-            entrypoint: vec![format!("/{AT}/bin/{program}")],
-            command: vec![made.command.to_owned()],
+            entrypoint,
+            command,
             labels: vec![pair("org.opencontainers.image.title", &self.request.project)],
         }
     }

@@ -115,6 +115,12 @@ impl Reader<'_> {
         if let Scalar::Text(text) = &setting.value { Some(text.clone()) } else { None }
     }
 
+    /// What a flag of the tool's own says, if it is there.
+    pub fn flag_of(&self, name: &str) -> Option<bool> {
+        let setting = self.request.settings.iter().find(|setting| setting.name == name)?;
+        if let Scalar::Flag(flag) = setting.value { Some(flag) } else { None }
+    }
+
     fn wrong_name(&mut self, setting: &Setting) {
         self.wrong_setting(
             setting,

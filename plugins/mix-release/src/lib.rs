@@ -9,8 +9,18 @@ export!(propose, describe);
 /// What can be said in a manifest.
 #[must_use]
 pub fn describe() -> Vec<SettingSchema> {
-    let help = "The release of mix.exs that is built, where there are several.";
-    let mut settings = vec![SettingSchema::optional("release", SettingKind::Text, help)];
+    let mut settings = vec![
+        SettingSchema::optional(
+            "release",
+            SettingKind::Text,
+            "The release of mix.exs that is built, where there are several.",
+        ),
+        SettingSchema::optional(
+            "shell",
+            SettingKind::Flag,
+            "Whether the image starts with the release's script, as by default; `#false` needs no shell in the base.",
+        ),
+    ];
     settings.extend(mix_project::describe());
     settings
 }

@@ -3,7 +3,55 @@
 use exflow_plugin_sdk::{Place, pair};
 use mix_project::graph::{Graph, Part};
 use mix_project::project::Releases;
+use mix_project::release::{AT, Start};
 use mix_project::{Reader, Release, ReleaseTool, join, pattern};
+
+/// What the release's script does, done by the image itself: it starts `erlexec`, with what the script gives it.
+fn without_shell(reader: &mut Reader<'_>, root: &Part, argument: String) -> Release {
+    let env_sh = join(&root.folder, "rel/env.sh.eex").unwrap_or_default();
+    if let Some(Some(_)) = reader.text(&env_sh) {
+        reader.warn(
+            "no-shell",
+            format!("`{env_sh}` is a script, and the image has none to run"),
+            "take `shell=#false` away; or set its variables with `env` in stage `runtime`, and take it away",
+        );
+    }
+    let at = |path: &str| format!("/{AT}/{path}");
+    let (root_folder, version) = (format!("/{AT}"), "releases/current");
+    let arguments = [
+        at("erts/bin/erlexec"),
+        "-boot".to_owned(),
+        at(&format!("{version}/start")),
+        "-boot_var".to_owned(),
+        "RELEASE_LIB".to_owned(),
+        at("lib"),
+        "-config".to_owned(),
+        at(&format!("{version}/sys")),
+        "-args_file".to_owned(),
+        at(&format!("{version}/vm.args")),
+    ];
+    let more = ["-mode", "embedded", "-noshell", "-s", "elixir", "start_cli", "-extra"];
+    let entrypoint = arguments.into_iter().chain(more.map(str::to_owned)).collect();
+    Release {
+        script: [include_str!("release.sh"), include_str!("no_shell.sh")].concat(),
+        before: "",
+        arguments: vec![argument],
+        sources: release_files(reader, root),
+        start: Start::Program { entrypoint, command: vec!["--no-halt".to_owned()] },
+        env: vec![
+            pair("BINDIR", &at("erts/bin")),
+            pair("EMU", "beam"),
+            pair("ERL_ZFLAGS", "+fnu"),
+            pair("PROGNAME", "erl"),
+            pair("RELEASE_DISTRIBUTION", "none"),
+            pair("RELEASE_ROOT", &root_folder),
+            pair("RELEASE_SYS_CONFIG", &at(&format!("{version}/sys"))),
+            pair("RELEASE_TMP", "/tmp"),
+            pair("ROOTDIR", &root_folder),
+        ],
+        own: Vec::new(),
+    }
+}
 
 /// How a release is asked for, and started.
 struct Name {
@@ -45,13 +93,15 @@ impl ReleaseTool for MixRelease {
                  Distillery, write `release-tool \"distillery\"`",
             );
         }
+        if reader.flag_of("shell") == Some(false) {
+            return Some(without_shell(reader, root, argument));
+        }
         Some(Release {
-            script: include_str!("release.sh"),
+            script: include_str!("release.sh").to_owned(),
             before: "",
             arguments: vec![argument],
             sources: release_files(reader, root),
-            program,
-            command: "start",
+            start: Start::Script { program, command: "start" },
             env: vec![pair("ELIXIR_ERL_OPTIONS", "+fnu"), pair("RELEASE_TMP", "/tmp")],
             own: Vec::new(),
         })

@@ -1,5 +1,5 @@
 use super::*;
-use exflow_plugin_sdk::{Place, Proposal, Step, UsedThing};
+use exflow_plugin_sdk::{File, Place, Proposal, Scalar, Setting, Step, UsedThing};
 use mix_project::testing::{SHA, hex, lock, ready, refused};
 
 fn ask(root: &str, settings: &[(&str, &str)], files: &[(&str, &str)]) -> Answer {
@@ -267,7 +267,7 @@ fn a_git_dependency() {
 #[test]
 fn every_setting_that_is_declared_is_read() {
     let mix = "def project do [app: :a] end";
-    for setting in describe() {
+    for setting in describe().into_iter().filter(|setting| setting.kind == SettingKind::Text) {
         let settings = [(setting.name.as_str(), "Not a value of it")];
         let codes = refused(ask("", &settings, &[("mix.exs", mix)]));
         assert_eq!(codes[0], "wrong-setting", "{}", setting.name);
@@ -390,4 +390,40 @@ fn what_is_distillerys_is_not_read() {
     files.push(("rel/config.exs", "environment :prod do\nend"));
     let warnings = ready(ask("", &[], &files)).warnings;
     assert_eq!(warnings[0].code, "two-release-tools");
+}
+
+/// What the start script does has to be said in the image: nobody finds anything out when it starts.
+#[test]
+fn an_image_without_a_shell() {
+    let mut request = Request {
+        project: "shop".to_owned(),
+        root: "shop".to_owned(),
+        platform: "linux/amd64".to_owned(),
+        settings: vec![Setting { name: "shell".to_owned(), value: Scalar::Flag(false) }],
+        files: Vec::new(),
+        folders: Vec::new(),
+        made: Vec::new(),
+    };
+    let mix = "def project, do: [app: :shop, deps: []]";
+    for (path, text) in [
+        ("shop/mix.exs", Some(mix)),
+        ("shop/mix.lock", None),
+        ("shop/rel/env.sh.eex", Some("export A=b\n")),
+    ] {
+        let contents = text.map(|text| text.as_bytes().to_vec());
+        request.files.push(File { path: path.to_owned(), contents });
+    }
+    let proposal = ready(propose(&request));
+    let image = proposal.image.expect("an image");
+    assert_eq!(image.entrypoint[0], "/app/erts/bin/erlexec");
+    assert_eq!(image.entrypoint.last().map(String::as_str), Some("-extra"));
+    assert_eq!(image.command, ["--no-halt"]);
+    let value =
+        |name: &str| image.env.iter().find(|pair| pair.name == name).map(|pair| &*pair.value);
+    assert_eq!(value("ROOTDIR"), Some("/app"));
+    assert_eq!(value("RELEASE_SYS_CONFIG"), Some("/app/releases/current/sys"));
+    assert!(image.env.is_sorted_by(|one, other| one.name < other.name));
+    let code = format!("exflow::mix-release::{}", proposal.warnings[0].code);
+    assert_eq!(code, "exflow::mix-release::no-shell");
+    assert!(proposal.steps[0].argv[2].contains("rm -rf \"$release/bin\""));
 }

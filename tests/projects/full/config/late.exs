@@ -1,0 +1,2 @@
+import Config
+config :full, late: "read when it starts"
