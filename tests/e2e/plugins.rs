@@ -288,13 +288,7 @@ fn a_plugin_of_ones_own_begins_with_a_template() {
     };
     test(&["--bless"]).says(&["no-makefile", "plain", "2 cases"]);
     test(&[]).says(&["2 cases"]);
-    let problems = workspace.read("my-tool/tests/no-makefile/problems.txt");
-    assert!(problems.contains("exflow::my-tool::no-makefile"), "{problems}");
-    let proposals = workspace.read("my-tool/tests/plain/proposals.json");
-    assert!(
-        proposals.contains("\"make\"") && proposals.contains("\"/app/bin/start\""),
-        "{proposals}"
-    );
+    says_what_all_templates_say(&workspace);
     let own = std::process::Command::new("cargo")
         .args(["test", "--quiet", "--offline"])
         .current_dir(workspace.root().join("my-tool"))
@@ -309,7 +303,13 @@ fn a_plugin_of_ones_own_begins_with_a_template() {
     workspace.ok(&["plugin", "build", "elsewhere/my-tool"]);
     let second = std::fs::read(workspace.root().join("elsewhere/my-tool/my_tool.wasm")).unwrap();
     assert!(first == second, "other bytes in another folder");
-    workspace.fails(&["plugin", "build", "elsewhere"], 1).says(&["exflow::plugin::build-failed"]);
+    let words = ["exflow::plugin::build-failed", "`plugin.py`"];
+    workspace.fails(&["plugin", "build", "elsewhere"], 1).says(&words);
+    workspace.write("elsewhere/plugin.py", "");
+    workspace.write("elsewhere/plugin.c", "");
+    let words =
+        ["exflow::plugin::build-failed", "several languages: there are `plugin.py`, `plugin.c`"];
+    workspace.fails(&["plugin", "build", "elsewhere"], 1).says(&words);
     // One that can't be used takes no other's place.
     let source = workspace.read("my-tool/src/lib.rs");
     workspace.write("my-tool/src/lib.rs", &source.replace("export!(propose, settings);", ""));
@@ -317,6 +317,139 @@ fn a_plugin_of_ones_own_begins_with_a_template() {
     assert!(first == std::fs::read(workspace.root().join("my-tool/my_tool.wasm")).unwrap());
     workspace.write("my-tool/src/lib.rs", "nonsense");
     workspace.fails(&["plugin", "build", "my-tool"], 1).says(&["cargo did not build"]);
+}
+
+/// The cases that come with a template, and one with a setting: in all languages, the same is proposed.
+fn says_what_all_templates_say(workspace: &Workspace) {
+    for (case, file, expected) in [
+        ("plain", "proposals.json", include_str!("template/proposals.json")),
+        ("no-makefile", "problems.txt", include_str!("template/problems.txt")),
+    ] {
+        workspace.write(&format!("my-tool/tests/{case}/{file}"), expected);
+    }
+    let case = workspace.read("my-tool/tests/plain/in/exflow.kdl");
+    let case = case.replace("release-tool \"my-tool\"", "release-tool \"my-tool\" target=\"dist\"");
+    workspace.write("my-tool/tests/target/in/exflow.kdl", &case);
+    workspace.write("my-tool/tests/target/in/Makefile", "");
+    let expected = include_str!("template/proposals.json");
+    let expected =
+        expected.replace("\"make\",\n          \"release\"", "\"make\",\n          \"dist\"");
+    workspace.write("my-tool/tests/target/proposals.json", &expected);
+    workspace.ok(&["-C", "my-tool", "plugin", "test", "my_tool.wasm"]).says(&[
+        "no-makefile",
+        "plain",
+        "target",
+        "3 cases",
+    ]);
+}
+
+/// A workspace with the template of a language, where this machine has the tool that it needs, built.
+fn template(language: &str, tool: &str, source: &str, change: [&str; 2]) -> Option<Workspace> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|folder| folder.join(tool).is_file()) {
+        exflow_testkit::missing(tool, &format!("the template of a plugin in {language}"));
+        return None;
+    }
+    let workspace = Workspace::new(EXFLOW)
+        .env("PATH", &path)
+        .env("HOME", std::env::var("HOME").unwrap_or_default());
+    workspace.ok(&["plugin", "new", "my-tool", "--lang", language]).says(&["my-tool: its README"]);
+    let source = format!("my-tool/{source}");
+    let text = workspace.read(&source);
+    assert!(text.contains(change[0]), "{text}");
+    workspace.write(&source, &text.replace(change[0], &change.concat()));
+    let built = workspace.ok(&["plugin", "build", "my-tool"]);
+    for words in ["my-tool/my_tool.wasm", "contract  0.2.1", "imports   nothing", "target  a text"]
+    {
+        assert!(built.stdout.contains(words), "{}", built.stdout);
+    }
+    assert!(!workspace.root().join("my-tool/.exflow-build").exists());
+    says_what_all_templates_say(&workspace);
+    Some(workspace)
+}
+
+/// What nobody catches is a problem that says what it was.
+fn an_error_is_a_problem(workspace: &Workspace, words: &[&str]) {
+    let case = workspace.read("my-tool/tests/plain/in/exflow.kdl");
+    workspace.write("odd/fails/in/exflow.kdl", &case.replace("\"app\"", "\"odd\""));
+    workspace.ok(&["plugin", "test", "my-tool/my_tool.wasm", "odd", "--bless"]);
+    let problems = workspace.read("odd/fails/problems.txt");
+    for words in words.iter().chain(&["exflow::my-tool::internal"]) {
+        assert!(problems.contains(words), "{problems}");
+    }
+}
+
+#[test]
+fn a_plugin_in_javascript() {
+    let change = [
+        "export function propose(request) {\n",
+        "  if (request.project === \"odd\") throw new Error(\"too odd\");\n",
+    ];
+    let Some(workspace) = template("js", "componentize-qjs", "plugin.js", change) else { return };
+    an_error_is_a_problem(&workspace, &["the plugin failed: Error: too odd", "at propose"]);
+    let own = std::process::Command::new("node")
+        .arg("--test")
+        .current_dir(workspace.root().join("my-tool"))
+        .output()
+        .unwrap();
+    assert!(own.status.success(), "{}", String::from_utf8_lossy(&own.stdout));
+    workspace.write("my-tool/plugin.js", "export {");
+    let words = ["exflow::plugin::build-failed", "componentize-qjs did not build"];
+    workspace.fails(&["plugin", "build", "my-tool"], 1).says(&words);
+}
+
+#[test]
+fn a_plugin_in_python() {
+    let change = [
+        "    \"\"\"What is to be done for a project.\"\"\"\n",
+        "    if request.project == \"odd\":\n        raise ValueError(\"too odd\")\n",
+    ];
+    let Some(workspace) = template("python", "componentize-py", "plugin.py", change) else {
+        return;
+    };
+    an_error_is_a_problem(&workspace, &["the plugin failed: ValueError: too odd", "at propose"]);
+}
+
+#[test]
+fn a_plugin_in_c() {
+    let Some(workspace) = template("c", "python-zig", "plugin.c", ["#include", ""]) else { return };
+    let first = std::fs::read(workspace.root().join("my-tool/my_tool.wasm")).unwrap();
+    workspace.ok(&["plugin", "new", "elsewhere/my-tool", "--lang", "c"]);
+    workspace.ok(&["plugin", "build", "elsewhere/my-tool"]);
+    let second = std::fs::read(workspace.root().join("elsewhere/my-tool/my_tool.wasm")).unwrap();
+    assert!(first == second, "other bytes in another folder");
+    // A function that nobody has would be an import.
+    let source = workspace.read("my-tool/plugin.c");
+    let calls = source.replace("exflow_answer propose", "void f(void);\nexflow_answer propose");
+    let calls = calls.replace("    exflow_string makefile", "    f();\n    exflow_string makefile");
+    assert_ne!(calls, source);
+    workspace.write("my-tool/plugin.c", &calls);
+    workspace.fails(&["plugin", "build", "my-tool"], 1).says(&["python-zig did not build"]);
+    workspace.write("my-tool/plugin.c", &source);
+    workspace.write("my-tool/sdk/exflow.c", "");
+    workspace.fails(&["plugin", "build", "my-tool"], 1).says(&["exflow::plugin::"]);
+    assert!(first == std::fs::read(workspace.root().join("my-tool/my_tool.wasm")).unwrap());
+}
+
+/// It is said what is missing, and how it is installed.
+#[test]
+fn a_plugin_whose_tools_are_missing() {
+    let workspace = Workspace::new(EXFLOW).with("bin/nothing", "");
+    let bin = workspace.root().join("bin").display().to_string();
+    let workspace = workspace.env("PATH", &bin);
+    for (language, words) in [
+        ("rust", ["`rustc`", "https://rustup.rs"]),
+        ("js", ["`componentize-qjs`", "npm install"]),
+        ("python", ["`componentize-py`", "pip install -r requirements.txt"]),
+        ("c", ["`python-zig`, `zig` or `clang`", "pip install -r requirements.txt"]),
+    ] {
+        let name = format!("{language}-tool");
+        workspace.ok(&["plugin", "new", &name, "--lang", language]);
+        let run = workspace.fails(&["plugin", "build", &name], 1);
+        run.says(&["exflow::plugin::missing-tool"]);
+        run.says(&words);
+    }
+    workspace.fails(&["plugin", "new", "other", "--lang", "cobol"], 2).says(&["cobol", "python"]);
 }
 
 /// The example, with a plugin of its own, in a base that other tests have, too.

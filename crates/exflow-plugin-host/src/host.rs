@@ -23,7 +23,9 @@ const TAG: &str = "exflow question 2";
 /// How often a plugin may ask for more.
 const MAX_ROUNDS: usize = 32;
 /// The longest component that is read, in bytes.
-pub const MAX_COMPONENT: u64 = 16 << 20;
+pub const MAX_COMPONENT: u64 = 32 << 20;
+/// A component that is longer than this takes its time to be compiled, in bytes.
+const SLOW: usize = 1 << 20;
 /// What may be shown to a plugin of all files that it asks for, in bytes.
 const MAX_SHOWN: u64 = 64 << 20;
 
@@ -132,10 +134,15 @@ pub struct Inspected {
     pub settings: Option<Vec<SettingSchema>>,
 }
 
+/// Is told the name and the size of a plugin.
+type Tell = Box<dyn Fn(&str, u64) + Send + Sync>;
+
 /// Asks plugins, and keeps their answers in a store.
 pub struct Host {
     store: Store,
     limits: Limits,
+    /// For each that takes its time to be compiled, before it is.
+    tell: Tell,
     runtime: OnceLock<Runtime>,
     components: Mutex<BTreeMap<Digest, Linked>>,
     declared: Mutex<BTreeMap<Digest, Option<Vec<SettingSchema>>>>,
@@ -182,10 +189,17 @@ impl Host {
         Self {
             store,
             limits,
+            tell: Box::new(|_, _| {}),
             runtime: OnceLock::new(),
             components: Mutex::default(),
             declared: Mutex::default(),
         }
+    }
+
+    /// Tells the name and the size of each plugin that takes its time to be compiled. What is compiled is kept.
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(&str, u64) + Send + Sync + 'static) -> Self {
+        Self { tell: Box::new(tell), ..self }
     }
 
     /// Asks `plugin` about `project`, until it has all that it wants to see.
@@ -328,7 +342,14 @@ impl Host {
         if let Some(component) = components.get(&plugin.digest) {
             return Ok(component.clone());
         }
-        let component = self.runtime()?.component(&self.store, &plugin.digest, || plugin.load())?;
+        let load = || {
+            let bytes = plugin.load()?;
+            if bytes.len() > SLOW {
+                (self.tell)(&plugin.name, bytes.len() as u64);
+            }
+            Ok(bytes)
+        };
+        let component = self.runtime()?.component(&self.store, &plugin.digest, load)?;
         components.insert(plugin.digest, component.clone());
         Ok(component)
     }
@@ -700,7 +721,7 @@ mod tests {
         let error = plugin.load().unwrap_err();
         let said = crate::diagnose(&error, "mine", None);
         assert_eq!(said.code.as_str(), "exflow::plugin::unreadable");
-        assert!(said.message.contains("longer than 16 MiB"), "{}", said.message);
+        assert!(said.message.contains("longer than 32 MiB"), "{}", said.message);
         assert!(said.help.unwrap().contains("debug"), "it says what to do");
     }
 }

@@ -11,11 +11,13 @@
 mod contract_0_1;
 mod contract_0_2;
 mod convert;
+mod encode;
 mod error;
 mod host;
 mod runtime;
 mod settings;
 
+pub use encode::component_of;
 pub use error::{PluginError, diagnose};
 pub use host::{
     Asked, Host, Inspected, MAX_COMPONENT, Plugin, PluginBytes, Project, Proposed, World,

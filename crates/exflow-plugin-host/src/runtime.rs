@@ -8,7 +8,7 @@ use exflow_content::{Digest, Encoder};
 use exflow_store::{Record, Store};
 use std::hash::{Hash, Hasher};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, Engine, StoreLimits, StoreLimitsBuilder, Trap};
+use wasmtime::{Config, Engine, ResourceLimiter, StoreLimits, StoreLimitsBuilder, Trap};
 
 /// The version of how compiled components are kept.
 const COMPILED: &str = "exflow compiled plugin 1";
@@ -41,7 +41,7 @@ impl Default for Limits {
 pub(crate) struct Linked {
     planner: Planner,
     /// None where it declares no settings.
-    settings: Option<DescribedPre<StoreLimits>>,
+    settings: Option<DescribedPre<Quota>>,
     /// The version of the contract that it is for.
     pub(crate) contract: String,
 }
@@ -49,8 +49,8 @@ pub(crate) struct Linked {
 /// By the version of the contract that it is for.
 #[derive(Clone)]
 enum Planner {
-    V0_1(contract_0_1::ReleaseToolPre<StoreLimits>),
-    V0_2(contract_0_2::ReleaseToolPre<StoreLimits>),
+    V0_1(contract_0_1::ReleaseToolPre<Quota>),
+    V0_2(contract_0_2::ReleaseToolPre<Quota>),
 }
 
 /// Compiles and calls components. It is made when the first plugin has to be called.
@@ -119,7 +119,7 @@ impl Runtime {
         }
         let contract =
             |error: wasmtime::Error| PluginError::Contract { reason: format!("{error:#}") };
-        let linker: Linker<StoreLimits> = Linker::new(&self.engine);
+        let linker: Linker<Quota> = Linker::new(&self.engine);
         let pre = linker.instantiate_pre(component).map_err(contract)?;
         let version_of = |interface: &str| {
             let mut exports = types.exports(&self.engine);
@@ -153,18 +153,19 @@ impl Runtime {
     }
 
     /// Everything that is of one call only, with its limits.
-    fn instance(&self, limits: &Limits) -> Result<wasmtime::Store<StoreLimits>, wasmtime::Error> {
+    fn instance(&self, limits: &Limits) -> Result<wasmtime::Store<Quota>, wasmtime::Error> {
         let allowed = StoreLimitsBuilder::new()
             .memory_size(limits.memory)
             .table_elements(1 << 20)
             .instances(64)
-            // The limit of memory is for each.
-            .memories(1)
+            // An interpreter has its own, and so has what stands in for what it would import.
+            .memories(16)
             .tables(64)
             .trap_on_grow_failure(true)
             .build();
-        let mut store = wasmtime::Store::new(&self.engine, allowed);
-        store.limiter(|limits| limits);
+        let quota = Quota { each: allowed, memory: limits.memory };
+        let mut store = wasmtime::Store::new(&self.engine, quota);
+        store.limiter(|quota| quota);
         store.set_fuel(limits.fuel)?;
         store.set_hostcall_fuel(ANSWER);
         Ok(store)
@@ -196,6 +197,59 @@ impl Runtime {
     }
 }
 
+/// What one call may still use.
+pub(crate) struct Quota {
+    /// Of each memory and each table, and how many there may be.
+    each: StoreLimits,
+    /// Of all memories together, in bytes: what is left.
+    memory: usize,
+}
+
+impl ResourceLimiter for Quota {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current);
+        // More than is left of all is more than any may have.
+        let asked = if more > self.memory { usize::MAX } else { desired };
+        let is_allowed = self.each.memory_growing(current, asked, maximum)?;
+        self.memory -= more;
+        Ok(is_allowed)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.each.memory_grow_failed(error)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.each.table_growing(current, desired, maximum)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.each.table_grow_failed(error)
+    }
+
+    fn instances(&self) -> usize {
+        self.each.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.each.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.each.memories()
+    }
+}
+
 /// The key of a compiled form: everything that makes it usable or not.
 ///
 /// # Encoding
@@ -215,8 +269,12 @@ fn failure(error: &wasmtime::Error, limits: &Limits) -> PluginError {
         Some(Trap::StackOverflow) => return limit(format!("{STACK} bytes of stack")),
         _ => {}
     }
-    if text.contains("forcing trap when growing") || text.contains("resource limit exceeded") {
+    if text.contains("forcing trap when growing") {
         return limit(format!("{} bytes of memory", limits.memory));
+    }
+    // It says of what there are too many.
+    if text.contains("resource limit exceeded") {
+        return limit(format!("parts: {}", error.root_cause()));
     }
     if text.contains("fuel allocated for hostcalls") {
         return limit(format!("{ANSWER} bytes in one answer"));
@@ -255,5 +313,15 @@ mod tests {
         );
         assert_ne!(compiled_key(&Digest::of(b"component"), &[8; 32]), key);
         assert_ne!(compiled_key(&Digest::of(b"other"), &[7; 32]), key);
+    }
+
+    #[test]
+    fn memory_is_limited_over_all_memories() {
+        let each = StoreLimitsBuilder::new().memory_size(100).trap_on_grow_failure(true).build();
+        let mut quota = Quota { each, memory: 100 };
+        assert!(quota.memory_growing(0, 60, None).unwrap());
+        assert!(quota.memory_growing(0, 30, None).unwrap());
+        assert!(quota.memory_growing(30, 40, None).unwrap());
+        quota.memory_growing(60, 61, None).unwrap_err();
     }
 }

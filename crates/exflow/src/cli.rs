@@ -57,7 +57,7 @@ pub(crate) enum Command {
 pub(crate) enum PluginCommand {
     /// Write a plugin to begin with
     New(PluginNewArgs),
-    /// Compile a plugin that is written in Rust, and look whether it can be used
+    /// Compile a plugin, in the language that it is written in, and look whether it can be used
     Build(PluginBuildArgs),
     /// Show what a plugin is: its contract, its digest, its settings
     Inspect(PluginInspectArgs),
@@ -72,11 +72,24 @@ pub(crate) struct PluginNewArgs {
     /// What it is called, and where it is written to: the last name of the path is the plugin's
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
+
+    /// What it is written in
+    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t = Language::Rust)]
+    pub(crate) lang: Language,
+}
+
+/// What a plugin is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    Rust,
+    Js,
+    Python,
+    C,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PluginBuildArgs {
-    /// Where it is
+    /// Where it is. Its language is that of the file in it: `Cargo.toml`, `plugin.js`, `plugin.py` or `plugin.c`
     #[arg(value_name = "DIR", default_value = ".")]
     pub(crate) folder: PathBuf,
 }

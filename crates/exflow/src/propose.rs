@@ -42,7 +42,7 @@ pub(crate) fn propose(
     units: &[&Unit],
 ) -> Result<BTreeMap<String, Proposal>, Failure> {
     let store = session.store()?;
-    let host = Host::new(store.clone(), Limits::default());
+    let host = Host::new(store.clone(), Limits::default()).telling(session.ui.compiling());
     let wanted = session::wanted(asking.workspace);
     let root = session.root.clone();
     let mut problems = Diagnostics::new();

@@ -75,23 +75,20 @@ impl Ui {
 
     /// Says a line.
     pub(crate) fn say(&self, line: &str) {
-        let say = || {
-            // Nobody listens any more: that is no reason to fail.
-            let _ = writeln!(io::stderr(), "{}", line.trim_end());
-        };
-        match &self.bars {
-            Some(bars) => bars.suspend(say),
-            None => say(),
-        }
+        say(self.bars.as_ref(), line);
     }
 
     /// Says a line that begins with a verb, which is set off.
     pub(crate) fn tell(&self, verb: &str, rest: &str) {
-        let rest = printable(rest);
-        if self.style.color {
-            self.say(&format!("\x1b[1;32m{verb:>10}\x1b[0m {rest}"));
-        } else {
-            self.say(&format!("{verb:>10} {rest}"));
+        self.say(&told(self.style, verb, rest));
+    }
+
+    /// Says that a plugin is compiled; for those who have nothing of the session at hand then.
+    pub(crate) fn compiling(&self) -> impl Fn(&str, u64) + Send + Sync + use<> {
+        let (style, bars) = (self.style, self.bars.clone());
+        move |name, bytes| {
+            let what = format!("plugin `{name}`, {}: this is done once", size(bytes));
+            say(bars.as_ref(), &told(style, "compiling", &what));
         }
     }
 
@@ -209,6 +206,28 @@ pub(crate) fn end_of(path: &Path, bytes: u64) -> io::Result<String> {
     let mut end = Vec::new();
     file.take(bytes).read_to_end(&mut end)?;
     Ok(String::from_utf8_lossy(&end).into_owned())
+}
+
+/// Says a line, above the bars.
+fn say(bars: Option<&MultiProgress>, line: &str) {
+    let say = || {
+        // Nobody listens any more: that is no reason to fail.
+        let _ = writeln!(io::stderr(), "{}", line.trim_end());
+    };
+    match bars {
+        Some(bars) => bars.suspend(say),
+        None => say(),
+    }
+}
+
+/// A line that begins with a verb, which is set off.
+fn told(style: Style, verb: &str, rest: &str) -> String {
+    let rest = printable(rest);
+    if style.color {
+        format!("\x1b[1;32m{verb:>10}\x1b[0m {rest}")
+    } else {
+        format!("{verb:>10} {rest}")
+    }
 }
 
 /// A length in bytes, as people write it.

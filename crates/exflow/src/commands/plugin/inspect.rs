@@ -31,7 +31,7 @@ pub(super) fn show(
     };
     let digest = Digest::of(&bytes);
     let plugin = Plugin { name: name.clone(), digest, bytes: place };
-    let host = Host::new(session.store()?, Limits::default());
+    let host = Host::new(session.store()?, Limits::default()).telling(session.ui.compiling());
     let inspected = host.inspect(&plugin).map_err(|error| diagnose(&error, &name, None))?;
     let text = if as_json {
         json::text(&in_json(&name, &digest, bytes.len(), &inspected))

@@ -1,4 +1,4 @@
-use crate::cli::PluginNewArgs;
+use crate::cli::{Language, PluginNewArgs};
 use crate::report::{Failure, io_failed};
 use crate::session::{BUILTIN, Session};
 use std::fs;
@@ -6,24 +6,59 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The files of a plugin in Rust. In them, `{name}` is the plugin's name, `{file}` that of its component.
-const FILES: &[(&str, &str)] = &[
+/// A file of a template: where it is in the plugin's folder, and what is in it.
+type File = (&'static str, &'static str);
+
+/// What is in all of them: cases. In these and in the files of a language, `{name}` is the plugin's name, `{file}` that
+/// of its component, and `{version}` and `{wit-bindgen}` are versions.
+const CASES: &[File] = &[
+    ("tests/plain/in/exflow.kdl", include_str!("../../../templates/plugin/case.kdl.txt")),
+    ("tests/plain/in/Makefile", include_str!("../../../templates/plugin/Makefile.txt")),
+    ("tests/no-makefile/in/exflow.kdl", include_str!("../../../templates/plugin/case.kdl.txt")),
+];
+const RUST: &[File] = &[
     ("Cargo.toml", include_str!("../../../templates/plugin-rust/Cargo.toml.txt")),
     (".cargo/config.toml", include_str!("../../../templates/plugin-rust/cargo-config.toml.txt")),
     (".gitignore", include_str!("../../../templates/plugin-rust/gitignore.txt")),
     ("README.md", include_str!("../../../templates/plugin-rust/README.md.txt")),
     ("rust-toolchain.toml", include_str!("../../../templates/plugin-rust/rust-toolchain.toml.txt")),
     ("src/lib.rs", include_str!("../../../templates/plugin-rust/lib.rs.txt")),
-    ("tests/plain/in/exflow.kdl", include_str!("../../../templates/plugin-rust/case.kdl.txt")),
-    ("tests/plain/in/Makefile", include_str!("../../../templates/plugin-rust/Makefile.txt")),
-    (
-        "tests/no-makefile/in/exflow.kdl",
-        include_str!("../../../templates/plugin-rust/case.kdl.txt"),
-    ),
     ("sdk/Cargo.toml", include_str!("../../../templates/plugin-rust/sdk.toml.txt")),
 ];
-/// The kit. It reads the contract from a place that it doesn't have in a plugin of one's own.
-const KIT: &str = include_str!("../../../../exflow-plugin-sdk/src/lib.rs");
+const JS: &[File] = &[
+    (".gitignore", include_str!("../../../templates/plugin-js/gitignore.txt")),
+    ("README.md", include_str!("../../../templates/plugin-js/README.md.txt")),
+    ("package.json", include_str!("../../../templates/plugin-js/package.json.txt")),
+    ("plugin.js", include_str!("../../../templates/plugin-js/plugin.js.txt")),
+    ("plugin.test.js", include_str!("../../../templates/plugin-js/plugin.test.js.txt")),
+];
+const PYTHON: &[File] = &[
+    (".gitignore", include_str!("../../../templates/plugin-python/gitignore.txt")),
+    ("README.md", include_str!("../../../templates/plugin-python/README.md.txt")),
+    ("plugin.py", include_str!("../../../templates/plugin-python/plugin.py.txt")),
+    ("requirements.txt", include_str!("../../../templates/plugin-python/requirements.txt")),
+];
+const C: &[File] = &[
+    (".gitignore", include_str!("../../../templates/plugin-c/gitignore.txt")),
+    ("README.md", include_str!("../../../templates/plugin-c/README.md.txt")),
+    ("plugin.c", include_str!("../../../templates/plugin-c/plugin.c.txt")),
+    ("requirements.txt", include_str!("../../../templates/plugin-c/requirements.txt")),
+];
+/// The kits: written as they are. That of Rust reads the contract from a place that it doesn't have in a plugin of
+/// one's own.
+const RUST_KIT: &str = include_str!("../../../../exflow-plugin-sdk/src/lib.rs");
+const JS_KIT: &[File] = &[
+    ("sdk/component.js", include_str!("../../../templates/plugin-js/component.js.txt")),
+    ("sdk/exflow.js", include_str!("../../../templates/plugin-js/exflow.js.txt")),
+];
+const PYTHON_KIT: &[File] = &[
+    ("sdk/component.py", include_str!("../../../templates/plugin-python/component.py.txt")),
+    ("sdk/exflow.py", include_str!("../../../templates/plugin-python/exflow.py.txt")),
+];
+const C_KIT: &[File] = &[
+    ("sdk/exflow.c", include_str!("../../../templates/plugin-c/exflow.c.txt")),
+    ("sdk/exflow.h", include_str!("../../../templates/plugin-c/exflow.h.txt")),
+];
 const CONTRACT: &str = include_str!("../../../../../schemas/wit/0.2.1/plugin.wit");
 const CONTRACT_PLACE: &str = "../../schemas/wit/0.2.1";
 /// What the kit is compiled with; as in its own `Cargo.toml`.
@@ -58,14 +93,32 @@ pub(crate) fn run(session: &Session, args: &PluginNewArgs) -> Result<ExitCode, F
             .replace("{version}", env!("CARGO_PKG_VERSION"))
             .replace("{wit-bindgen}", WIT_BINDGEN)
     };
-    for (path, text) in FILES {
+    let (files, kit) = match args.lang {
+        Language::Rust => (RUST, &[][..]),
+        Language::Js => (JS, JS_KIT),
+        Language::Python => (PYTHON, PYTHON_KIT),
+        Language::C => (C, C_KIT),
+    };
+    for (path, text) in CASES.iter().chain(files) {
         write(&args.path.join(path), &filled(text))?;
     }
-    write(&args.path.join("sdk/src/lib.rs"), &KIT.replace(CONTRACT_PLACE, "wit"))?;
+    for (path, text) in kit {
+        write(&args.path.join(path), text)?;
+    }
+    if args.lang == Language::Rust {
+        write(&args.path.join("sdk/src/lib.rs"), &RUST_KIT.replace(CONTRACT_PLACE, "wit"))?;
+    }
     write(&args.path.join("sdk/wit/plugin.wit"), CONTRACT)?;
     let place = args.path.display();
     session.ui.tell("written", &format!("{place}: its README.md says how to go on"));
-    session.ui.tell("next", &format!("exflow plugin build {place}"));
+    let install = match args.lang {
+        Language::Rust => String::new(),
+        Language::Js => format!("npm install --prefix {place} && "),
+        Language::Python | Language::C => format!(
+            "python3 -m venv {place}/.venv && {place}/.venv/bin/pip install -r {place}/requirements.txt && "
+        ),
+    };
+    session.ui.tell("next", &format!("{install}exflow plugin build {place}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -99,10 +152,10 @@ mod tests {
             "wit-bindgen = {{ version = \"{WIT_BINDGEN}\", default-features = false, features = [\"macros\", \"realloc\"] }}"
         );
         assert!(own.contains(&dependency), "{own}");
-        assert_eq!(KIT.matches(CONTRACT_PLACE).count(), 1);
+        assert_eq!(RUST_KIT.matches(CONTRACT_PLACE).count(), 1);
         let toolchain = include_str!("../../../../../rust-toolchain.toml");
         let channel = toolchain.lines().find(|line| line.starts_with("channel")).unwrap();
-        let written = FILES.iter().find(|(path, _)| *path == "rust-toolchain.toml").unwrap().1;
+        let written = RUST.iter().find(|(path, _)| *path == "rust-toolchain.toml").unwrap().1;
         assert!(written.contains(channel), "{written}");
         assert!(CONTRACT.contains("package exflow:plugin@0.2.1;"));
     }

@@ -27,7 +27,7 @@ pub(crate) fn run(session: &mut Session, args: &PluginTestArgs) -> Result<ExitCo
     let (name, bytes, place) =
         inspect::read(&args.plugin.display().to_string(), args.plugin.clone())?;
     let plugin = Plugin { name, digest: Digest::of(&bytes), bytes: place };
-    let host = Host::new(session.store()?, Limits::default());
+    let host = Host::new(session.store()?, Limits::default()).telling(session.ui.compiling());
     host.inspect(&plugin).map_err(|error| diagnose(&error, &plugin.name, None))?;
     let top = fs::canonicalize(&args.cases).map_err(|source| unreadable(&args.cases, &source))?;
     let cases = cases(&top)?;

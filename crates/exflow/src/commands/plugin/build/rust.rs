@@ -1,50 +1,26 @@
-use super::inspect;
-use crate::cli::PluginBuildArgs;
-use crate::outputs::write_whole;
-use crate::report::{Failure, io_failed};
-use crate::session::Session;
-use exflow_diagnostics::Diagnostic;
-use std::fs;
+//! Rust, with cargo, to bytes that don't depend on the folder.
+
+use super::{failed, missing};
+use crate::report::Failure;
+use std::io;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
-const FAILED: &str = "exflow::plugin::build-failed";
 const TARGET: &str = "wasm32-unknown-unknown";
-
-pub(crate) fn run(session: &mut Session, args: &PluginBuildArgs) -> Result<ExitCode, Failure> {
-    let folder = fs::canonicalize(&args.folder)
-        .map_err(|error| io_failed("look into", &args.folder, &error))?;
-    if !folder.join("Cargo.toml").is_file() {
-        let message = format!("there is no `Cargo.toml` in `{}`", args.folder.display());
-        return Err(Diagnostic::error(FAILED, message)
-            .help("`exflow plugin new` writes a plugin in Rust; components of other languages are built with their own tools")
-            .into());
-    }
-    let built = compile(&folder)?;
-    let file = folder.join(built.file_name().unwrap_or_default());
-    let shown = args.folder.join(built.file_name().unwrap_or_default());
-    // One that can't be used takes no other's place.
-    let code = inspect::show(session, &shown.display().to_string(), false, Some(&built))?;
-    let copy = || {
-        let bytes = fs::read(&built)?;
-        write_whole(&file, |out| out.write_all(&bytes))
-    };
-    copy().map_err(|error| io_failed("write", &file, &error))?;
-    Ok(code)
-}
+const INSTALL: &str = "https://rustup.rs installs Rust";
 
 /// Compiles the package in a folder, so that its bytes don't depend on where it is: the component.
-fn compile(folder: &Path) -> Result<PathBuf, Failure> {
-    let failed = |message: String, help: &str| -> Failure {
-        Diagnostic::error(FAILED, message).help(help).into()
+pub(super) fn compile(folder: &Path) -> Result<PathBuf, Failure> {
+    let no_rust = |tool: &str, error: &io::Error| match error.kind() {
+        io::ErrorKind::NotFound => missing(tool, INSTALL),
+        _ => failed(format!("can't run {tool}: {error}"), INSTALL),
     };
-    let no_rust = "is Rust installed? https://rustup.rs";
     let ask = |arguments: &[&str]| {
         let output = Command::new("rustc").args(arguments).current_dir(folder).output();
         output
             .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-            .map_err(|error| failed(format!("can't run rustc: {error}"), no_rust))
+            .map_err(|error| no_rust("rustc", &error))
     };
     let sysroot = ask(&["--print", "sysroot"])?;
     let version = ask(&["-vV"])?;
@@ -68,7 +44,7 @@ fn compile(folder: &Path) -> Result<PathBuf, Failure> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| failed(format!("can't run cargo: {error}"), no_rust))?;
+        .map_err(|error| no_rust("cargo", &error))?;
     let mut components = Vec::new();
     for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
         let Ok(line) = line else { break };
@@ -81,8 +57,7 @@ fn compile(folder: &Path) -> Result<PathBuf, Failure> {
         let files = files.filter_map(|file| file.as_str()).map(PathBuf::from);
         components.extend(files.filter(|file| file.extension().is_some_and(|end| end == "wasm")));
     }
-    let status =
-        child.wait().map_err(|error| failed(format!("can't wait for cargo: {error}"), no_rust))?;
+    let status = child.wait().map_err(|error| no_rust("cargo", &error))?;
     if !status.success() {
         return Err(failed(
             "cargo did not build the plugin".to_owned(),
