@@ -233,9 +233,8 @@ impl Saying<'_> {
     /// The package that has what runs a script, for what is usual: others are called as it is.
     fn package_of<'a>(&self, interpreter: &'a str) -> &'a str {
         match interpreter.rsplit('/').next().unwrap_or(interpreter) {
-            "sh" if self.is_alpine() => "busybox",
+            "sh" | "env" if self.is_alpine() => "busybox",
             "sh" => "dash",
-            "env" if self.is_alpine() => "busybox",
             "env" => "coreutils",
             name => name,
         }
