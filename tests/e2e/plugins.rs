@@ -61,6 +61,43 @@ fn a_plugin_that_eats_memory() {
 }
 
 #[test]
+fn a_plugin_that_wants_all_memory_at_once() {
+    let body = "(drop (memory.grow (i32.const 65000))) unreachable";
+    check_each(body, &["exflow::plugin::limit", "memory", "`mine`"]);
+}
+
+#[test]
+fn a_plugin_that_calls_itself() {
+    for contract in Contract::ALL {
+        // The function before it takes memory.
+        let body = format!("{}call 1", "i32.const 0 ".repeat(contract.parameters()));
+        check(&component(contract, &body)).says(&["exflow::plugin::limit", "stack", "`mine`"]);
+    }
+}
+
+/// 16384 times the same 64 KiB, as files that it wants to see.
+#[test]
+fn a_plugin_with_an_answer_of_a_gigabyte() {
+    let body = "(local $i i32)
+        (loop $more
+            (i32.store offset=131076 (local.get $i) (i32.const 65536))
+            (local.set $i (i32.add (local.get $i) (i32.const 8)))
+            (br_if $more (i32.lt_u (local.get $i) (i32.const 131072))))
+        (i32.store (i32.const 1028) (i32.const 131072)) (i32.store (i32.const 1032) (i32.const 16384))
+        i32.const 1024";
+    check_each(body, &["exflow::plugin::limit", "answer", "`mine`"]);
+}
+
+#[test]
+fn a_plugin_whose_texts_are_none() {
+    let body = "(i32.store8 (i32.const 3000) (i32.const 255))
+        (i32.store (i32.const 4096) (i32.const 3000)) (i32.store (i32.const 4100) (i32.const 1))
+        (i32.store (i32.const 1028) (i32.const 4096)) (i32.store (i32.const 1032) (i32.const 1))
+        i32.const 1024";
+    check_each(body, &["exflow::plugin::failed", "utf-8", "`mine`"]);
+}
+
+#[test]
 fn a_plugin_that_fails() {
     check_each("unreachable", &["exflow::plugin::failed", "`mine`"]);
     // Whatever a pointer leads to is checked before it is used.

@@ -34,8 +34,9 @@ impl Contract {
         }
     }
 
-    /// What `propose` is given: the address and the length of each of a request's fields.
-    const fn parameters(self) -> usize {
+    /// How much `propose` is given: the address and the length of each of a request's fields.
+    #[must_use]
+    pub const fn parameters(self) -> usize {
         match self {
             Self::V0_1_0 => 12,
             Self::V0_2_0 | Self::V0_2_1 => 14,
