@@ -1,7 +1,9 @@
 //! Plugins of one's own that can't be used.
 
 use crate::EXFLOW;
-use exflow_testkit::{Contract, Run, Workspace, component, declaring};
+use exflow_testkit::{
+    Contract, DockerRegistry, Fault, Run, Server, Workspace, component, declaring, missing,
+};
 
 const MANIFEST: &str = "base \"builder\" { debian \"made-up\" }\nbase \"runner\" { debian \"made-up\" }\n\
     plugin \"mine\" path=\"mine.wasm\"\nproject \"made\" { release-tool \"mine\" }\n";
@@ -530,6 +532,114 @@ fn a_release_of_rebar3() {
     workspace
         .fails(&["build"], 1)
         .says(&["exflow::plugin::unknown-setting", "did you mean `profile`?"]);
+}
+
+/// The example of a plugin, fetched from `source` and not of its folder; and its component.
+fn fetching(source: &str) -> (Workspace, Vec<u8>) {
+    let example =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/custom-plugin");
+    let read = |path: &str| std::fs::read_to_string(example.join(path)).unwrap();
+    let path = "path=\"plugin/rebar3_release.wasm\"";
+    let manifest = read("exflow.kdl");
+    assert!(manifest.contains(path), "{manifest}");
+    let manifest = manifest.replace(path, &format!("source=\"{source}\""));
+    let variables = crate::hello::MIRROR.environment();
+    let workspace = variables
+        .into_iter()
+        .fold(Workspace::new(EXFLOW), |workspace, (name, value)| workspace.env(name, value))
+        .with("exflow.kdl", &manifest)
+        .with("rebar.config", &read("rebar.config"))
+        .with_folder("src", &example.join("src"))
+        .with_folder("config", &example.join("config"));
+    (workspace, std::fs::read(example.join("plugin/rebar3_release.wasm")).unwrap())
+}
+
+#[test]
+fn a_plugin_from_the_web() {
+    let (_, bytes) = fetching("");
+    let files = [
+        ("tool.wasm".to_owned(), bytes),
+        ("page.wasm".to_owned(), b"<html>moved</html>".to_vec()),
+        ("large.wasm".to_owned(), vec![0; (32 << 20) + 1]),
+    ];
+    let server = Server::new(files.into());
+    let url = server.url();
+    for (path, words) in [
+        ("page.wasm", &["not WebAssembly", "exflow.kdl"][..]),
+        ("large.wasm", &["larger than"]),
+        ("gone.wasm", &["nothing at"]),
+    ] {
+        fetching(&format!("{url}/{path}")).0.fails(&["lock"], 1).says(words);
+    }
+    let (workspace, _) = fetching(&format!("{url}/tool.wasm"));
+    workspace.fails(&["plugin", "inspect", "rebar3-release"], 1).says(&["exflow lock"]);
+    workspace.ok(&["lock"]);
+    let lock = workspace.read("exflow.lock");
+    assert!(lock.contains("\"version\": 3") && lock.contains("\"url\""), "{lock}");
+    // From there on it is known by its content, and in the store: nothing is asked.
+    server.forget();
+    let proposed = workspace.ok(&["plugin", "run"]).stdout;
+    workspace.ok(&["lock", "--check"]);
+    workspace.ok(&["lock"]);
+    workspace.ok(&["plugin", "inspect", "rebar3-release"]);
+    assert_eq!(workspace.read("exflow.lock"), lock);
+    assert_eq!(server.requests(), [""; 0]);
+    // Elsewhere it is fetched again.
+    let elsewhere = || {
+        let (workspace, _) = fetching(&format!("{url}/tool.wasm"));
+        workspace.with("exflow.lock", &lock)
+    };
+    elsewhere().fails(&["build", "--offline"], 1).says(&["not in the store"]);
+    assert_eq!(elsewhere().ok(&["plugin", "run"]).stdout, proposed);
+    assert!(!server.requests().is_empty());
+    // And is what was locked, or isn't used.
+    server.fault("tool.wasm", Fault::WrongByte, 100);
+    elsewhere().fails(&["plugin", "run"], 1).says(&["is pinned", "tool.wasm"]);
+}
+
+#[test]
+fn a_plugin_from_a_registry() {
+    let Some(registry) = DockerRegistry::start(false) else {
+        missing("docker-registry", "a_plugin_from_a_registry");
+        return;
+    };
+    let host = registry.host();
+    let source = format!("oci://{host}/team/rebar3:1.0");
+    let plain = |workspace: Workspace| {
+        workspace.env("EXFLOW_PLAIN_HTTP_REGISTRIES", &*host).env("DOCKER_CONFIG", "/nowhere")
+    };
+    let (workspace, bytes) = fetching(&source);
+    let workspace = plain(workspace);
+    let file = workspace.outside().join("tool.wasm");
+    let push = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).unwrap();
+        workspace.run(&["plugin", "push", file.to_str().unwrap(), &source])
+    };
+    workspace.fails(&["lock"], 1).says(&["team/rebar3"]);
+    let refused = push(b"nonsense");
+    assert_eq!(refused.code, Some(1));
+    refused.says(&["exflow::plugin::not-a-component"]);
+    let pushed = push(&bytes);
+    let digest = pushed.stdout.trim().rsplit_once('@').expect("a digest").1.to_owned();
+    pushed.says(&[&format!("source=\"{source}\"")]);
+    assert!(registry.has("team/rebar3", "manifests/revisions", &digest), "{digest}");
+    assert_eq!(push(&bytes).stdout, pushed.stdout, "the same each time");
+    workspace.ok(&["lock"]);
+    let lock = workspace.read("exflow.lock");
+    let proposed = workspace.ok(&["plugin", "run"]).stdout;
+    // A tag that moves moves nothing that is locked, here or elsewhere.
+    assert_ne!(push(&declaring("i32.const 2048")).stdout, pushed.stdout);
+    workspace.ok(&["lock"]);
+    assert_eq!(workspace.read("exflow.lock"), lock);
+    let elsewhere = plain(fetching(&source).0).with("exflow.lock", &lock);
+    assert_eq!(elsewhere.ok(&["plugin", "run"]).stdout, proposed);
+    // By its digest, it is the same component.
+    let by_digest = plain(fetching(&format!("oci://{host}/team/rebar3@{digest}")).0);
+    by_digest.ok(&["lock"]);
+    assert_eq!(by_digest.ok(&["plugin", "run"]).stdout, proposed);
+    // An image is no plugin, nor is what isn't there.
+    let other = plain(fetching(&format!("oci://{host}/team/rebar3:2.0")).0);
+    other.fails(&["lock"], 1).says(&["rebar3"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod alpine;
 mod cancel;
+mod component;
 pub mod debian;
 mod error;
 mod git;
@@ -18,6 +19,7 @@ mod workshop;
 
 pub use alpine::{AddedApks, AlpineSystem, add_alpine};
 pub use cancel::Cancel;
+pub use component::ComponentPlace;
 pub use error::{FetchError, diagnose};
 pub use git::{GitError, fetch_git};
 pub use hex::{HexPlaces, fetch_hex, hex_key_variable};

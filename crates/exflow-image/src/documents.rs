@@ -339,11 +339,11 @@ pub fn image_base_key(image: &LockedImage, named: &[String], platform: &Platform
     encoder.digest_of()
 }
 
-fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DocumentError> {
+pub(crate) fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DocumentError> {
     serde_json::from_slice(bytes).map_err(|error| DocumentError::Invalid(error.to_string()))
 }
 
-fn sha256(digest: &str) -> Result<Sha256, DocumentError> {
+pub(crate) fn sha256(digest: &str) -> Result<Sha256, DocumentError> {
     Sha256::from_oci(digest).ok_or_else(|| {
         let shown: String = digest.chars().take(80).collect();
         DocumentError::Invalid(format!("`{shown}` is not a sha256 digest"))

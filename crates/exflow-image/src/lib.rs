@@ -21,6 +21,7 @@
 //! [`ASSEMBLY_VERSION`], which is in every lock.
 
 mod archive;
+mod artifact;
 mod config;
 mod contents;
 mod documents;
@@ -29,6 +30,7 @@ mod unzstd;
 mod user;
 
 pub use archive::{IndexError, LAYOUT, check_index, image_name, index, write_archive};
+pub use artifact::{ComponentArtifact, MANIFEST_TYPE, component_of};
 pub use config::{Described, LayerDigests, describe};
 pub use contents::{LayerContents, LayerLimits, changes, decompress, read_layer};
 pub use documents::{

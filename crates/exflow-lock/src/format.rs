@@ -17,8 +17,11 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::marker::PhantomData;
 
-/// The newest version of the format that is read and written: 2 knows bases that are images.
-pub const VERSION: u32 = 2;
+/// The newest version of the format that is read and written: 2 knows bases that are images, and 3 plugins that are
+/// fetched.
+pub const VERSION: u32 = 3;
+/// The first version that knows bases that are images.
+const IMAGES: u32 = 2;
 /// The first version that there was, in which every base is made of Debian packages.
 const OLDEST: u32 = 1;
 
@@ -108,6 +111,8 @@ struct WirePlugin {
 enum WireSource {
     Builtin(#[serde(deserialize_with = "yes")] bool),
     Path(String),
+    Url(String),
+    Oci(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,6 +120,8 @@ enum WireSource {
 struct WireComponent {
     blake3: String,
     size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
 }
 
 /// Reads a map, and refuses one that has a key twice, as a careless merge leaves it: JSON itself
@@ -189,8 +196,14 @@ pub fn print(lock: &Lock) -> String {
         let requested = match &plugin.requested {
             RequestedPlugin::Builtin => WireSource::Builtin(true),
             RequestedPlugin::Path(path) => WireSource::Path(path.clone()),
+            RequestedPlugin::Url(url) => WireSource::Url(url.clone()),
+            RequestedPlugin::Oci(reference) => WireSource::Oci(reference.clone()),
         };
-        let locked = WireComponent { blake3: plugin.blake3.to_string(), size: plugin.size };
+        let locked = WireComponent {
+            blake3: plugin.blake3.to_string(),
+            size: plugin.size,
+            sha256: plugin.sha256.map(|digest| digest.to_string()),
+        };
         let _ = write!(
             out,
             "    {}: {{\n      \"requested\": {},\n      \"locked\": {}\n    }}",
@@ -207,7 +220,13 @@ pub fn print(lock: &Lock) -> String {
 fn version_of(lock: &Lock) -> u32 {
     let has_image =
         lock.bases.values().any(|base| matches!(base.requested, RequestedBase::Image(_)));
-    if has_image { VERSION } else { OLDEST }
+    if lock.plugins.values().any(|plugin| plugin.sha256.is_some()) {
+        VERSION
+    } else if has_image {
+        IMAGES
+    } else {
+        OLDEST
+    }
 }
 
 fn wire_requested(requested: &RequestedBase) -> WireRequested {
@@ -355,11 +374,22 @@ fn lower(wire: WireLock) -> Result<Lock, Wrong> {
         let requested = match plugin.requested {
             WireSource::Builtin(_) => RequestedPlugin::Builtin,
             WireSource::Path(path) => RequestedPlugin::Path(path),
+            WireSource::Url(url) => RequestedPlugin::Url(url),
+            WireSource::Oci(reference) => RequestedPlugin::Oci(reference),
         };
-        let WireComponent { blake3, size } = plugin.locked;
+        let WireComponent { blake3, size, sha256 } = plugin.locked;
         let blake3 =
             blake3.parse().map_err(|error| Wrong { message: format!("{error}"), value: blake3 })?;
-        lock.plugins.insert(name, LockedPlugin { requested, blake3, size });
+        let is_fetched = matches!(requested, RequestedPlugin::Url(_) | RequestedPlugin::Oci(_));
+        if is_fetched != sha256.is_some() {
+            let message = format!("plugin `{name}` has a sha256 if it is fetched, and only then");
+            return Err(Wrong { message, value: name });
+        }
+        let sha256 = sha256.map(|text| {
+            text.parse().map_err(|error| Wrong { message: format!("{error}"), value: text })
+        });
+        let sha256 = sha256.transpose()?;
+        lock.plugins.insert(name, LockedPlugin { requested, blake3, size, sha256 });
     }
     Ok(lock)
 }

@@ -257,6 +257,8 @@ pub struct LockedPlugin {
     pub blake3: Digest,
     /// Its length in bytes.
     pub size: u64,
+    /// What it is fetched by, where it is fetched.
+    pub sha256: Option<Sha256>,
 }
 
 /// Where a plugin comes from.
@@ -266,6 +268,10 @@ pub enum RequestedPlugin {
     Builtin,
     /// A file, relative to the workspace.
     Path(String),
+    /// A file of the web.
+    Url(String),
+    /// An artifact in a registry: `registry.example/team/tool:1.0`.
+    Oci(String),
 }
 
 /// What a workspace asks for: what its lock has to answer.

@@ -213,9 +213,10 @@ static BASE: Spec = Spec {
 };
 static PLUGIN: Spec = Spec {
     name: "plugin",
-    about: "a plugin of your own; `path` is its component, relative to the workspace",
+    about: "a plugin of your own; `path` is its component, relative to the workspace; `source` is where it is \
+            fetched from, an address or `oci://registry/repository:tag`",
     arguments: TEXT,
-    properties: Properties::Named(&[("path", Kind::Text)]),
+    properties: Properties::Named(&[("path", Kind::Text), ("source", Kind::Text)]),
     repeats: true,
     children: &[],
 };

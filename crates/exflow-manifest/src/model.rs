@@ -125,13 +125,24 @@ pub enum ImageOrigin {
     Docker,
 }
 
-/// `plugin "name" path="…"`: a release tool's plugin that doesn't ship inside exflow.
+/// `plugin "name" path="…"` or `source="…"`: a release tool's plugin that doesn't ship inside exflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plugin {
     /// The name that `release-tool` uses.
     pub name: Spanned<String>,
-    /// The component's file, relative to the workspace.
-    pub path: Spanned<RelPath>,
+    /// Where its component is.
+    pub source: PluginSource,
+}
+
+/// Where a plugin's component is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginSource {
+    /// In a file, relative to the workspace.
+    Path(Spanned<RelPath>),
+    /// At an address of `https` or `http`.
+    Url(Spanned<String>),
+    /// In a registry: what stands behind `oci://`.
+    Oci(Spanned<String>),
 }
 
 /// `project "hello" { … }`
@@ -232,7 +243,7 @@ pub struct Stage {
 }
 
 /// All manifests of a workspace put together, with defaults filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Workspace {
     /// Its name.
     pub name: String,

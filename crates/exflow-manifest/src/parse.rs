@@ -3,8 +3,9 @@
 use crate::grammar::{BUILD_STAGE, Checker, FILE, OWN_STAGE, RUNTIME_STAGE};
 use crate::members;
 use crate::model::{
-    Base, BaseImage, BaseSource, ExecutorName, ImageOrigin, Manifest, Plugin, Project,
-    RegistryNode, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, WorkspaceNode, values,
+    Base, BaseImage, BaseSource, ExecutorName, ImageOrigin, Manifest, Plugin, PluginSource,
+    Project, RegistryNode, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, WorkspaceNode,
+    values,
 };
 use crate::problems::{DUPLICATE, MISSING_NODE, SYNTAX, TOO_LARGE};
 use exflow_content::{PatternSet, RelPath};
@@ -503,16 +504,55 @@ impl Parser<'_> {
     }
 
     fn plugin(&mut self, node: &KdlNode) -> Option<Plugin> {
-        let path = node.entry("path").and_then(|entry| self.text(entry));
-        if node.entry("path").is_none() {
-            self.missing(
-                node,
-                "`path`",
-                "say where its component is: `path=\"plugins/mine.wasm\"`",
-            );
+        let text = |parser: &mut Self, name: &str| node.entry(name).map(|entry| parser.text(entry));
+        let source = match (text(self, "path"), text(self, "source")) {
+            (Some(path), None) => PluginSource::Path(self.path(&path?)?),
+            (None, Some(source)) => self.plugin_source(source?)?,
+            (None, None) => {
+                let help = "say where its component is: `path=\"plugins/mine.wasm\"`, or where it is fetched from: \
+                            `source=\"oci://registry.example/team/mine:1.0\"`";
+                self.missing(node, "`path` or `source`", help);
+                return None;
+            }
+            (Some(_), Some(source)) => {
+                let site = source.map_or_else(|| self.check.head_site(node), |source| source.site);
+                self.check.wrong_value(
+                    &site,
+                    "`source`",
+                    "there is a `path`, too",
+                    "leave one of them out",
+                );
+                return None;
+            }
+        };
+        Some(Plugin { name: self.name(node)?, source })
+    }
+
+    /// An address, or a reference to an artifact.
+    fn plugin_source(&mut self, source: Spanned<String>) -> Option<PluginSource> {
+        let Spanned { value, site } = &source;
+        let rest = value.split_once("://").map_or("", |(_, rest)| rest);
+        let host = rest.split('/').next().unwrap_or_default();
+        let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic()) && !host.is_empty();
+        if host.contains('@') && !value.starts_with("oci://") {
+            let help = "nothing that is secret belongs into a manifest";
+            self.check.wrong_value(site, "`source`", "it has credentials", help);
+            return None;
         }
-        let path = self.path(&path?)?;
-        Some(Plugin { name: self.name(node)?, path })
+        if is_plain && (value.starts_with("https://") || value.starts_with("http://")) {
+            return Some(PluginSource::Url(source));
+        }
+        if is_plain && value.starts_with("oci://") && rest.contains('/') {
+            let value = rest.to_owned();
+            return Some(PluginSource::Oci(Spanned { value, site: source.site }));
+        }
+        self.check.wrong_value(
+            site,
+            "`source`",
+            "not an address of a component",
+            "for example `https://example.org/mine-1.0.wasm` or `oci://registry.example/team/mine:1.0`",
+        );
+        None
     }
 
     fn project(&mut self, node: &KdlNode) -> Option<Project> {

@@ -65,6 +65,8 @@ pub(crate) enum PluginCommand {
     Run(PluginRunArgs),
     /// Show cases to a plugin, and compare what it says with what is expected
     Test(PluginTestArgs),
+    /// Push a plugin to a registry, from where others can name it
+    Push(PluginPushArgs),
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +112,17 @@ pub(crate) struct PluginRunArgs {
     /// Which projects; all where none is named
     #[arg(value_name = "PROJECT")]
     pub(crate) projects: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginPushArgs {
+    /// The component
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Where it goes: `registry.example/team/my-tool:1.0`
+    #[arg(value_name = "REFERENCE")]
+    pub(crate) reference: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! `exflow.lock` on disk: read, completed, written.
 
 use crate::cli::BuildOptions;
+use crate::components::Components;
 use crate::report::Failure;
 use crate::resolve::{MOVE_IT, resolve};
 use crate::session::{
@@ -8,7 +9,7 @@ use crate::session::{
 };
 use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
-use exflow_fetch::Cancel;
+use exflow_fetch::{Cancel, FetchError};
 use exflow_image::ASSEMBLY_VERSION;
 use exflow_lock::{
     Lock, LockedPlugin, MAX_BYTES, RequestedPlugin, Stale, Wanted, parse, print, stale,
@@ -106,6 +107,12 @@ fn stale_problem(workspace: &Workspace, stale: &Stale) -> Diagnostic {
     diagnostic.at_known(site.as_ref(), "declared here")
 }
 
+/// Says that a plugin has to be locked before anything can be done with it.
+pub(crate) fn plugin_not_locked(workspace: &Workspace, name: &str) -> Diagnostic {
+    let problem = stale_problem(workspace, &Stale::PluginMissing { name: name.to_owned() });
+    problem.at_known(plugin_site(workspace, name), "asked for here")
+}
+
 /// Every way in which the lock doesn't fit, as problems: all that [`update`] would change on purpose.
 pub(crate) fn problems(root: &Path, workspace: &Workspace, lock: &Lock) -> Diagnostics {
     let wanted = wanted(workspace);
@@ -113,6 +120,10 @@ pub(crate) fn problems(root: &Path, workspace: &Workspace, lock: &Lock) -> Diagn
         stale(lock, &wanted).iter().map(|stale| stale_problem(workspace, stale)).collect();
     for (name, requested) in unmoved(lock, &wanted) {
         let site = plugin_site(workspace, name);
+        // What is fetched is known by its content: whatever is elsewhere now is no matter.
+        if lock.plugins[name].sha256.is_some() {
+            continue;
+        }
         match plugin_now(root, name, requested) {
             Ok(found) if found == lock.plugins[name] => {}
             Ok(found) => {
@@ -148,7 +159,8 @@ fn plugin_now(
     let bytes = plugin_bytes(root, name, requested)
         .map_err(|source| PluginError::Read { path: plugin_path(root, name, requested), source })?;
     let blake3 = Digest::of(&bytes);
-    Ok(LockedPlugin { requested: requested.clone(), blake3, size: bytes.len() as u64 })
+    let size = bytes.len() as u64;
+    Ok(LockedPlugin { requested: requested.clone(), blake3, size, sha256: None })
 }
 
 /// Where a plugin is asked for first.
@@ -219,26 +231,44 @@ fn updated(
         }
     }
     if on_purpose {
-        plugins.extend(unmoved(old, &wanted).map(|(name, _)| name.clone()));
+        let of_this_machine =
+            unmoved(old, &wanted).filter(|(name, _)| old.plugins[*name].sha256.is_none());
+        plugins.extend(of_this_machine.map(|(name, _)| name.clone()));
     }
-    lock_plugins(session, workspace, &wanted, &mut lock, &plugins, on_purpose)?;
+    lock_plugins(session, workspace, &wanted, &mut lock, &plugins, on_purpose, cancel)?;
     resolve(session, workspace, &mut lock, &bases, on_purpose, cancel)?;
     Ok(lock)
 }
 
 /// Locks the plugins `names` as they are now. Every one that can't be locked is shown.
 fn lock_plugins(
-    session: &Session,
+    session: &mut Session,
     workspace: &Workspace,
     wanted: &Wanted,
     lock: &mut Lock,
     names: &BTreeSet<String>,
     may_move: bool,
+    cancel: &Cancel,
 ) -> Result<(), Failure> {
+    if names.is_empty() {
+        return Ok(());
+    }
     let mut problems = Diagnostics::new();
+    let store = session.store()?;
+    let components = Components::new(session, store, workspace, false, cancel);
     for name in names {
         let site = plugin_site(workspace, name);
-        let new = match plugin_now(&session.root, name, &wanted.plugins[name]) {
+        let requested = &wanted.plugins[name];
+        let new = match components.find(requested) {
+            Some(Ok(new)) => Ok(new),
+            Some(Err(FetchError::Cancelled)) => return Err(Failure::Interrupted),
+            Some(Err(error)) => {
+                problems.push(exflow_fetch::diagnose(&error, site));
+                continue;
+            }
+            None => plugin_now(&session.root, name, requested),
+        };
+        let new = match new {
             Ok(new) => new,
             Err(error) => {
                 problems.push(exflow_plugin_host::diagnose(&error, name, site));
@@ -332,7 +362,10 @@ mod tests {
                 .map(|(name, requested)| (name, LockedBase { requested, locked: locked.clone() }));
             let plugins = plugins.iter().map(|(name, requested)| {
                 let blake3 = Digest::of(b"old");
-                (name.clone(), LockedPlugin { requested: requested.clone(), blake3, size: 3 })
+                (
+                    name.clone(),
+                    LockedPlugin { requested: requested.clone(), blake3, size: 3, sha256: None },
+                )
             });
             let lock = Lock {
                 image_assembly: ASSEMBLY_VERSION,

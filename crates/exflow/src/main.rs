@@ -4,6 +4,7 @@
 mod batch;
 mod cli;
 mod commands;
+mod components;
 mod engine;
 mod executors;
 mod failed;
@@ -69,6 +70,9 @@ fn main() -> ExitCode {
             commands::plugin::inspect::run(&mut session, args)
         }
         Command::Plugin(PluginCommand::Run(args)) => commands::plugin::run::run(&mut session, args),
+        Command::Plugin(PluginCommand::Push(args)) => {
+            commands::plugin::push::run(&mut session, args)
+        }
         Command::Plugin(PluginCommand::Test(args)) => {
             commands::plugin::test::run(&mut session, args)
         }

@@ -1,18 +1,22 @@
 //! Asks the plugins of projects what is to be done.
 
 use crate::cli::BuildOptions;
+use crate::components::Components;
 use crate::engine::execute;
+use crate::lockfile::plugin_not_locked;
 use crate::places::Places;
 use crate::prepare::{Prepared, executor};
 use crate::report::Failure;
 use crate::session::{self, Session, platform};
 use exflow_content::{Digest, RelPath, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
-use exflow_fetch::Cancel;
-use exflow_lock::Lock;
+use exflow_fetch::{Cancel, FetchError};
+use exflow_lock::{Lock, RequestedPlugin};
 use exflow_manifest::{Unit, Workspace};
 use exflow_plan::{Plan, Proposal};
-use exflow_plugin_host::{Host, Limits, PluginError, Project, Proposed, World, diagnose};
+use exflow_plugin_host::{
+    Host, Limits, PluginBytes, PluginError, Project, Proposed, World, diagnose,
+};
 use exflow_store::Store;
 use serde_json::json;
 use std::cell::RefCell;
@@ -54,8 +58,12 @@ pub(crate) fn propose(
         let name = &tool.plugin.value;
         let site = Some(&tool.plugin.site);
         let requested = &wanted.plugins[name];
-        let plugin = match session::plugin(&root, name, requested, asking.lock) {
+        let mut plugin = match session::plugin(&root, &store, name, requested, asking.lock) {
             Ok(plugin) => plugin,
+            Err(_) if !matches!(requested, RequestedPlugin::Path(_)) => {
+                problems.push(plugin_not_locked(asking.workspace, name));
+                continue;
+            }
             Err(source) => {
                 let path = session::plugin_path(&root, name, requested);
                 problems.push(diagnose(&PluginError::Read { path, source }, name, site));
@@ -78,7 +86,36 @@ pub(crate) fn propose(
             store: store.clone(),
             failure: RefCell::default(),
         };
-        let asked = host.propose(&plugin, &project, &maker);
+        let mut asked = host.propose(&plugin, &project, &maker);
+        // Only now it is known that it is needed.
+        if let Err(PluginError::Read { .. }) = &asked
+            && let Some(locked) = asking.lock.plugins.get(name)
+        {
+            let fetched = {
+                let session = maker.session.borrow();
+                let offline = asking.options.offline;
+                let components = Components::new(
+                    &session,
+                    store.clone(),
+                    asking.workspace,
+                    offline,
+                    asking.cancel,
+                );
+                components.fetch(locked)
+            };
+            match fetched {
+                Some(Ok(path)) => {
+                    plugin.bytes = PluginBytes::File(path);
+                    asked = host.propose(&plugin, &project, &maker);
+                }
+                Some(Err(FetchError::Cancelled)) => return Err(Failure::Interrupted),
+                Some(Err(error)) => {
+                    problems.push(exflow_fetch::diagnose(&error, site));
+                    continue;
+                }
+                None => {}
+            }
+        }
         let failure = maker.failure.into_inner();
         match asked {
             Ok(asked) => {

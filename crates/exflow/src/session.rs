@@ -9,8 +9,8 @@ use exflow_lock::{
     RequestedPlugin, Wanted,
 };
 use exflow_manifest::{
-    BaseImage, BaseSource, ImageOrigin, MANIFEST, MAX_BYTES, Manifest, Members, Workspace,
-    assemble, parse,
+    BaseImage, BaseSource, ImageOrigin, MANIFEST, MAX_BYTES, Manifest, Members, PluginSource,
+    Workspace, assemble, parse,
 };
 use exflow_plugin_host::{Plugin, PluginBytes, read_component};
 use exflow_registry::BaseReference;
@@ -330,7 +330,7 @@ pub(crate) fn wanted(workspace: &Workspace) -> Wanted {
     let plugins = tools.map(|tool| {
         let name = &tool.plugin.value;
         let requested = match workspace.plugins.get(name) {
-            Some(plugin) => RequestedPlugin::Path(plugin.path.value.to_string()),
+            Some(plugin) => requested_plugin(plugin),
             None => RequestedPlugin::Builtin,
         };
         (name.clone(), requested)
@@ -349,11 +349,22 @@ fn image_source(image: &BaseImage) -> ImageSource {
     }
 }
 
+/// What is asked for by the declaration of a plugin.
+pub(crate) fn requested_plugin(plugin: &exflow_manifest::Plugin) -> RequestedPlugin {
+    match &plugin.source {
+        PluginSource::Path(path) => RequestedPlugin::Path(path.value.to_string()),
+        PluginSource::Url(url) => RequestedPlugin::Url(url.value.clone()),
+        PluginSource::Oci(reference) => RequestedPlugin::Oci(reference.value.clone()),
+    }
+}
+
 /// Where a plugin comes from, for a message.
 pub(crate) fn plugin_path(root: &Path, name: &str, requested: &RequestedPlugin) -> PathBuf {
     match requested {
         RequestedPlugin::Path(path) => root.join(path),
         RequestedPlugin::Builtin => name.into(),
+        RequestedPlugin::Url(url) => url.into(),
+        RequestedPlugin::Oci(reference) => format!("oci://{reference}").into(),
     }
 }
 
@@ -370,12 +381,15 @@ pub(crate) fn plugin_bytes(
             .map(|(_, bytes)| bytes.to_vec())
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)),
         RequestedPlugin::Path(path) => read_component(&root.join(path)),
+        RequestedPlugin::Url(_) | RequestedPlugin::Oci(_) => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
-/// A plugin as it is locked, or as it is now where it isn't. None if it can't be read.
+/// A plugin as it is locked, or as it is now where it isn't. None if it can't be read. One that is fetched may not
+/// be in the store, which shows when it is read.
 pub(crate) fn plugin(
     root: &Path,
+    store: &Store,
     name: &str,
     requested: &RequestedPlugin,
     lock: &Lock,
@@ -390,6 +404,10 @@ pub(crate) fn plugin(
             BUILTIN.iter().find(|(builtin, _)| *builtin == name).map_or(&[], |(_, bytes)| bytes),
         ),
         RequestedPlugin::Path(path) => PluginBytes::File(root.join(path)),
+        RequestedPlugin::Url(_) | RequestedPlugin::Oci(_) => {
+            let found = locked.and_then(|locked| store.download(&locked.sha256?, locked.size));
+            PluginBytes::File(found.unwrap_or_else(|| plugin_path(root, name, requested)))
+        }
     };
     Ok(Plugin { name: name.to_owned(), digest, bytes })
 }

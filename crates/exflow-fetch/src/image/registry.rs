@@ -4,7 +4,7 @@ use super::{LayerFile, LayerSource, bad, checked};
 use crate::http::shown;
 use crate::{Client, Credentials, FetchError, Progress, Size, Wanted};
 use exflow_content::Sha256;
-use exflow_image::{Document, DocumentError, MAX_DOCUMENT, Manifest, choose};
+use exflow_image::{Document, DocumentError, MAX_DOCUMENT, Manifest, choose, component_of};
 use exflow_lock::{LockedImage, LockedLayer, Platform};
 use exflow_store::Store;
 
@@ -34,7 +34,7 @@ pub struct Repository<'a> {
 }
 
 impl Repository<'_> {
-    fn urls(&self, kind: &str, name: &str) -> Vec<String> {
+    pub(crate) fn urls(&self, kind: &str, name: &str) -> Vec<String> {
         let repository = &self.repository;
         let url = |Endpoint { host, plain_http }: &Endpoint| {
             let scheme = if *plain_http { "http" } else { "https" };
@@ -76,6 +76,13 @@ impl Repository<'_> {
             FetchError::Document { source, .. } => bad(url)(source),
             other => other,
         })
+    }
+
+    /// Where the component of the artifact under this tag or digest is: its digest, and its length in bytes.
+    pub fn component(&self, client: &Client, reference: &str) -> Result<(Sha256, u64), FetchError> {
+        let expected = Sha256::from_oci(reference);
+        let (bytes, url) = self.document(client, "manifests", reference, expected.as_ref())?;
+        component_of(&bytes).map_err(bad(url))
     }
 
     fn lock(

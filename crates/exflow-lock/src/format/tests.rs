@@ -35,6 +35,7 @@ fn sample() -> Lock {
                     requested: RequestedPlugin::Path("plugins/mine.wasm".into()),
                     blake3: Digest::of(b"mine"),
                     size: 7,
+                    sha256: None,
                 },
             ),
             (
@@ -43,6 +44,7 @@ fn sample() -> Lock {
                     requested: RequestedPlugin::Builtin,
                     blake3: Digest::of(b"mix"),
                     size: 9,
+                    sha256: None,
                 },
             ),
         ]),
@@ -168,6 +170,32 @@ fn bases_that_are_images_are_pinned() {
     insta::assert_snapshot!(print(&images()));
 }
 
+/// Plugins that are fetched, from either place.
+fn fetched() -> Lock {
+    let mut lock = sample();
+    let plugin = |requested| LockedPlugin {
+        requested,
+        blake3: Digest::of(b"fetched"),
+        size: 7,
+        sha256: Some(Sha256::of(b"fetched")),
+    };
+    let url = "https://example.org/web-1.0.wasm".to_owned();
+    lock.plugins.insert("web".into(), plugin(RequestedPlugin::Url(url)));
+    let artifact = "registry.example/team/tool:1.0".to_owned();
+    lock.plugins.insert("tool".into(), plugin(RequestedPlugin::Oci(artifact)));
+    lock
+}
+
+#[test]
+fn plugins_that_are_fetched_are_pinned() {
+    let text = print(&fetched());
+    assert_eq!(parse(&name(), &text).unwrap(), fetched());
+    insta::assert_snapshot!(text);
+    // A digest is what they are fetched by.
+    let without = text.replace(&format!(",\"sha256\":\"{}\"", Sha256::of(b"fetched")), "");
+    assert!(check(&without).contains("has a sha256 if it is fetched"), "{}", check(&without));
+}
+
 #[test]
 fn an_older_exflow_reads_what_it_can_understand() {
     assert!(print(&sample()).contains("\"version\": 1,"));
@@ -220,7 +248,7 @@ fn says_that_a_merge_is_unresolved() {
 
 #[test]
 fn refuses_a_newer_version() {
-    let text = print(&sample()).replace("\"version\": 1", "\"version\": 3, \"new\": {}");
+    let text = print(&sample()).replace("\"version\": 1", "\"version\": 4, \"new\": {}");
     insta::assert_snapshot!(check(&text));
 }
 

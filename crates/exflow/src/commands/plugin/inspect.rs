@@ -1,11 +1,15 @@
 use super::json;
 use crate::cli::PluginInspectArgs;
+use crate::components::Components;
 use crate::report::Failure;
 use crate::session::{self, BUILTIN, Session};
 use crate::ui::size;
+use crate::{interrupt, lockfile};
 use exflow_content::Digest;
 use exflow_diagnostics::{did_you_mean, printable};
+use exflow_fetch::{Cancel, FetchError};
 use exflow_lock::RequestedPlugin;
+use exflow_manifest::Workspace;
 use exflow_plugin_host::{
     Host, Inspected, Limits, Plugin, PluginBytes, PluginError, SettingKind, SettingSchema,
     diagnose, read_component,
@@ -51,8 +55,12 @@ fn find(session: &mut Session, named: &str) -> Result<(String, Vec<u8>, PluginBy
     // What a manifest declares goes before what comes with exflow.
     let declared = workspace.as_ref().ok().and_then(|workspace| workspace.plugins.get(named));
     if let Some(plugin) = declared {
-        let requested = RequestedPlugin::Path(plugin.path.value.to_string());
-        return read(named, session::plugin_path(&session.root, named, &requested));
+        let requested = session::requested_plugin(plugin);
+        if let RequestedPlugin::Path(_) = requested {
+            return read(named, session::plugin_path(&session.root, named, &requested));
+        }
+        let workspace = workspace?;
+        return fetched(session, &workspace, named, &requested);
     }
     if let Some((name, bytes)) = BUILTIN.iter().find(|(name, _)| *name == named) {
         return Ok(((*name).to_owned(), bytes.to_vec(), PluginBytes::Embedded(bytes)));
@@ -71,6 +79,30 @@ fn find(session: &mut Session, named: &str) -> Result<(String, Vec<u8>, PluginBy
         }
     };
     Err(unknown(named, &help))
+}
+
+/// A plugin that is fetched, as it is locked.
+fn fetched(
+    session: &mut Session,
+    workspace: &Workspace,
+    named: &str,
+    requested: &RequestedPlugin,
+) -> Result<(String, Vec<u8>, PluginBytes), Failure> {
+    let lock = lockfile::read(session)?;
+    let Some(locked) = lock.plugins.get(named).filter(|locked| locked.requested == *requested)
+    else {
+        return Err(lockfile::plugin_not_locked(workspace, named).into());
+    };
+    let store = session.store()?;
+    let cancel = Cancel::new();
+    interrupt::listen(&cancel);
+    let components = Components::new(session, store, workspace, false, &cancel);
+    match components.fetch(locked) {
+        Some(Ok(path)) => read(named, path),
+        Some(Err(FetchError::Cancelled)) => Err(Failure::Interrupted),
+        Some(Err(error)) => Err(exflow_fetch::diagnose(&error, None).into()),
+        None => Err(unknown(named, "the lock has it from a file")),
+    }
 }
 
 fn unknown(named: &str, help: &str) -> Failure {

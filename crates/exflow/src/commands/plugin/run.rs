@@ -6,10 +6,8 @@ use crate::propose::{Asking, propose};
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use exflow_fetch::Cancel;
-use exflow_lock::Lock;
 use exflow_manifest::Unit;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session, args: &PluginRunArgs) -> Result<ExitCode, Failure> {
@@ -17,7 +15,9 @@ pub(crate) fn run(session: &mut Session, args: &PluginRunArgs) -> Result<ExitCod
     let selected = select(&workspace, &args.projects)?;
     let units: Vec<&Unit> = selected.iter().map(|(unit, _)| *unit).collect();
     // Components as they are now: whoever writes one wants to see what it says since it was built.
-    let lock = Lock { plugins: BTreeMap::new(), ..lockfile::read(session)? };
+    // What is fetched is as it is locked.
+    let mut lock = lockfile::read(session)?;
+    lock.plugins.retain(|_, plugin| plugin.sha256.is_some());
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
     let cancel = Cancel::new();

@@ -1,0 +1,109 @@
+//! Components of plugins as artifacts in registries: the "Wasm OCI Artifact Layout" of the CNCF's TAG Runtime. An
+//! artifact has a manifest of an image's form, one layer, which is the component as it is, and a configuration that
+//! says what it exports.
+
+use crate::documents::{DocumentError, json, sha256};
+use exflow_content::Sha256;
+use oci_spec::image::ImageManifest;
+use serde_json::json;
+
+/// The media type of a manifest (OCI image specification 1.1, "Media Types").
+pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of the configuration.
+const CONFIG_TYPE: &str = "application/vnd.wasm.config.v0+json";
+/// The media type of the layer.
+const LAYER_TYPE: &str = "application/wasm";
+/// What tools from before the layout have called it.
+const OLD_LAYER_TYPE: &str = "application/vnd.wasm.content.layer.v1+wasm";
+
+/// A component as it is pushed. The same component gives the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentArtifact {
+    /// The manifest.
+    pub manifest: Vec<u8>,
+    /// The configuration.
+    pub config: Vec<u8>,
+}
+
+impl ComponentArtifact {
+    /// The artifact of a component, which exports these interfaces.
+    pub fn of(component: &[u8], exports: &[String]) -> Self {
+        let layer = Sha256::of(component).to_string();
+        let config = json!({
+            "architecture": "wasm",
+            // The layout knows two, and this is that of components; it needs nothing of it.
+            "os": "wasip2",
+            "layerDigests": [format!("sha256:{layer}")],
+            "component": { "exports": exports, "imports": [] },
+        });
+        let config = config.to_string().into_bytes();
+        let descriptor = |kind: &str, bytes: &[u8]| {
+            json!({
+                "mediaType": kind,
+                "digest": format!("sha256:{}", Sha256::of(bytes)),
+                "size": bytes.len(),
+            })
+        };
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": descriptor(CONFIG_TYPE, &config),
+            "layers": [descriptor(LAYER_TYPE, component)],
+        });
+        Self { manifest: manifest.to_string().into_bytes(), config }
+    }
+}
+
+/// Where the component of an artifact is: its digest, and its length in bytes.
+///
+/// # Errors
+/// Where the manifest is that of something else.
+pub fn component_of(manifest: &[u8]) -> Result<(Sha256, u64), DocumentError> {
+    let manifest: ImageManifest = json(manifest)?;
+    let invalid = |reason: String| DocumentError::Invalid(reason);
+    let [layer] = manifest.layers().as_slice() else {
+        let reason = format!("it has {} layers, and a component is one", manifest.layers().len());
+        return Err(invalid(reason));
+    };
+    let kind = layer.media_type().to_string();
+    if kind != LAYER_TYPE && kind != OLD_LAYER_TYPE {
+        let reason = format!("it is of the kind `{kind}`, and a component is `{LAYER_TYPE}`");
+        return Err(invalid(reason));
+    }
+    Ok((sha256(layer.digest().as_ref())?, layer.size()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pushed_is_read() {
+        let artifact =
+            ComponentArtifact::of(b"component", &["exflow:plugin/planner@0.2.1".to_owned()]);
+        assert_eq!(component_of(&artifact.manifest), Ok((Sha256::of(b"component"), 9)));
+        insta::assert_snapshot!(String::from_utf8(artifact.manifest).unwrap());
+        insta::assert_snapshot!(String::from_utf8(artifact.config).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_component() {
+        let manifest = String::from_utf8(ComponentArtifact::of(b"x", &[]).manifest).unwrap();
+        let old = manifest.replace(LAYER_TYPE, OLD_LAYER_TYPE);
+        component_of(old.as_bytes()).unwrap();
+        let layer = manifest.split("\"layers\":").nth(1).unwrap().split(']').next().unwrap();
+        for (changed, reason) in [
+            (
+                manifest.replace(LAYER_TYPE, "application/vnd.oci.image.layer.v1.tar+gzip"),
+                "of the kind",
+            ),
+            (manifest.replace(layer, "["), "it has 0 layers"),
+            (manifest.replace("sha256:", "md5:"), "md5"),
+            ("{}".to_owned(), "not valid"),
+            ("<html>".to_owned(), "not valid"),
+        ] {
+            let error = component_of(changed.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

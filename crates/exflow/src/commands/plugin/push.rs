@@ -1,0 +1,74 @@
+use super::inspect;
+use crate::cli::PluginPushArgs;
+use crate::interrupt;
+use crate::places::Places;
+use crate::report::{Failure, io_failed};
+use crate::session::Session;
+use crate::ui::{Shown, size};
+use exflow_content::{Digest, Sha256};
+use exflow_fetch::Cancel;
+use exflow_image::{ComponentArtifact, MANIFEST_TYPE};
+use exflow_plugin_host::{Host, Limits, Plugin, diagnose};
+use exflow_registry::{ImageReference, Push, Registry, RegistryError};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) fn run(session: &mut Session, args: &PluginPushArgs) -> Result<ExitCode, Failure> {
+    let cancel = Cancel::new();
+    interrupt::listen(&cancel);
+    let name = args.reference.strip_prefix("oci://").unwrap_or(&args.reference);
+    let to: ImageReference = name.parse().map_err(|error| {
+        Failure::Usage(format!("`{name}` is no name of an artifact in a registry: {error}"))
+    })?;
+    let file = args.file.display().to_string();
+    let (_, bytes, place) = inspect::read(&file, args.file.clone())?;
+    let plugin = Plugin { name: file.clone(), digest: Digest::of(&bytes), bytes: place };
+    let host = Host::new(session.store()?, Limits::default()).telling(session.ui.compiling());
+    // What nobody could use isn't sent.
+    let inspected = host.inspect(&plugin).map_err(|error| diagnose(&error, &file, None))?;
+    let interface = |name: &str| format!("exflow:plugin/{name}@{}", inspected.contract);
+    let mut exports = vec![interface("planner")];
+    exports.extend(inspected.settings.is_some().then(|| interface("settings")));
+    let artifact = ComponentArtifact::of(&bytes, &exports);
+    let failed = |error: &io::Error| io_failed("send", &args.file, error);
+    let folder = session.store()?.temp_dir().map_err(crate::session::store_failed)?;
+    let parts = [("component", &bytes), ("config", &artifact.config)];
+    for (name, bytes) in parts {
+        std::fs::write(folder.path().join(name), bytes).map_err(|error| failed(&error))?;
+    }
+    let component = Sha256::of(&bytes);
+    let blobs = parts.map(|(_, bytes)| (Sha256::of(bytes), bytes.len() as u64));
+    let push = Push {
+        manifest: &artifact.manifest,
+        media_type: MANIFEST_TYPE,
+        blobs: &blobs,
+        open: &|digest| {
+            let name = if *digest == component { "component" } else { "config" };
+            File::open(folder.path().join(name))
+        },
+        elsewhere: &|_| None,
+    };
+    let places = match session.workspace() {
+        Ok(workspace) => Places::of(&workspace, &session.root),
+        // A plugin is pushed from its own folder, too.
+        Err(_) => Places::of(&exflow_manifest::Workspace::default(), Path::new("")),
+    };
+    let registry = Registry::new(&places.registries(), cancel.clone())
+        .map_err(|error| io_failed("push to", Path::new(name), &error))?;
+    let tags = [to.tag().to_owned()];
+    let pushed =
+        registry.push(&to, &tags, &push, &Shown(&session.ui)).map_err(|error| match error {
+            RegistryError::Cancelled => Failure::Interrupted,
+            _ if cancel.is_cancelled() => Failure::Interrupted,
+            other => exflow_registry::diagnose(&other).into(),
+        })?;
+    let digest = Sha256::of(&artifact.manifest);
+    session.ui.tell("pushed", &format!("{to}: {} sent", size(pushed.sent)));
+    session.ui.say(&format!(
+        "\nName it in a manifest, and use it as `release-tool`:\n\n    plugin \"NAME\" source=\"oci://{to}\"\n"
+    ));
+    session.print(&format!("{}/{}@sha256:{digest}\n", to.registry(), to.repository()))?;
+    Ok(ExitCode::SUCCESS)
+}

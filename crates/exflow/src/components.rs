@@ -1,0 +1,99 @@
+//! Plugins that are fetched: what they are today, and what was locked.
+
+use crate::places::Places;
+use crate::session::{Session, plugin_path};
+use crate::ui::{Shown, Ui};
+use exflow_content::Digest;
+use exflow_fetch::image::Repository;
+use exflow_fetch::{Cancel, Client, ComponentPlace, FetchError, HttpOptions};
+use exflow_lock::{LockedPlugin, RequestedPlugin};
+use exflow_manifest::Workspace;
+use exflow_plugin_host::MAX_COMPONENT;
+use exflow_registry::{BaseReference, Login};
+use exflow_store::Store;
+use std::path::{Path, PathBuf};
+
+/// Fetches components. Nothing is asked before something is to be fetched.
+pub(crate) struct Components<'a> {
+    client: Client,
+    login: Login,
+    places: Places,
+    store: Store,
+    ui: &'a Ui,
+}
+
+impl<'a> Components<'a> {
+    pub(crate) fn new(
+        session: &'a Session,
+        store: Store,
+        workspace: &Workspace,
+        offline: bool,
+        cancel: &Cancel,
+    ) -> Self {
+        let places = Places::of(workspace, &session.root);
+        let options = HttpOptions { offline, ..HttpOptions::default() };
+        Self {
+            client: Client::new(options, cancel.clone()),
+            login: Login::new(places.registries(), cancel.clone()),
+            places,
+            store,
+            ui: &session.ui,
+        }
+    }
+
+    /// What would be locked of a plugin now; none where it isn't one that is fetched.
+    pub(crate) fn find(
+        &self,
+        requested: &RequestedPlugin,
+    ) -> Option<Result<LockedPlugin, FetchError>> {
+        let place = self.place(requested)?;
+        Some(place.and_then(|place| {
+            let bytes = place.find(&self.client, &self.store, MAX_COMPONENT, &Shown(self.ui))?;
+            // A page that says that there is nothing is not to be pinned.
+            if !bytes.starts_with(b"\0asm") {
+                let url = plugin_path(Path::new(""), "", requested).display().to_string();
+                let reason = "what is there is not WebAssembly".to_owned();
+                return Err(FetchError::Unreachable { url, reason });
+            }
+            Ok(LockedPlugin {
+                requested: requested.clone(),
+                blake3: Digest::of(&bytes),
+                size: bytes.len() as u64,
+                sha256: Some(exflow_content::Sha256::of(&bytes)),
+            })
+        }))
+    }
+
+    /// The file of a plugin that was locked; none where it isn't one that is fetched.
+    pub(crate) fn fetch(&self, locked: &LockedPlugin) -> Option<Result<PathBuf, FetchError>> {
+        let sha256 = locked.sha256?;
+        let place = self.place(&locked.requested)?;
+        Some(place.and_then(|place| {
+            place.fetch(&self.client, &self.store, sha256, locked.size, &Shown(self.ui))
+        }))
+    }
+
+    fn place<'r>(
+        &'r self,
+        requested: &'r RequestedPlugin,
+    ) -> Option<Result<ComponentPlace<'r>, FetchError>> {
+        match requested {
+            RequestedPlugin::Builtin | RequestedPlugin::Path(_) => None,
+            RequestedPlugin::Url(url) => Some(Ok(ComponentPlace::Address(url))),
+            RequestedPlugin::Oci(name) => Some(self.repository(name)),
+        }
+    }
+
+    fn repository<'r>(&'r self, name: &'r str) -> Result<ComponentPlace<'r>, FetchError> {
+        let reference: BaseReference = name.parse().map_err(|error| FetchError::Unreachable {
+            url: format!("oci://{name}"),
+            reason: format!("it is no reference to an artifact: {error}"),
+        })?;
+        let repository = Repository {
+            endpoints: self.places.endpoints(&reference),
+            repository: reference.repository().to_owned(),
+            credentials: &self.login,
+        };
+        Ok(ComponentPlace::Registry(repository, reference.version().to_owned()))
+    }
+}
