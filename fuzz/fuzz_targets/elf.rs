@@ -52,6 +52,7 @@ fuzz_target!(|bytes: &[u8]| {
             at: &path("app"),
             whole: &whole,
             platform: Platform::LinuxAmd64,
+            start: Some("/app/bin/a"),
             library_path: Some("/usr/lib"),
             path: None,
             is_distributed: true,

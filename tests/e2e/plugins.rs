@@ -560,14 +560,16 @@ fn a_plugin_from_the_web() {
     let files = [
         ("tool.wasm".to_owned(), bytes),
         ("page.wasm".to_owned(), b"<html>moved</html>".to_vec()),
+        ("core.wasm".to_owned(), b"\0asm\x01\0\0\0".to_vec()),
         ("large.wasm".to_owned(), vec![0; (32 << 20) + 1]),
     ];
     let server = Server::new(files.into());
     let url = server.url();
     for (path, words) in [
-        ("page.wasm", &["not WebAssembly", "exflow.kdl"][..]),
-        ("large.wasm", &["larger than"]),
-        ("gone.wasm", &["nothing at"]),
+        ("page.wasm", &["exflow::fetch::bad-plugin", "`rebar3-release`", "exflow.kdl"][..]),
+        ("core.wasm", &["exflow::fetch::bad-plugin"]),
+        ("large.wasm", &["larger than", "docs/plugins.md"]),
+        ("gone.wasm", &["nothing at", "check the plugin's `source`"]),
     ] {
         fetching(&format!("{url}/{path}")).0.fails(&["lock"], 1).says(words);
     }

@@ -8,6 +8,10 @@ use exflow_store::{Store, StoreError};
 use std::fs;
 use std::path::PathBuf;
 
+/// What a component begins with (WebAssembly's component model, "Binary Format Explainer"): a core module has another
+/// version and layer.
+const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+
 /// Where a component is.
 pub enum ComponentPlace<'a> {
     /// At an address of `https` or `http`.
@@ -31,6 +35,10 @@ impl ComponentPlace<'_> {
                 let got = client.get(url, limit);
                 progress.end(&shown(url));
                 let bytes = got?.ok_or_else(|| FetchError::NotFound { url: shown(url) })?;
+                // A page that says that there is nothing is not to be pinned.
+                if !bytes.starts_with(HEADER) {
+                    return Err(FetchError::NoComponent { url: shown(url) });
+                }
                 store.put_download(&Sha256::of(&bytes), &bytes)?;
                 Ok(bytes)
             }
@@ -42,7 +50,13 @@ impl ComponentPlace<'_> {
                 }
                 let path = self.fetch(client, store, sha256, size, progress)?;
                 let read = fs::read(&path);
-                Ok(read.map_err(|source| StoreError::Io { action: "read", path, source })?)
+                let bytes =
+                    read.map_err(|source| StoreError::Io { action: "read", path, source })?;
+                if !bytes.starts_with(HEADER) {
+                    let url = format!("{}@sha256:{sha256}", repository.repository);
+                    return Err(FetchError::NoComponent { url });
+                }
+                Ok(bytes)
             }
         }
     }

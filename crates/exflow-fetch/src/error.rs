@@ -243,6 +243,20 @@ pub enum FetchError {
     /// A single file can't be had.
     #[error("the file to download: {0}")]
     RemoteFile(Box<FetchError>),
+    /// The component of a plugin can't be had.
+    #[error("plugin `{plugin}`: {source}")]
+    Component {
+        /// Which plugin, as the manifest names it.
+        plugin: String,
+        /// What went wrong.
+        source: Box<FetchError>,
+    },
+    /// Something else is where a component should be.
+    #[error("what is at `{url}` is no component of WebAssembly")]
+    NoComponent {
+        /// Where.
+        url: String,
+    },
     /// Packages don't fit together.
     #[error("the packages of a base can't be laid out together: {0}")]
     Base(#[from] BaseError),
@@ -282,6 +296,15 @@ impl FetchError {
         }
     }
 
+    /// The same, of a plugin.
+    #[must_use]
+    pub fn of_plugin(self, plugin: &str) -> Self {
+        match self {
+            error @ (Self::Cancelled | Self::Store(_) | Self::Component { .. }) => error,
+            error => Self::Component { plugin: plugin.to_owned(), source: Box::new(error) },
+        }
+    }
+
     /// The same, of a package or an index of Alpine's.
     #[must_use]
     pub(crate) fn of_alpine(self) -> Self {
@@ -313,6 +336,7 @@ const NO_KEY: &str = "exflow::fetch::no-hex-key";
 const REPOSITORY: &str = "exflow::fetch::unknown-hex-repository";
 const NO_GIT: &str = "exflow::fetch::no-git";
 const GIT: &str = "exflow::fetch::bad-git-repository";
+const COMPONENT: &str = "exflow::fetch::bad-plugin";
 const CANCELLED: &str = "exflow::fetch::stopped";
 
 /// Says what is wrong, where, and what to do about it.
@@ -389,6 +413,8 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
         FetchError::HexKey { .. } => (NO_KEY, "log in with `mix hex.organization auth`"),
         FetchError::HexRepository { .. } => (REPOSITORY, "add it with `mix hex.repo add`"),
         FetchError::Git { source, .. } => return diagnose_git(error, source, site),
+        FetchError::Component { source, .. } => return diagnose_component(error, source, site),
+        FetchError::NoComponent { .. } => return diagnose_component(error, error, site),
         FetchError::RemoteFile(source) => return diagnose_remote_file(error, source, site),
         FetchError::Store(error) => return exflow_store::diagnose(error, site),
         FetchError::Cancelled => (CANCELLED, "what was finished is kept"),
@@ -468,6 +494,41 @@ fn diagnose_image(error: &FetchError, source: &FetchError, site: Option<&Site>) 
             "`docker image ls` shows what it has; an image that is locked by its ID has to be there, on \
              every machine that builds"
                 .to_owned(),
+        ),
+        other => return diagnose(other, site),
+    };
+    Diagnostic::error(code, error.to_string()).help(help).at_known(site, "needed for this")
+}
+
+/// Says what is wrong with the component of a plugin: the whole in `error`, and the reason in `source`.
+fn diagnose_component(error: &FetchError, source: &FetchError, site: Option<&Site>) -> Diagnostic {
+    let (code, help) = match source {
+        FetchError::Unreachable { .. } => (
+            UNREACHABLE,
+            "check the connection and the plugin's `source`; a registry that has no TLS must be declared: \
+             `registry \"HOST\" plain-http=#true` in `workspace`",
+        ),
+        FetchError::NotFound { .. } => (
+            NOT_FOUND,
+            "check the plugin's `source`; where it is locked, what was pinned is no longer there: take the plugin out \
+             of `exflow.lock` and run `exflow lock`, which pins what is there today",
+        ),
+        FetchError::TooLarge { .. } => {
+            (TOO_LARGE, "no component is so large: docs/plugins.md has the limits")
+        }
+        FetchError::WrongDigest { .. } => (
+            WRONG_DIGEST,
+            "what is there was changed since it was locked, or the server lies, and it was thrown away; to take what is \
+             there now, remove the plugin from `exflow.lock` and run `exflow lock`",
+        ),
+        FetchError::Denied { .. } => (
+            DENIED,
+            "check the plugin's `source`; where a registry isn't public, log in with `docker login`, whose credentials \
+             exflow uses",
+        ),
+        FetchError::NoComponent { .. } | FetchError::Document { .. } => (
+            COMPONENT,
+            "`source` leads to something else: name the component itself, or what `exflow plugin push` has made of it",
         ),
         other => return diagnose(other, site),
     };

@@ -31,6 +31,8 @@ impl ComponentArtifact {
         let layer = Sha256::of(component).to_string();
         let config = json!({
             "architecture": "wasm",
+            // Some readers want one. It is that of all files of exflow's, so that the same component gives the same.
+            "created": "1980-01-01T00:00:00Z",
             // The layout knows two, and this is that of components; it needs nothing of it.
             "os": "wasip2",
             "layerDigests": [format!("sha256:{layer}")],

@@ -14,6 +14,43 @@ use kdl::{KdlDocument, KdlEntry, KdlNode, KdlValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Whether this can name an artifact (OCI distribution specification 1.1, "Pulling manifests"): a registry, a repository
+/// in it, and a tag or a digest of sha256, or neither.
+fn is_artifact(reference: &str) -> bool {
+    let (path, digest) = match reference.split_once('@') {
+        Some((path, digest)) => (path, Some(digest)),
+        None => (reference, None),
+    };
+    let (path, tag) = match path.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+        _ => (path, None),
+    };
+    let is_digest = |digest: &str| {
+        let digits = digest.strip_prefix("sha256:").unwrap_or_default();
+        digits.len() == 64 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_tag = |tag: &str| {
+        (1..=128).contains(&tag.len())
+            && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+            && !tag.starts_with(['.', '-'])
+    };
+    let is_name = |name: &str| {
+        let ends = |at: Option<char>| at.is_some_and(|letter| letter.is_ascii_alphanumeric());
+        ends(name.chars().next())
+            && ends(name.chars().next_back())
+            && name.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte)
+            })
+    };
+    let Some((host, repository)) = path.split_once('/') else { return false };
+    let is_host = !host.is_empty()
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+    is_host
+        && repository.split('/').all(is_name)
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(is_digest)
+}
+
 /// The longest manifest that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 /// How deep nodes or comments may be nested; the grammar needs three. The parser recurses.
@@ -534,7 +571,7 @@ impl Parser<'_> {
         let rest = value.split_once("://").map_or("", |(_, rest)| rest);
         let host = rest.split('/').next().unwrap_or_default();
         let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic()) && !host.is_empty();
-        if host.contains('@') && !value.starts_with("oci://") {
+        if host.contains('@') {
             let help = "nothing that is secret belongs into a manifest";
             self.check.wrong_value(site, "`source`", "it has credentials", help);
             return None;
@@ -542,7 +579,7 @@ impl Parser<'_> {
         if is_plain && (value.starts_with("https://") || value.starts_with("http://")) {
             return Some(PluginSource::Url(source));
         }
-        if is_plain && value.starts_with("oci://") && rest.contains('/') {
+        if value.starts_with("oci://") && is_artifact(rest) {
             let value = rest.to_owned();
             return Some(PluginSource::Oci(Spanned { value, site: source.site }));
         }

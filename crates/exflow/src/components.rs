@@ -1,9 +1,9 @@
 //! Plugins that are fetched: what they are today, and what was locked.
 
 use crate::places::Places;
-use crate::session::{Session, plugin_path};
+use crate::session::Session;
 use crate::ui::{Shown, Ui};
-use exflow_content::Digest;
+use exflow_content::{Digest, Sha256};
 use exflow_fetch::image::Repository;
 use exflow_fetch::{Cancel, Client, ComponentPlace, FetchError, HttpOptions};
 use exflow_lock::{LockedPlugin, RequestedPlugin};
@@ -11,7 +11,7 @@ use exflow_manifest::Workspace;
 use exflow_plugin_host::MAX_COMPONENT;
 use exflow_registry::{BaseReference, Login};
 use exflow_store::Store;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Fetches components. Nothing is asked before something is to be fetched.
 pub(crate) struct Components<'a> {
@@ -44,33 +44,34 @@ impl<'a> Components<'a> {
     /// What would be locked of a plugin now; none where it isn't one that is fetched.
     pub(crate) fn find(
         &self,
+        name: &str,
         requested: &RequestedPlugin,
     ) -> Option<Result<LockedPlugin, FetchError>> {
         let place = self.place(requested)?;
-        Some(place.and_then(|place| {
+        let found = place.and_then(|place| {
             let bytes = place.find(&self.client, &self.store, MAX_COMPONENT, &Shown(self.ui))?;
-            // A page that says that there is nothing is not to be pinned.
-            if !bytes.starts_with(b"\0asm") {
-                let url = plugin_path(Path::new(""), "", requested).display().to_string();
-                let reason = "what is there is not WebAssembly".to_owned();
-                return Err(FetchError::Unreachable { url, reason });
-            }
             Ok(LockedPlugin {
                 requested: requested.clone(),
                 blake3: Digest::of(&bytes),
                 size: bytes.len() as u64,
-                sha256: Some(exflow_content::Sha256::of(&bytes)),
+                sha256: Some(Sha256::of(&bytes)),
             })
-        }))
+        });
+        Some(found.map_err(|error| error.of_plugin(name)))
     }
 
     /// The file of a plugin that was locked; none where it isn't one that is fetched.
-    pub(crate) fn fetch(&self, locked: &LockedPlugin) -> Option<Result<PathBuf, FetchError>> {
+    pub(crate) fn fetch(
+        &self,
+        name: &str,
+        locked: &LockedPlugin,
+    ) -> Option<Result<PathBuf, FetchError>> {
         let sha256 = locked.sha256?;
         let place = self.place(&locked.requested)?;
-        Some(place.and_then(|place| {
+        let fetched = place.and_then(|place| {
             place.fetch(&self.client, &self.store, sha256, locked.size, &Shown(self.ui))
-        }))
+        });
+        Some(fetched.map_err(|error| error.of_plugin(name)))
     }
 
     fn place<'r>(

@@ -259,7 +259,7 @@ fn lock_plugins(
     for name in names {
         let site = plugin_site(workspace, name);
         let requested = &wanted.plugins[name];
-        let new = match components.find(requested) {
+        let new = match components.find(name, requested) {
             Some(Ok(new)) => Ok(new),
             Some(Err(FetchError::Cancelled)) => return Err(Failure::Interrupted),
             Some(Err(error)) => {

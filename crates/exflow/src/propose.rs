@@ -101,7 +101,7 @@ pub(crate) fn propose(
                     offline,
                     asking.cancel,
                 );
-                components.fetch(locked)
+                components.fetch(name, locked)
             };
             match fetched {
                 Some(Ok(path)) => {

@@ -97,7 +97,7 @@ fn fetched(
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
     let components = Components::new(session, store, workspace, false, &cancel);
-    match components.fetch(locked) {
+    match components.fetch(named, locked) {
         Some(Ok(path)) => read(named, path),
         Some(Err(FetchError::Cancelled)) => Err(Failure::Interrupted),
         Some(Err(error)) => Err(exflow_fetch::diagnose(&error, None).into()),
