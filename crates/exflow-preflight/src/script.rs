@@ -39,9 +39,9 @@ pub(crate) fn check_script<B: Blobs>(
     if program.rsplit('/').next() != Some("env") {
         return Ok(None);
     }
-    let Some(name) = words.find(|word| !word.starts_with('-') && !word.contains('=')) else {
-        return Ok(None);
-    };
+    let name = words.find(|word| !["-S", "-i", "-", "--"].contains(word) && !word.contains('='));
+    // Other options may have a value, which is no program.
+    let Some(name) = name.filter(|name| !name.starts_with('-')) else { return Ok(None) };
     let path = subject.path.unwrap_or(PATH);
     let is_found =
         name.contains('/') || path.split(':').any(|folder| is_there(&format!("{folder}/{name}")));

@@ -488,6 +488,7 @@ fn a_script_that_nobody_runs() {
     let shown = with("#!/usr/bin/env bash\n", "usr/bin/env").shown();
     assert!(shown.contains("a script for `bash`"), "{shown}");
     assert!(shown.contains("add `bash` to the packages of base `runner`"), "{shown}");
+    with("#!/usr/bin/env -S -u LANG bash\n", "usr/bin/env").fits();
     let shown = world("#!/bin/sh\n").shown();
     assert!(
         shown.contains("exflow::image::no-interpreter") && shown.contains("add `dash`"),

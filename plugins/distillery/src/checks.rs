@@ -82,19 +82,28 @@ impl Config {
     }
 }
 
-/// The applications that a release names, where all of them are literal.
-pub(crate) fn applications(release: &Block) -> Option<Vec<String>> {
-    if release.is_computed {
+/// The applications that a release names, where all of them are literal, and nothing else of the file needs others:
+/// Distillery evaluates all of it, and `current_version(:app)` of any release has to find that application.
+pub(crate) fn applications(config: &Config, release: &Block) -> Option<Vec<String>> {
+    let is_said = |block: &Block| {
+        let version = block.setting("version");
+        !block.is_computed && version.is_none_or(|version| version.value.text().is_some())
+    };
+    if config.is_computed || !config.releases.iter().all(is_said) {
         return None;
     }
-    let Value::List(values) = &release.setting("applications")?.value else { return None };
-    values
-        .iter()
-        .map(|value| match value {
-            Value::Atom(app) | Value::Pair(app, _) => Some(app.clone()),
-            _ => None,
-        })
-        .collect()
+    let mut named = Vec::new();
+    // Each adds to those before it.
+    for setting in release.settings.iter().filter(|setting| setting.key == "applications") {
+        let Value::List(values) = &setting.value else { return None };
+        for value in values {
+            match value {
+                Value::Atom(app) | Value::Pair(app, _) => named.push(app.clone()),
+                _ => return None,
+            }
+        }
+    }
+    (!named.is_empty()).then_some(named)
 }
 
 /// Looks at all of it. What is wrong is told to the reader.
@@ -228,7 +237,7 @@ impl<'a> Checks<'a, '_> {
     /// From 2.0 on, what reads the configuration when a release starts is Distillery itself.
     fn dependency(&mut self, graph: &Graph) {
         let dep = self.root.mix.deps.iter().flatten().find(|dep| dep.app == "distillery");
-        let Some(dep) = dep.filter(|dep| !dep.is_runtime && self.generation.is_bundled()) else {
+        let Some(dep) = dep.filter(|dep| !dep.is_runtime) else {
             return;
         };
         let place = match (dep.place, graph.packages.get("distillery")) {
@@ -251,9 +260,6 @@ impl<'a> Checks<'a, '_> {
 
     /// Only what is known can be set.
     fn settings(&mut self) {
-        if !self.generation.is_bundled() {
-            return;
-        }
         let config = self.config;
         let kinds =
             [(&config.environments, &[][..]), (&config.releases, &["version", "applications"][..])];
@@ -316,10 +322,14 @@ impl<'a> Checks<'a, '_> {
                 if names.len() > 1 {
                     self.warn(
                         "which-release",
-                        format!("rel/config.exs has {} releases and no default: `{}` is made", names.len(), chosen.name),
+                        format!(
+                            "rel/config.exs has {} releases and no default: `{}` is made",
+                            names.len(),
+                            chosen.name
+                        ),
                         chosen.place,
                         "the first in the order of the alphabet",
-                        "that is the one that Distillery takes, whatever their order in the file; say which: \
+                        "their order in the file says nothing to Distillery; say which: \
                          `release-tool \"distillery\" release=\"…\"`",
                     );
                 }
@@ -471,7 +481,16 @@ impl<'a> Checks<'a, '_> {
     /// A release has a cookie, or doesn't start. Whether variables are put in its place.
     fn cookie(&mut self, profile: &Profile<'a>) -> bool {
         let cookie = profile.get("cookie");
-        if let Found::Set(setting) = cookie {
+        let variable = |text: &str| text.contains("${");
+        let is_variable = match cookie {
+            Found::Set(setting) => {
+                setting.value.text().or(setting.value.atom()).is_some_and(variable)
+            }
+            Found::Unset | Found::Unknown => false,
+        };
+        if let Found::Set(setting) = cookie
+            && !is_variable
+        {
             self.warn(
                 "cookie-in-source",
                 "the cookie stands in rel/config.exs, and in each image".to_owned(),
@@ -496,10 +515,10 @@ impl<'a> Checks<'a, '_> {
                         help,
                     );
                 }
-                false
+                is_variable
             }
             Found::Set(setting) => {
-                let Some(file) = setting.value.text() else { return false };
+                let Some(file) = setting.value.text() else { return is_variable };
                 let Some(Some(text)) =
                     join(&self.root.folder, file).and_then(|path| self.reader.text(&path))
                 else {
@@ -509,14 +528,13 @@ impl<'a> Checks<'a, '_> {
                 let has =
                     |flag: &str| lines().any(|line| line.split_whitespace().next() == Some(flag));
                 if !has("-name") && !has("-sname") {
-                    self.refuse(
+                    self.warn(
                         "no-node-name",
-                        format!(
-                            "`{file}` names no node, and without a name the release doesn't start"
-                        ),
+                        format!("`{file}` names no node"),
                         setting.place,
                         "set here",
-                        "write `-name <%= release_name %>@127.0.0.1` on a line of its own",
+                        "the release starts only where the variable NAME says one; or write `-name <%= release_name \
+                         %>@127.0.0.1` on a line of its own",
                     );
                 }
                 let set = lines().find_map(|line| line.strip_prefix("-setcookie"));
@@ -544,19 +562,21 @@ impl<'a> Checks<'a, '_> {
                         "the release starts only where the variable COOKIE or a file `.erlang.cookie` gives it one",
                     ),
                 }
-                lines().any(|line| line.contains("${"))
+                is_variable || lines().any(variable)
             }
-            Found::Unknown => false,
+            Found::Unknown => is_variable,
         }
     }
 
     /// What it names has to be there. Patterns of it.
     fn files(&mut self, profile: &Profile<'a>) -> Vec<String> {
-        let mut named: Vec<(String, Span)> = Vec::new();
+        // Whether it may be made by another stage stands beside it.
+        let mut named: Vec<(String, Span, bool)> = Vec::new();
         for key in SETTINGS {
-            let is_path = matches!(*key, "vm_args" | "sys_config") || key.ends_with("_hooks");
+            let is_path =
+                matches!(*key, "vm_args" | "sys_config" | "config") || key.ends_with("_hooks");
             if let Some((text, place)) = profile.text(key).filter(|_| is_path) {
-                named.push((text.to_owned(), place));
+                named.push((text.to_owned(), place, false));
             }
         }
         for (key, which) in [("overlays", 1), ("commands", 0), ("overrides", 0)] {
@@ -573,12 +593,12 @@ impl<'a> Checks<'a, '_> {
                     _ => continue,
                 };
                 if let Some(path) = path.and_then(Value::text) {
-                    named.push((path.to_owned(), place));
+                    named.push((path.to_owned(), place, key == "overlays"));
                 }
             }
         }
         let mut patterns = Vec::new();
-        for (path, place) in named {
+        for (path, place, may_be_made) in named {
             // What is put together when it is made.
             if path.starts_with('/') || path.contains("<%") || path.contains("${") {
                 continue;
@@ -588,14 +608,16 @@ impl<'a> Checks<'a, '_> {
                 self.reader.outside("what rel/config.exs names", &path, place);
                 continue;
             };
-            if let (Some(None), Some(None)) = (self.reader.text(&full), self.reader.folder(&full)) {
-                self.refuse(
-                    "missing-file",
-                    format!("there is no `{full}`"),
-                    place,
-                    "named here",
-                    "paths are relative to the project's folder",
-                );
+            if self.reader.is_there(&full) == Some(false) {
+                let message = format!("there is no `{full}`");
+                if may_be_made {
+                    // By a stage of the user's own.
+                    let help = "paths are relative to the project's folder; what another stage makes is there in time";
+                    self.warn("missing-file", message, place, "named here", help);
+                } else {
+                    let help = "paths are relative to the project's folder";
+                    self.refuse("missing-file", message, place, "named here", help);
+                }
             }
             patterns.extend(pattern(&self.root.folder, &path));
         }
@@ -607,7 +629,8 @@ impl<'a> Checks<'a, '_> {
 
 /// Whether an overlay of this kind reads a file of the project.
 fn copies(kind: &Value) -> bool {
-    matches!(kind.atom(), Some("copy" | "link" | "template"))
+    // What a link leads to is meant in the image.
+    matches!(kind.atom(), Some("copy" | "template"))
 }
 
 /// Whether it asks for something.

@@ -25,9 +25,8 @@ impl ReleaseTool for Distillery {
         let config = config::parse(reader.text(&path)??);
         let wanted = Wanted::read(reader);
         let release = config.chosen_release(wanted.release.as_deref())?;
-        let named = checks::applications(release)?;
         // Applications of others may be among them, which is no matter here.
-        Some(named)
+        checks::applications(&config, release)
     }
 
     fn release(&mut self, reader: &mut Reader<'_>, graph: &Graph, root: &Part) -> Option<Release> {
@@ -57,8 +56,9 @@ impl ReleaseTool for Distillery {
             return None;
         };
         let config = config::parse(text);
-        if let Generation::First { .. } = generation {
-            check_elixir(reader, graph, version.as_deref().unwrap_or_default())?;
+        if generation == Generation::First {
+            refuse_old(reader, graph, version.as_deref().unwrap_or_default());
+            return None;
         }
         match &root.mix.releases {
             Releases::None => {}
@@ -154,21 +154,15 @@ impl Wanted {
     }
 }
 
-/// From Elixir 1.9 on, `mix release` is Mix's own: two modules of one name.
-fn check_elixir(reader: &mut Reader<'_>, graph: &Graph, version: &str) -> Option<()> {
-    let elixir = reader.toolchain()?.elixir;
-    let mut numbers = elixir.split('.').map(|number| number.parse::<u64>().unwrap_or(0));
-    if (numbers.next()?, numbers.next()?) < (1, 9) {
-        return Some(());
-    }
-    let place = graph.packages.get("distillery")?.place.clone();
+/// From Elixir 1.9 on, `mix release` is Mix's own: two modules of one name. What compiles packages needs Elixir 1.12.
+fn refuse_old(reader: &mut Reader<'_>, graph: &Graph, version: &str) {
+    let place = graph.packages.get("distillery").map_or(Place::Nowhere, |it| it.place.clone());
     reader.refuse(
         "old-distillery",
-        format!("Distillery {version} doesn't work with Elixir {elixir}, which has a `mix release` of its own"),
+        format!("Distillery {version} works with Elixir 1.8 and older only"),
         place,
         "asked for here",
         "ask for `{:distillery, \"~> 2.1\"}`, lock it with `mix deps.update distillery`, and in `rel` write \
-         `Distillery.Releases` for `Mix.Releases`; or take a base with Elixir 1.8",
+         `Distillery.Releases` for `Mix.Releases`",
     );
-    None
 }

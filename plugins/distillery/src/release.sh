@@ -25,10 +25,10 @@ if [ ! -e "$made/releases/RELEASES" ]; then
 fi
 rmdir "$release"
 mv "$made" "$release"
-# What is for Windows, for those that write C, and for upgrades in place; and what was written by a start.
+# What is for Windows, for those that write C, and for upgrades in place.
 rm -rf "$release"/bin/*.bat "$release"/releases/*/*.ps1 "$release"/releases/*/libexec/win \
     "$release"/releases/*/libexec/commands/win "$release"/releases/*/*.tar.gz "$release"/releases/*.tar.gz \
-    "$release"/erts-*/include "$release"/erts-*/man "$release"/erts-*/src "$release"/erts-*/doc "$release/var"
+    "$release"/erts-*/include "$release"/erts-*/man "$release"/erts-*/src "$release"/erts-*/doc
 find "$release" -path '*/erts-*/lib/*' -name '*.a' -delete
 # It starts with what all of its scripts need, and so can be checked: by itself, it looks for that when it starts.
 for script in "$release"/bin/*; do

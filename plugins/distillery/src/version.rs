@@ -6,7 +6,7 @@ use mix_project::graph::{Graph, What};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Generation {
     /// Before 2.1: the task is `release`, the modules are `Mix.Releases`.
-    First { is_bundled: bool },
+    First,
     /// From 2.1 on: `distillery.release`, and `Distillery.Releases`.
     Second,
     /// It doesn't say: a revision of git's.
@@ -34,8 +34,7 @@ fn generation(version: &str) -> Option<Generation> {
     let major: u64 = numbers.next()?.parse().ok()?;
     let minor: u64 = numbers.next()?.parse().ok()?;
     Some(match (major, minor) {
-        (0 | 1, _) => Generation::First { is_bundled: false },
-        (2, 0) => Generation::First { is_bundled: true },
+        (0 | 1, _) | (2, 0) => Generation::First,
         _ => Generation::Second,
     })
 }
@@ -44,7 +43,7 @@ impl Generation {
     /// The module that rel/config.exs uses.
     pub(crate) fn module(self) -> Option<&'static str> {
         match self {
-            Self::First { .. } => Some("Mix.Releases.Config"),
+            Self::First => Some("Mix.Releases.Config"),
             Self::Second => Some("Distillery.Releases.Config"),
             Self::Unknown => None,
         }
@@ -53,14 +52,9 @@ impl Generation {
     /// The task of Mix's; empty where it is found when it is run.
     pub(crate) fn task(self) -> &'static str {
         match self {
-            Self::First { .. } => "release",
+            Self::First => "release",
             Self::Second => "distillery.release",
             Self::Unknown => "",
         }
-    }
-
-    /// Whether it is a part of the releases that it makes.
-    pub(crate) fn is_bundled(self) -> bool {
-        !matches!(self, Self::First { is_bundled: false })
     }
 }

@@ -1,7 +1,6 @@
 //! Finds out what a project is made of.
 
-use crate::driver::{ROOT, VERSIONS, facts_step, toolchain_step, tools_step};
-use crate::elixir::Value;
+use crate::driver::{ROOT, facts_step, tools_step};
 use crate::graph::{Graph, Met, Package, Part, Role, What, Wrong, check_version, locked, place_in};
 use crate::literal;
 use crate::lock::{self, Lock, LockedDep};
@@ -256,21 +255,6 @@ impl Reader<'_> {
         None
     }
 
-    /// What compiles; none where it hasn't been asked yet.
-    pub fn toolchain(&mut self) -> Option<Toolchain> {
-        let step = toolchain_step();
-        if let Some(text) = self.made(&step.name, VERSIONS) {
-            let node = text.and_then(|text| literal::parse(text).ok());
-            let Some(Value::Tuple(parts, _)) = node.map(|node| node.value()) else { return None };
-            let text = |at: usize| Some(parts.get(at)?.text()?.to_owned());
-            return Some(Toolchain { elixir: text(0)?, otp: text(1)? });
-        }
-        self.need_driver();
-        self.needs.looks.push(Look { of: step.name.clone(), path: VERSIONS.to_owned() });
-        self.needs.steps.push(step);
-        None
-    }
-
     /// The driver is always the first step.
     fn need_driver(&mut self) {
         if self.needs.steps.is_empty() {
@@ -409,15 +393,6 @@ impl Reader<'_> {
             "move the root of the workspace up, so that it holds both",
         );
     }
-}
-
-/// What compiles in stage `deps`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Toolchain {
-    /// `1.14.0`
-    pub elixir: String,
-    /// `25`
-    pub otp: String,
 }
 
 /// A lock, and where it is.

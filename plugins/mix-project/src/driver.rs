@@ -87,30 +87,6 @@ pub(crate) fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-/// The file in which it stands what compiles.
-pub(crate) const VERSIONS: &str = "versions.exs";
-
-/// Asks which Elixir and which OTP compile. It reads nothing of the workspace, so it is asked once.
-pub(crate) fn toolchain_step() -> Step {
-    let output = format!("{ROOT}/toolchain");
-    let call = format!(
-        "File.mkdir_p!(\"toolchain\"); File.write!(\"toolchain/{VERSIONS}\", inspect({{System.version(), System.otp_release()}}))"
-    );
-    Step {
-        name: "toolchain".to_owned(),
-        stage: "deps".to_owned(),
-        argv: texts(&["elixir", "-e", &call]),
-        env: Vec::new(),
-        workdir: ROOT.to_owned(),
-        sources: Vec::new(),
-        files: Vec::new(),
-        uses: Vec::new(),
-        outputs: vec![output],
-        together: false,
-        place: Place::Nowhere,
-    }
-}
-
 /// A call of the driver.
 pub(crate) fn driver(call: &str, arguments: &[&str]) -> Vec<String> {
     let tools = format!("/src/{TOOLS}");

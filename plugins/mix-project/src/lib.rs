@@ -136,6 +136,13 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// Whether there is a file or a folder at this path; none where that can't be seen yet. Nothing of it is read.
+    pub fn is_there(&mut self, path: &str) -> Option<bool> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let entries = self.folder(folder)?;
+        Some(entries.is_some_and(|entries| entries.iter().any(|entry| entry.name == name)))
+    }
+
     /// Whether something has to be made first, so that what depends on it isn't known yet.
     pub fn is_waiting(&self) -> bool {
         !self.needs.looks.is_empty()

@@ -4,5 +4,6 @@ for rel in "$release"/releases/*/*.rel; do
     name=${rel##*/}
     name=${name%.rel}
 done
-printf '#!/bin/sh\nexec "$(dirname "$0")/%s" "$@"\n' "$name" > "$release/bin/exflow-start"
+# It begins as that one does, which says what both need.
+printf '%s\nexec "$(dirname "$0")/%s" "$@"\n' "$(head -n 1 "$release/bin/$name")" "$name" > "$release/bin/exflow-start"
 chmod 755 "$release/bin/exflow-start"

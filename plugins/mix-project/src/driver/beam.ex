@@ -14,8 +14,9 @@ defmodule Exflow.Beam do
         places = [System.fetch_env!("EXFLOW_RELEASE"), Path.join(Mix.Project.build_path(), "rel/*")]
 
         for folder <- made(places) || made(["**"]) || [],
-            {app, _} <- apps,
-            path <- Path.wildcard("#{folder}/lib/#{app}-*/ebin/*.beam"),
+            places = for({app, _} <- apps, do: "lib/#{app}-*/ebin") ++ ["{lib,releases}/*/consolidated"],
+            place <- places,
+            path <- Path.wildcard("#{folder}/#{place}/*.beam"),
             do: settle(path)
       end
     end)

@@ -1,5 +1,5 @@
 # Runs in the builder, never on the host: what stands between Mix and the dependencies that exflow
-# has laid out. Written for Elixir 1.11 and newer; what differs between versions is looked up.
+# has laid out. Written for Elixir 1.12 and newer; what differs between versions is looked up.
 
 defmodule Exflow do
   @moduledoc """

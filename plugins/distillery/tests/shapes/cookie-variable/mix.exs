@@ -6,6 +6,6 @@ defmodule Shop.MixProject do
   end
 
   defp deps do
-    [{:distillery, "~> 2.0"}]
+    [{:distillery, "~> 2.1"}]
   end
 end
