@@ -1,7 +1,11 @@
 //! Patterns that pick files out of a folder.
 
 use crate::{Entry, RelPath, Tree};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// A set of glob patterns over clean relative paths.
 ///
@@ -11,8 +15,23 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 #[derive(Debug, Clone)]
 pub struct PatternSet {
     patterns: Vec<String>,
-    picked: GlobSet,
-    dropped: GlobSet,
+    picked: Matcher,
+    dropped: Matcher,
+}
+
+/// Patterns, ready to be asked. Those without a wildcard, which most are, are looked up: to build an automaton for
+/// each takes a thousand times as long.
+#[derive(Debug, Clone)]
+struct Matcher {
+    named: BTreeSet<Box<[u8]>>,
+    globs: GlobSet,
+}
+
+/// A [`Matcher`] while it is made.
+#[derive(Debug, Default)]
+struct MatcherBuilder {
+    named: BTreeSet<Box<[u8]>>,
+    globs: Vec<Glob>,
 }
 
 /// Why a text is not a pattern.
@@ -29,21 +48,20 @@ pub struct PatternError {
 const MAX_LENGTH: usize = 4096;
 /// The most alternatives in a pattern.
 const MAX_BRACES: usize = 32;
+/// What makes a pattern more than a name.
+const WILD: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
 
 impl PatternSet {
     /// Compiles `patterns`.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, PatternError> {
         let mut kept = Vec::new();
-        let mut picked = GlobSetBuilder::new();
-        let mut dropped = GlobSetBuilder::new();
+        let mut picked = MatcherBuilder::default();
+        let mut dropped = MatcherBuilder::default();
         for pattern in patterns {
             let pattern = pattern.as_ref();
-            let (set, body) = match pattern.strip_prefix('!') {
-                Some(body) => (&mut dropped, body),
-                None => (&mut picked, pattern),
-            };
-            for glob in Self::globs(pattern, body)? {
-                set.add(glob);
+            match pattern.strip_prefix('!') {
+                Some(body) => dropped.add(pattern, body)?,
+                None => picked.add(pattern, pattern)?,
             }
             kept.push(pattern.to_owned());
         }
@@ -56,40 +74,14 @@ impl PatternSet {
         Ok(Self { patterns: kept, picked, dropped })
     }
 
-    fn globs(pattern: &str, body: &str) -> Result<Vec<globset::Glob>, PatternError> {
-        let fail = |reason: String| PatternError { pattern: pattern.to_owned(), reason };
-        let body = body.strip_suffix('/').unwrap_or(body);
-        if body.is_empty() {
-            return Err(fail("it is empty".into()));
-        }
-        if body.len() > MAX_LENGTH {
-            return Err(fail(format!("it is longer than {MAX_LENGTH} bytes")));
-        }
-        // The compiler of patterns goes one call deeper for each.
-        if body.bytes().filter(|byte| *byte == b'{').count() > MAX_BRACES {
-            return Err(fail(format!("it has more than {MAX_BRACES} `{{`")));
-        }
-        // The wildcard characters are valid in names, so the path rules apply to the pattern too.
-        RelPath::new(body).map_err(|error| fail(error.to_string()))?;
-        let glob = |text: &str| {
-            GlobBuilder::new(text)
-                .literal_separator(true)
-                .backslash_escape(true)
-                .build()
-                .map_err(|error| fail(error.kind().to_string()))
-        };
-        let mut globs = vec![glob(body)?];
-        if !body.ends_with("**") {
-            globs.push(glob(&format!("{body}/**"))?);
-        }
-        Ok(globs)
+    /// Whether a pattern is more than a name, or may be: those are what costs time.
+    pub fn has_wildcard(pattern: &str) -> bool {
+        pattern.contains(WILD)
     }
 
     /// Whether `path` is picked.
     pub fn matches(&self, path: &RelPath) -> bool {
-        use std::os::unix::ffi::OsStrExt;
-        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()));
-        self.picked.is_match(path) && !self.dropped.is_match(path)
+        self.picked.matches(path) && !self.dropped.matches(path)
     }
 
     /// The folders that everything picked is in or below, or is: the part of each pattern before
@@ -100,8 +92,8 @@ impl PatternSet {
             .iter()
             .filter(|pattern| !pattern.starts_with('!'))
             .map(|pattern| {
-                let literal = |name: &&str| !name.contains(['*', '?', '[', ']', '{', '}', '\\']);
-                let names: Vec<&str> = pattern.split('/').take_while(literal).collect();
+                let names: Vec<&str> =
+                    pattern.split('/').take_while(|name| !Self::has_wildcard(name)).collect();
                 RelPath::clean(names.join("/")).expect("the names of a pattern are clean")
             })
             .collect();
@@ -129,6 +121,61 @@ impl PatternSet {
     /// The patterns, as they were written.
     pub fn patterns(&self) -> &[String] {
         &self.patterns
+    }
+}
+
+impl MatcherBuilder {
+    fn add(&mut self, pattern: &str, body: &str) -> Result<(), PatternError> {
+        let fail = |reason: String| PatternError { pattern: pattern.to_owned(), reason };
+        let body = body.strip_suffix('/').unwrap_or(body);
+        if body.is_empty() {
+            return Err(fail("it is empty".into()));
+        }
+        if body.len() > MAX_LENGTH {
+            return Err(fail(format!("it is longer than {MAX_LENGTH} bytes")));
+        }
+        // The compiler of patterns goes one call deeper for each.
+        if body.bytes().filter(|byte| *byte == b'{').count() > MAX_BRACES {
+            return Err(fail(format!("it has more than {MAX_BRACES} `{{`")));
+        }
+        // The wildcard characters are valid in names, so the path rules apply to the pattern too.
+        RelPath::new(body).map_err(|error| fail(error.to_string()))?;
+        if !PatternSet::has_wildcard(body) {
+            self.named.insert(body.as_bytes().into());
+            return Ok(());
+        }
+        let glob = |text: &str| {
+            GlobBuilder::new(text)
+                .literal_separator(true)
+                .backslash_escape(true)
+                .build()
+                .map_err(|error| fail(error.kind().to_string()))
+        };
+        self.globs.push(glob(body)?);
+        if !body.ends_with("**") {
+            self.globs.push(glob(&format!("{body}/**"))?);
+        }
+        Ok(())
+    }
+
+    fn build(self) -> Result<Matcher, globset::Error> {
+        let mut globs = GlobSetBuilder::new();
+        for glob in self.globs {
+            globs.add(glob);
+        }
+        Ok(Matcher { named: self.named, globs: globs.build()? })
+    }
+}
+
+impl Matcher {
+    fn matches(&self, path: &RelPath) -> bool {
+        let path = path.as_bytes();
+        let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let mut ends = above.map(|(end, _)| end).chain([path.len()]);
+        if !self.named.is_empty() && ends.any(|end| self.named.contains(&path[..end])) {
+            return true;
+        }
+        !self.globs.is_empty() && self.globs.is_match(Path::new(OsStr::from_bytes(path)))
     }
 }
 
@@ -172,6 +219,21 @@ mod tests {
         check(&["lib", "!lib/private"], "lib/private/a.ex", false);
         check(&["!lib/private", "lib"], "lib/private/a.ex", false);
         check(&["priv/{static,gettext}"], "priv/gettext/de.po", true);
+    }
+
+    /// What is looked up picks what an automaton would.
+    #[test]
+    fn a_name_is_a_pattern_without_wildcards() {
+        let paths = ["a", "a/b", "a/b/c", "a/bc", "ab", "b", "a/b/c/d"];
+        for name in paths {
+            let as_class = format!("[{}]{}", &name[..1], &name[1..]);
+            for path in paths {
+                let is_picked =
+                    PatternSet::new([name]).unwrap().matches(&RelPath::new(path).unwrap());
+                check(&[&as_class], path, is_picked);
+                check(&["**", &format!("!{name}")], path, !is_picked);
+            }
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What a plugin costs, with the real component of `mix-release`: to compile it once, to load what was compiled, and to
-//! ask it about an umbrella of 61 files. The yardsticks are from the same run: to read the component and take its
-//! digest, which is done to load it in any case, and to read the 61 files. Prints medians; asserts nothing.
+//! ask it about a project of 300 files and about an umbrella of 61. The yardsticks are from the same run: to read the
+//! component and take its digest, which is done to load it in any case, and to read the files of each project. Prints
+//! medians; asserts nothing.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark for the terminal")]
 
-use exflow_content::{Digest, RelPath, Tree};
+use exflow_content::{Digest, Entry, RelPath, Tree};
 use exflow_lock::Platform;
 use exflow_plan::Proposal;
 use exflow_plugin_host::{Host, Limits, Plugin, PluginBytes, Project, Proposed, World};
@@ -19,8 +20,10 @@ use {
 };
 
 const MIX_RELEASE: &[u8] = include_bytes!("../../../plugins/prebuilt/mix-release.wasm");
-/// With the umbrella's own, 61 files: each has a mix.exs. Many more applications have too many patterns for a proposal.
-const APPS: usize = 60;
+/// Files of the project, its mix.exs among them.
+const FILES: usize = 300;
+/// With the umbrella's own, 61 files: each has a mix.exs.
+const APPS: usize = 299;
 const ROUNDS: usize = 21;
 
 struct Files(PathBuf);
@@ -37,11 +40,7 @@ impl World for Files {
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("umbrella");
-    umbrella(&root);
     let store = Store::open(folder.path().join("store")).unwrap();
-    let sources = store.sources(&root).unwrap();
-    let files = Files(root.clone());
     let plugin = Plugin {
         name: "mix-release".into(),
         digest: Digest::of(MIX_RELEASE),
@@ -62,25 +61,36 @@ fn main() {
     println!("  its bytes, and their digest      {:7.2} ms", ms(digested));
 
     let host = host();
-    let mut round = 0;
-    let mut calls = 0;
-    let asked = median(|| {
-        // A name that was never asked about: no answer is known.
-        round += 1;
-        calls = ask(&host, &plugin, &format!("project-{round}"), &sources, &files);
-    });
-    let each = ms(asked) / f64::from(u32::try_from(calls).unwrap());
-    println!("asked about 61 files, {calls} calls     {:7.2} ms, {each:.2} ms a call", ms(asked));
-    let known = median(|| {
-        assert_eq!(ask(&host, &plugin, "project-1", &sources, &files), 0);
-    });
-    println!("asked again: no call               {:7.2} ms", ms(known));
-    let read = median(|| {
-        for (path, _) in sources.entries() {
-            let _ = files.read(path);
-        }
-    });
-    println!("  the 61 files, read               {:7.2} ms", ms(read));
+    for (name, make) in [("project", project as fn(&Path)), ("umbrella", umbrella)] {
+        let root = folder.path().join(name);
+        make(&root);
+        let sources = store.sources(&root).unwrap();
+        let files = Files(root);
+        let count =
+            sources.entries().filter(|(_, entry)| matches!(entry, Entry::File { .. })).count();
+        let mut round = 0;
+        let mut calls = 0;
+        let asked = median(|| {
+            // A name that was never asked about: no answer is known.
+            round += 1;
+            calls = ask(&host, &plugin, &format!("project-{round}"), &sources, &files);
+        });
+        let each = ms(asked) / f64::from(u32::try_from(calls).unwrap());
+        println!(
+            "{name} of {count} files, {calls} calls    {:7.2} ms, {each:.2} ms a call",
+            ms(asked)
+        );
+        let known = median(|| {
+            assert_eq!(ask(&host, &plugin, "project-1", &sources, &files), 0);
+        });
+        println!("  asked again: no call             {:7.2} ms", ms(known));
+        let read = median(|| {
+            for (path, _) in sources.entries() {
+                let _ = files.read(path);
+            }
+        });
+        println!("  its files, read                  {:7.2} ms", ms(read));
+    }
 }
 
 fn ask(host: &Host, plugin: &Plugin, name: &str, sources: &Tree, files: &Files) -> usize {
@@ -94,8 +104,19 @@ fn ask(host: &Host, plugin: &Plugin, name: &str, sources: &Tree, files: &Files) 
     };
     let asked = host.propose(plugin, &project, files).unwrap();
     let Proposed::Ready(proposal) = asked.proposed else { panic!("refused") };
-    assert!(proposal.steps.len() > APPS);
+    assert!(proposal.image.is_some());
     asked.calls
+}
+
+/// An application with many modules.
+fn project(root: &Path) {
+    fs::create_dir_all(root.join("lib")).unwrap();
+    let mix = "defmodule A.MixProject do\n  use Mix.Project\n  def project, do: [app: :a, version: \"1.0.0\"]\nend\n";
+    fs::write(root.join("mix.exs"), mix).unwrap();
+    for number in 1..FILES {
+        let module = format!("defmodule A.M{number} do\n  def number, do: {number}\nend\n");
+        fs::write(root.join(format!("lib/m{number}.ex")), module).unwrap();
+    }
 }
 
 /// An umbrella whose applications have one in common.

@@ -25,7 +25,9 @@ const MAX_NEEDS: usize = 10_000;
 /// The most layers that it may cut a release into: an image holds 127, with those of its base.
 const MAX_LAYERS: usize = 64;
 /// The most patterns in one proposal.
-const MAX_PATTERNS: usize = 10_000;
+const MAX_PATTERNS: usize = 100_000;
+/// The most of them that have a wildcard: an automaton is built of each.
+const MAX_WILDCARDS: usize = 10_000;
 /// The most problems that it may report at once.
 const MAX_PROBLEMS: usize = 1000;
 /// The most of all else that a step or an image is a list of: arguments, variables, labels, outputs.
@@ -110,21 +112,26 @@ fn put_sites(
 fn checked(proposal: &Proposal, root: &RelPath) -> Result<Checked, PluginError> {
     at_most(MAX_PROBLEMS, proposal.warnings.len(), "warnings")?;
     let layers = proposal.image.iter().flat_map(|image| &image.layers);
-    let packed = layers.map(|layer| layer.files.len()).sum::<usize>();
-    at_most(MAX_PATTERNS, patterns_of(&proposal.steps) + packed, "patterns")?;
+    few_patterns(patterns_of(&proposal.steps).chain(layers.flat_map(|layer| &layer.files)))?;
     let (fetches, steps) = made(&proposal.fetches, &proposal.steps, root)?;
     let image = proposal.image.as_ref().map(|found| image(found, &steps)).transpose()?;
     Ok((fetches, steps, image))
 }
 
-fn patterns_of(steps: &[Step]) -> usize {
-    steps.iter().map(|step| step.sources.len()).sum()
+fn patterns_of(steps: &[Step]) -> impl Iterator<Item = &String> + Clone {
+    steps.iter().flat_map(|step| &step.sources)
+}
+
+fn few_patterns<'a>(patterns: impl Iterator<Item = &'a String> + Clone) -> Result<(), PluginError> {
+    at_most(MAX_PATTERNS, patterns.clone().count(), "patterns")?;
+    let wild = patterns.filter(|pattern| PatternSet::has_wildcard(pattern));
+    at_most(MAX_WILDCARDS, wild.count(), "patterns with wildcards")
 }
 
 fn made(fetches: &[Fetch], steps: &[Step], root: &RelPath) -> Result<Made, PluginError> {
     at_most(MAX_FETCHES, fetches.len(), "fetches")?;
     at_most(MAX_STEPS, steps.len(), "steps")?;
-    at_most(MAX_PATTERNS, patterns_of(steps), "patterns")?;
+    few_patterns(patterns_of(steps))?;
     let written = steps.iter().flat_map(|step| &step.files);
     let written = written.map(|file| file.contents.len()).sum();
     at_most(MAX_WRITTEN, written, "bytes of files of its own")?;
@@ -502,11 +509,14 @@ mod tests {
         let pair = |number: usize| Pair { name: format!("A{number}"), value: String::new() };
         let limits: &[(usize, &str, Filled<'_>)] = &[
             (64, "64 layers", &|proposal, count| layers(proposal, vec![layer("a", 1); count])),
-            (9999, "10000 patterns", &|proposal, count| {
+            (99_999, "100000 patterns", &|proposal, count| {
                 layers(proposal, vec![layer("a", count)]);
             }),
-            (10_000, "10000 patterns", &|proposal, count| {
+            (100_000, "100000 patterns", &|proposal, count| {
                 proposal.steps[0].sources = vec!["app/lib".into(); count];
+            }),
+            (10_000, "10000 patterns with wildcards", &|proposal, count| {
+                proposal.steps[0].sources = vec!["app/*".into(); count];
             }),
             (1000, "1000 warnings", &|proposal, count| {
                 proposal.warnings = vec![problem(); count];

@@ -1,27 +1,18 @@
 //! What can be said of a release before it is made: each mistake that Distillery finds late, never, or only when the
 //! release is started.
 
+use crate::chosen::Wanted;
 use crate::config::{Block, Choice, Config, Setting, Span, used_modules};
-use crate::release::Wanted;
-use crate::version::Generation;
+use crate::inputs;
+use crate::profile::{Found, Profile, is_set};
 use exflow_plugin_sdk::Place;
 use mix_project::elixir::Value;
 use mix_project::graph::{Graph, Part, place_in};
-use mix_project::{Reader, join, pattern};
+use mix_project::{Reader, join};
 use std::path::Path;
 
-/// Which release it is, and what it reads.
-pub(crate) struct Chosen {
-    /// Its name; none where only Distillery knows.
-    pub(crate) release: Option<String>,
-    /// Patterns of files that it names.
-    pub(crate) files: Vec<String>,
-    /// Whether variables of the environment are put into its configuration when it starts.
-    pub(crate) replaces_variables: bool,
-}
-
 /// What can be set in both kinds of blocks, from 2.0 on: the fields of `Profile`.
-const SETTINGS: &[&str] = &[
+pub(crate) const SETTINGS: &[&str] = &[
     "output_dir",
     "vm_args",
     "cookie",
@@ -58,52 +49,14 @@ const SETTINGS: &[&str] = &[
 /// What only matters where a running release is changed into another, which no image is.
 const UPGRADES: &[&str] = &["appup_transforms", "pre_upgrade_hooks", "post_upgrade_hooks"];
 
-/// A value in the two blocks that make a profile.
-#[derive(Clone, Copy)]
-enum Found<'a> {
-    Set(&'a Setting),
-    Unset,
-    /// It may be set, and not by a literal.
-    Unknown,
-}
-
-impl Config {
-    /// The release that is made.
-    pub(crate) fn chosen_release(&self, wanted: Option<&str>) -> Option<&Block> {
-        match (wanted, &self.default_release) {
-            (Some(name), _) => self.release(name),
-            (None, Choice::Named(name, _)) => self.release(name),
-            (None, Choice::Default) if !self.is_computed => {
-                // As Distillery takes it: the first of a map, whose keys are atoms.
-                self.releases.iter().min_by_key(|block| &block.name)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The applications that a release names, where all of them are literal, and nothing else of the file needs others:
-/// Distillery evaluates all of it, and `current_version(:app)` of any release has to find that application.
-pub(crate) fn applications(config: &Config, release: &Block) -> Option<Vec<String>> {
-    let is_said = |block: &Block| {
-        let version = block.setting("version");
-        !block.is_computed && version.is_none_or(|version| version.value.text().is_some())
-    };
-    if config.is_computed || !config.releases.iter().all(is_said) {
-        return None;
-    }
-    let mut named = Vec::new();
-    // Each adds to those before it.
-    for setting in release.settings.iter().filter(|setting| setting.key == "applications") {
-        let Value::List(values) = &setting.value else { return None };
-        for value in values {
-            match value {
-                Value::Atom(app) | Value::Pair(app, _) => named.push(app.clone()),
-                _ => return None,
-            }
-        }
-    }
-    (!named.is_empty()).then_some(named)
+/// What is known of a release once all of it was looked at.
+pub(crate) struct Checked {
+    /// Its name; none where only Distillery knows.
+    pub(crate) release: Option<String>,
+    /// Patterns of files that it names.
+    pub(crate) files: Vec<String>,
+    /// Whether variables of the environment are put into its configuration when it starts.
+    pub(crate) replaces_variables: bool,
 }
 
 /// Looks at all of it. What is wrong is told to the reader.
@@ -113,10 +66,9 @@ pub(crate) fn run(
     root: &Part,
     path: &str,
     config: &Config,
-    generation: Generation,
     wanted: &Wanted,
-) -> Chosen {
-    let mut checks = Checks { reader, root, path, config, generation };
+) -> Checked {
+    let mut checks = Checks { reader, root, path, config };
     checks.modules();
     checks.dependency(graph);
     checks.settings();
@@ -125,56 +77,13 @@ pub(crate) fn run(
     let release_block = release.as_deref().and_then(|name| config.release(name));
     let profile = Profile { environment, release: release_block };
     checks.profile(&profile);
+    checks.output(&profile);
     if let Some(block) = release_block {
         checks.umbrella(block);
     }
     let replaces_variables = checks.cookie(&profile);
-    let files = checks.files(&profile);
-    Chosen { release, files, replaces_variables }
-}
-
-struct Profile<'a> {
-    environment: Option<&'a Block>,
-    release: Option<&'a Block>,
-}
-
-impl<'a> Profile<'a> {
-    /// What holds: that of the environment, unless it is `nil` or `[]`.
-    fn get(&self, key: &str) -> Found<'a> {
-        for block in [self.environment, self.release] {
-            let Some(block) = block else { return Found::Unknown };
-            match block.setting(key) {
-                Some(setting) if is_nothing(&setting.value) => {}
-                Some(setting) if is_known(&setting.value) => return Found::Set(setting),
-                Some(_) => return Found::Unknown,
-                None => {}
-            }
-            if block.is_computed {
-                return Found::Unknown;
-            }
-        }
-        Found::Unset
-    }
-
-    /// The text that is set, and where.
-    fn text(&self, key: &str) -> Option<(&'a str, Span)> {
-        let Found::Set(setting) = self.get(key) else { return None };
-        Some((setting.value.text()?, setting.place))
-    }
-
-    /// Where it is set to this.
-    fn is(&self, key: &str, atom: &str) -> Option<Span> {
-        let Found::Set(setting) = self.get(key) else { return None };
-        (setting.value.atom() == Some(atom)).then_some(setting.place)
-    }
-}
-
-fn is_nothing(value: &Value) -> bool {
-    value.atom() == Some("nil") || matches!(value, Value::List(values) if values.is_empty())
-}
-
-fn is_known(value: &Value) -> bool {
-    !matches!(value, Value::Unknown | Value::Call(..) | Value::Attribute(_))
+    let files = inputs::find(checks.reader, root, path, &profile);
+    Checked { release, files, replaces_variables }
 }
 
 struct Checks<'a, 'r> {
@@ -182,7 +91,6 @@ struct Checks<'a, 'r> {
     root: &'a Part,
     path: &'a str,
     config: &'a Config,
-    generation: Generation,
 }
 
 impl<'a> Checks<'a, '_> {
@@ -200,11 +108,8 @@ impl<'a> Checks<'a, '_> {
         self.reader.warn_at(code, message, place, label, help);
     }
 
-    /// The modules that are used are those of this version.
+    /// The modules that are used are those of Distillery 2.1 and newer.
     fn modules(&mut self) {
-        let Some(expected) = self.generation.module() else { return };
-        let wrong =
-            if expected.starts_with("Mix.") { "Distillery.Releases." } else { "Mix.Releases." };
         let mut used: Vec<(String, String, Span)> = Vec::new();
         let own = self.config.module.iter();
         used.extend(own.map(|(module, place)| (self.path.to_owned(), module.clone(), *place)));
@@ -222,13 +127,12 @@ impl<'a> Checks<'a, '_> {
             }
         }
         for (path, module, place) in used {
-            let Some(rest) = module.strip_prefix(wrong) else { continue };
-            let namespace = expected.trim_end_matches("Config");
+            let Some(rest) = module.strip_prefix("Mix.Releases.") else { continue };
             self.reader.refuse(
                 "wrong-namespace",
                 format!("there is no `{module}` in this version of Distillery"),
                 place_in(&path, place),
-                &format!("expected `{namespace}{rest}`"),
+                &format!("expected `Distillery.Releases.{rest}`"),
                 "modules were renamed in Distillery 2.1: `Mix.Releases` is `Distillery.Releases` from there on",
             );
         }
@@ -464,6 +368,33 @@ impl<'a> Checks<'a, '_> {
         }
     }
 
+    /// Where the release is made is where it is found.
+    fn output(&mut self, profile: &Profile<'a>) {
+        let Some((folder, place)) = profile.text("output_dir") else { return };
+        // What is put together when it is made.
+        if folder.contains("<%") || folder.contains("${") {
+            return;
+        }
+        let is_below = |path: &str| {
+            let root = &self.root.folder;
+            path.strip_prefix(root.as_str())
+                .is_some_and(|rest| root.is_empty() || rest.starts_with('/'))
+        };
+        if !folder.starts_with('/')
+            && join(&self.root.folder, folder).is_some_and(|path| is_below(&path))
+        {
+            return;
+        }
+        self.refuse(
+            "output-elsewhere",
+            format!("the release is to be made outside of the project, in `{folder}`"),
+            place,
+            "set here",
+            "a step makes nothing but what is below the project's folder, and an image needs no more: leave `output_dir` \
+             out",
+        );
+    }
+
     /// An umbrella has no application of its own that could be in it.
     fn umbrella(&mut self, release: &Block) {
         let is_said = release.is_computed || release.setting("applications").is_some();
@@ -567,75 +498,4 @@ impl<'a> Checks<'a, '_> {
             Found::Unknown => is_variable,
         }
     }
-
-    /// What it names has to be there. Patterns of it.
-    fn files(&mut self, profile: &Profile<'a>) -> Vec<String> {
-        // Whether it may be made by another stage stands beside it.
-        let mut named: Vec<(String, Span, bool)> = Vec::new();
-        for key in SETTINGS {
-            let is_path =
-                matches!(*key, "vm_args" | "sys_config" | "config") || key.ends_with("_hooks");
-            if let Some((text, place)) = profile.text(key).filter(|_| is_path) {
-                named.push((text.to_owned(), place, false));
-            }
-        }
-        for (key, which) in [("overlays", 1), ("commands", 0), ("overrides", 0)] {
-            let Found::Set(Setting { value: Value::List(values), place, .. }) = profile.get(key)
-            else {
-                continue;
-            };
-            for value in values {
-                let (path, place) = match value {
-                    Value::Tuple(parts, own) if parts.len() == 3 && copies(&parts[0]) => {
-                        (parts.get(which), own.unwrap_or(*place))
-                    }
-                    Value::Pair(_, path) if which == 0 => (Some(&**path), *place),
-                    _ => continue,
-                };
-                if let Some(path) = path.and_then(Value::text) {
-                    named.push((path.to_owned(), place, key == "overlays"));
-                }
-            }
-        }
-        let mut patterns = Vec::new();
-        for (path, place, may_be_made) in named {
-            // What is put together when it is made.
-            if path.starts_with('/') || path.contains("<%") || path.contains("${") {
-                continue;
-            }
-            let Some(full) = join(&self.root.folder, &path) else {
-                let place = self.place(place);
-                self.reader.outside("what rel/config.exs names", &path, place);
-                continue;
-            };
-            if self.reader.is_there(&full) == Some(false) {
-                let message = format!("there is no `{full}`");
-                if may_be_made {
-                    // By a stage of the user's own.
-                    let help = "paths are relative to the project's folder; what another stage makes is there in time";
-                    self.warn("missing-file", message, place, "named here", help);
-                } else {
-                    let help = "paths are relative to the project's folder";
-                    self.refuse("missing-file", message, place, "named here", help);
-                }
-            }
-            patterns.extend(pattern(&self.root.folder, &path));
-        }
-        patterns.sort();
-        patterns.dedup();
-        patterns
-    }
-}
-
-/// Whether an overlay of this kind reads a file of the project.
-fn copies(kind: &Value) -> bool {
-    // What a link leads to is meant in the image.
-    matches!(kind.atom(), Some("copy" | "template"))
-}
-
-/// Whether it asks for something.
-fn is_set(value: &Value) -> bool {
-    !is_nothing(value)
-        && value.atom() != Some("false")
-        && !matches!(value, Value::List(_) if value.get("enabled").and_then(Value::atom) == Some("false"))
 }

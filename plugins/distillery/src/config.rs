@@ -5,6 +5,7 @@
 //! `plugin`. What is anything else is not guessed: a block that holds it may have further settings, and a file
 //! further blocks.
 
+use crate::chosen::is_name;
 use mix_project::elixir::{Token, Value, tokens, value_at};
 
 /// Bytes of the file.
@@ -233,17 +234,18 @@ impl<'a> Reader<'a> {
         Some(Setting { key: key.to_owned(), value, place })
     }
 
-    /// A block whose name is an atom; none where it is computed.
+    /// A block whose name is an atom; none where it is computed, or can't be a file's.
     fn block(&mut self) -> Option<Block> {
-        let name = self.text(1).strip_prefix(':').filter(|name| !name.starts_with('"'));
-        let (Some(name), "do") = (name, self.text(2)) else {
+        let (value, next) = value_at(&self.tokens, self.at + 1);
+        let is_block = self.tokens.get(next).is_some_and(|token| token.text == "do");
+        let name = value.atom().filter(|name| is_block && is_name(name));
+        let Some(name) = name.map(str::to_owned) else {
             self.at = self.end_of_statement();
             return None;
         };
-        let place = self.span(self.at + 1, self.at + 2);
-        let mut block =
-            Block { name: name.to_owned(), place, settings: Vec::new(), is_computed: false };
-        self.at += 3;
+        let place = self.span(self.at + 1, next);
+        let mut block = Block { name, place, settings: Vec::new(), is_computed: false };
+        self.at = next + 1;
         while self.at < self.tokens.len() {
             match self.text(0) {
                 "end" => {

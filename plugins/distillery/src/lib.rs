@@ -5,7 +5,10 @@
 //! holds the same files a second time, differs each time, and can't be made at all on OTP 25 and newer.
 
 mod checks;
+mod chosen;
 pub mod config;
+mod inputs;
+mod profile;
 mod release;
 mod version;
 
@@ -29,7 +32,7 @@ pub fn describe() -> Vec<SettingSchema> {
 /// Says what is to be done for a project.
 #[must_use]
 pub fn propose(request: &Request) -> Answer {
-    mix_project::propose(request, &mut release::Distillery)
+    mix_project::propose(request, &mut release::Distillery::default())
 }
 
 #[cfg(test)]

@@ -1,19 +1,30 @@
 //! How the release is made.
 
-use crate::checks::{self, Chosen};
-use crate::config;
-use crate::version::{self, Generation};
+use crate::checks::{self, Checked};
+use crate::chosen::{Wanted, applications};
+use crate::config::{self, Config};
+use crate::version;
 use exflow_plugin_sdk::{Place, pair};
 use mix_project::graph::{Graph, Part};
 use mix_project::project::Releases;
 use mix_project::release::Start;
-use mix_project::{Reader, Release, ReleaseTool, is_name, join};
+use mix_project::{Reader, Release, ReleaseTool, join};
 
 /// From 1.15 on, Mix hides applications of OTP that a project doesn't name, and Distillery adds some that hardly any
 /// does. As `prune_code_paths: false` in mix.exs.
 const KEEP_CODE_PATHS: &str = "Mix.ProjectStack.post_config(prune_code_paths: false)";
 
-pub(crate) struct Distillery;
+#[derive(Default)]
+pub(crate) struct Distillery {
+    /// What rel/config.exs says, once it was read.
+    config: Option<Config>,
+}
+
+impl Distillery {
+    fn config(&mut self, text: &str) -> &Config {
+        self.config.get_or_insert_with(|| config::parse(text))
+    }
+}
 
 impl ReleaseTool for Distillery {
     fn name(&self) -> &'static str {
@@ -22,17 +33,17 @@ impl ReleaseTool for Distillery {
 
     fn applications(&mut self, reader: &mut Reader<'_>, root: &Part) -> Option<Vec<String>> {
         let path = join(&root.folder, "rel/config.exs")?;
-        let config = config::parse(reader.text(&path)??);
+        let config = self.config(reader.text(&path)??);
         let wanted = Wanted::read(reader);
         let release = config.chosen_release(wanted.release.as_deref())?;
         // Applications of others may be among them, which is no matter here.
-        checks::applications(&config, release)
+        applications(config, release)
     }
 
     fn release(&mut self, reader: &mut Reader<'_>, graph: &Graph, root: &Part) -> Option<Release> {
         let path = join(&root.folder, "rel/config.exs")?;
         let wanted = Wanted::read(reader);
-        let Some((generation, version)) = version::of(graph) else {
+        let Some(version) = version::of(graph) else {
             if !reader.is_waiting() {
                 reader.refuse(
                     "no-distillery",
@@ -55,9 +66,8 @@ impl ReleaseTool for Distillery {
             );
             return None;
         };
-        let config = config::parse(text);
-        if generation == Generation::First {
-            refuse_old(reader, graph, version.as_deref().unwrap_or_default());
+        if let Some(version) = version.filter(|version| version::is_old(version)) {
+            refuse_old(reader, graph, &version);
             return None;
         }
         match &root.mix.releases {
@@ -71,9 +81,9 @@ impl ReleaseTool for Distillery {
                  `mix release`, write `release-tool \"mix-release\"`",
             ),
         }
-        let checked = checks::run(reader, graph, root, &path, &config, generation, &wanted);
-        let Chosen { release, files, replaces_variables } = checked;
-        let mut arguments = vec![generation.task().to_owned()];
+        let checked = checks::run(reader, graph, root, &path, self.config(text), &wanted);
+        let Checked { release, files, replaces_variables } = checked;
+        let mut arguments = Vec::new();
         for (flag, value) in
             [("--name", &wanted.release.or(release.clone())), ("--env", &wanted.environment)]
         {
@@ -100,57 +110,6 @@ impl ReleaseTool for Distillery {
             start: Start::Script { program: release, command: "foreground" },
             env,
         })
-    }
-}
-
-/// What the manifest says of which release it is.
-#[derive(Default)]
-pub(crate) struct Wanted {
-    pub(crate) release: Option<String>,
-    pub(crate) environment: Option<String>,
-    /// The settings that say it.
-    pub(crate) says_release: &'static str,
-    pub(crate) says_environment: &'static str,
-}
-
-impl Wanted {
-    fn read(reader: &mut Reader<'_>) -> Self {
-        let mut wanted = Self {
-            release: reader.name_of("release"),
-            environment: reader.name_of("environment"),
-            says_release: "release",
-            says_environment: "environment",
-        };
-        let Some(profile) = reader.text_of("profile") else { return wanted };
-        match profile.split_once(':') {
-            Some((release, environment)) if is_name(release) && is_name(environment) => {
-                for (setting, has) in [
-                    ("release", wanted.release.is_some()),
-                    ("environment", wanted.environment.is_some()),
-                ] {
-                    if has {
-                        reader.refuse(
-                            "wrong-setting",
-                            format!("`profile` says what `{setting}` says"),
-                            Place::InSetting(setting.to_owned()),
-                            "said twice",
-                            "leave one of them out",
-                        );
-                    }
-                }
-                wanted.release = Some(release.to_owned());
-                wanted.environment = Some(environment.to_owned());
-                (wanted.says_release, wanted.says_environment) = ("profile", "profile");
-            }
-            _ => reader.refuse(
-                "wrong-setting",
-                "the value of `profile` is not valid".to_owned(),
-                Place::InSetting("profile".to_owned()),
-                "expected the names of a release and of an environment",
-                "for example `profile=\"shop:prod\"`",
-            ),
-        }
-        wanted
     }
 }
 

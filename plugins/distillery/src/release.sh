@@ -1,14 +1,10 @@
-# Makes the release of the project in this folder in `$release`. $1 is the task of Mix's, or empty where that
-# isn't known before; the rest is what it is given besides.
-task=$1
-shift
-ebin=$MIX_BUILD_PATH/lib/distillery/ebin
-if [ -z "$task" ]; then
-    task=release
-    [ ! -e "$ebin/Elixir.Mix.Tasks.Distillery.Release.beam" ] || task=distillery.release
+# Makes the release of the project in this folder in `$release`. What it is given says which.
+if [ ! -e "$MIX_BUILD_PATH/lib/distillery/ebin/Elixir.Mix.Tasks.Distillery.Release.beam" ]; then
+    echo "** This Distillery has no task distillery.release: exflow builds with Distillery 2.1 and newer." >&2
+    exit 1
 fi
 begun=$(mktemp)
-mix "$task" --no-tar "$@"
+mix distillery.release --no-tar "$@"
 # It goes where rel/config.exs says, and by default below the build.
 found=$(find "$MIX_BUILD_PATH/rel" "$PWD" -name _exflow -prune -o \
     -path '*/releases/start_erl.data' -newer "$begun" -print 2>/dev/null || true)

@@ -123,8 +123,8 @@ fn the_release_that_is_meant() {
     let argv = |settings: &[(&str, &str)]| {
         ready(answer(&files, settings, &[])).steps.last().unwrap().argv[4..].to_vec()
     };
-    assert_eq!(argv(&[]), ["distillery.release", "--name", "shop"]);
-    let whole = ["distillery.release", "--name", "workers", "--env", "prod"];
+    assert_eq!(argv(&[]), ["--name", "shop"]);
+    let whole = ["--name", "workers", "--env", "prod"];
     assert_eq!(argv(&[("release", "workers"), ("environment", "prod")]), whole);
     assert_eq!(argv(&[("profile", "workers:prod")]), whole);
     for (settings, codes) in [
@@ -133,11 +133,25 @@ fn the_release_that_is_meant() {
             &[("profile", "a:b"), ("release", "b")],
             &["wrong-setting", "unknown-release", "unknown-environment"],
         ),
-        (&[("release", "X")], &["wrong-setting"]),
+        (&[("release", "../x")], &["wrong-setting"]),
+        (&[("release", "--x")], &["wrong-setting"]),
         (&[("release", "x")], &["unknown-release"]),
         (&[("environment", "x")], &["unknown-environment"]),
     ] {
         assert_eq!(refused(answer(&files, settings, &[])), codes, "{settings:?}");
+    }
+}
+
+/// Distillery takes names that Mix doesn't.
+#[test]
+fn names_that_are_no_names_of_mix() {
+    let (_, mut files) = shape("generated");
+    let config = files["rel/config.exs"].replace("release :shop do", "release :\"My-shop\" do");
+    files.insert("rel/config.exs".to_owned(), config);
+    for settings in [&[][..], &[("release", "My-shop")]] {
+        let proposal = ready(answer(&files, &[settings, &[("environment", "prod")]].concat(), &[]));
+        assert_eq!(proposal.steps.last().unwrap().argv[4..6], ["--name", "My-shop"]);
+        assert_eq!(proposal.image.unwrap().entrypoint, ["/app/bin/My-shop"]);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::settings::Settings;
 use crate::{join, pattern};
 use exflow_plugin_sdk::{
     Fetch, GitRevision, HexPackage, Origin, Place, RemoteFile, Step, Used, UsedThing, WrittenFile,
+    escaped,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -100,8 +101,11 @@ impl Builder<'_> {
     ) -> u32 {
         let mut sources = vec![pattern(&root.folder, "mix.exs").unwrap_or_default()];
         sources.extend(root.config());
+        // One pattern for all of them: each of the steps has it.
         let apps = self.graph.parts.values().filter(|part| part.role == Role::App);
-        sources.extend(apps.filter_map(|app| pattern(&app.folder, "config")));
+        let beside = |app: &Part| Some(app.folder.rsplit_once('/')?.0.to_owned());
+        let folders: BTreeSet<String> = apps.filter_map(beside).collect();
+        sources.extend(folders.iter().map(|folder| format!("{}/*/config", escaped(folder))));
         sources.extend(self.unread(root));
         // Read when the release is made, and when it starts.
         let late = ["runtime.exs", "releases.exs"].map(|file| format!("config/{file}"));

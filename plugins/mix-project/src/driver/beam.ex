@@ -33,7 +33,7 @@ defmodule Exflow.Beam do
     bytes = File.read!(path)
 
     with {:ok, _, chunks} <- :beam_lib.all_chunks(bytes),
-         settled = chunks |> Enum.map(&settle_chunk/1) |> rehash(),
+         settled = chunks |> Enum.map(&settle_chunk/1) |> settle_regexes(),
          true <- settled != chunks,
          {:ok, settled} <- :beam_lib.build_module(settled) do
       # What is stripped is compressed.
@@ -48,18 +48,20 @@ defmodule Exflow.Beam do
     if otp() >= 26, do: {name, bytes |> :erlang.binary_to_term() |> term_to_binary()}, else: chunk
   end
 
+  defp settle_chunk(chunk), do: chunk
+
   # Up to OTP 27, a regular expression in a module is what PCRE has compiled. In its table of names, what is behind a
   # name is what was in memory before.
-  defp settle_chunk({~c"LitT", <<size::32, compressed::binary>>} = chunk) when size > 0 do
-    literals = :zlib.uncompress(compressed)
-
-    case :binary.matches(literals, "ERCP") do
-      [] -> chunk
-      found -> {~c"LitT", <<size::32, found |> Enum.reduce(literals, &settle_regex/2) |> :zlib.compress()::binary>>}
+  defp settle_regexes(chunks) do
+    with {name, <<size::32, compressed::binary>>} when size > 0 <- List.keyfind(chunks, ~c"LitT", 0),
+         literals = :zlib.uncompress(compressed),
+         [_ | _] = found <- :binary.matches(literals, "ERCP") do
+      settled = found |> Enum.reduce(literals, &settle_regex/2) |> :zlib.compress()
+      chunks |> List.keyreplace(name, 0, {name, <<size::32, settled::binary>>}) |> rehash()
+    else
+      _ -> chunks
     end
   end
-
-  defp settle_chunk(chunk), do: chunk
 
   # The header is `real_pcre` of pcre_internal.h, PCRE 8. It stands in a binary of its own: 109, and its size.
   defp settle_regex({at, _}, literals) when at >= 5 do
@@ -89,29 +91,20 @@ defmodule Exflow.Beam do
   # the table of its functions. Where there are regular expressions, it is of what was in memory, too, even where that
   # were zeros.
   defp rehash(chunks) do
-    if has_regex?(List.keyfind(chunks, ~c"LitT", 0)) do
-      essential = for {name, bytes} <- chunks, name in ~w(Atom AtU8 Code StrT ImpT ExpT LitT)c, do: bytes
-      <<number::27, _::101>> = digest = :erlang.md5(essential)
+    essential = for {name, bytes} <- chunks, name in ~w(Atom AtU8 Code StrT ImpT ExpT LitT)c, do: bytes
+    <<number::27, _::101>> = digest = :erlang.md5(essential)
 
-      Enum.map(chunks, fn
-        {~c"FunT", <<count::32, functions::binary>>} ->
-          {~c"FunT", <<count::32, for(<<function::binary-size(20), _::32 <- functions>>, into: <<>>, do: <<function::binary, number::32>>)::binary>>}
+    Enum.map(chunks, fn
+      {~c"FunT", <<count::32, functions::binary>>} ->
+        {~c"FunT", <<count::32, for(<<function::binary-size(20), _::32 <- functions>>, into: <<>>, do: <<function::binary, number::32>>)::binary>>}
 
-        {~c"Attr", bytes} ->
-          {~c"Attr", bytes |> :erlang.binary_to_term() |> Enum.map(&version(&1, digest)) |> term_to_binary()}
+      {~c"Attr", bytes} ->
+        {~c"Attr", bytes |> :erlang.binary_to_term() |> Enum.map(&version(&1, digest)) |> term_to_binary()}
 
-        chunk ->
-          chunk
-      end)
-    else
-      chunks
-    end
+      chunk ->
+        chunk
+    end)
   end
-
-  defp has_regex?({_, <<size::32, literals::binary>>}) when size > 0,
-    do: :binary.match(:zlib.uncompress(literals), "ERCP") != :nomatch
-
-  defp has_regex?(_), do: false
 
   # What a user says is short.
   defp version({:vsn, [version]}, <<digest::128>>) when is_integer(version) and version > 0xFFFFFFFFFFFF,
@@ -121,7 +114,8 @@ defmodule Exflow.Beam do
 
   defp otp, do: String.to_integer(System.otp_release())
 
-  defp term_to_binary(term) do
+  @doc "The same bytes for the same term, as far as this version of OTP can do it."
+  def term_to_binary(term) do
     try do
       :erlang.term_to_binary(term, [:deterministic, minor_version: 2])
     rescue

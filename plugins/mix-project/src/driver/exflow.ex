@@ -52,13 +52,4 @@ defmodule Exflow do
 
   @doc "What an earlier step has left as a term."
   def term(path), do: root() |> Path.join(path) |> File.read!() |> :erlang.binary_to_term()
-
-  @doc "The same bytes for the same term, as far as this version of OTP can do it."
-  def term_to_binary(term) do
-    try do
-      :erlang.term_to_binary(term, [:deterministic, minor_version: 2])
-    rescue
-      ArgumentError -> :erlang.term_to_binary(term, minor_version: 2)
-    end
-  end
 end

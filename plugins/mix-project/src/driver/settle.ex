@@ -39,7 +39,7 @@ defmodule Exflow.Settle do
     with {:ok, <<131, _::binary>> = bytes} <- File.read(path) do
       try do
         term = :erlang.binary_to_term(bytes)
-        File.write!(path, Exflow.term_to_binary(timeless(term, System.os_time(:second))))
+        File.write!(path, Exflow.Beam.term_to_binary(timeless(term, System.os_time(:second))))
       rescue
         ArgumentError -> :ok
       end

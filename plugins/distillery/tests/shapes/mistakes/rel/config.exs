@@ -7,6 +7,7 @@ environment :prod do
   set erl_opts: "+K true"
   set include_system_libs: false
   set appup_transforms: [MyTransform]
+  set output_dir: "/opt/shop"
   set vm_args: "rel/vm.args"
 end
 
