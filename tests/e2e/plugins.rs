@@ -1,6 +1,8 @@
 //! Plugins of one's own that can't be used.
 
 use crate::EXFLOW;
+use exflow_content::Sha256;
+use exflow_image::ComponentArtifact;
 use exflow_testkit::{
     Contract, DockerRegistry, Fault, Run, Server, Workspace, component, declaring, missing,
 };
@@ -66,6 +68,12 @@ fn a_plugin_that_eats_memory() {
 fn a_plugin_that_wants_all_memory_at_once() {
     let body = "(drop (memory.grow (i32.const 65000))) unreachable";
     check_each(body, &["exflow::plugin::limit", "memory", "`mine`"]);
+}
+
+#[test]
+fn a_plugin_with_a_table_without_end() {
+    let body = "(drop (table.grow (ref.null func) (i32.const 2000000))) unreachable";
+    check_each(body, &["exflow::plugin::limit", "1048576 elements of a table", "`mine`"]);
 }
 
 #[test]
@@ -311,6 +319,8 @@ fn a_plugin_of_ones_own_begins_with_a_template() {
         // What this was compiled with is all that it needs.
         .env("CARGO_NET_OFFLINE", "true");
     workspace.ok(&["plugin", "new", "my-tool"]).says(&["exflow plugin build my-tool"]);
+    let spaced = workspace.ok(&["plugin", "new", "a folder/my-tool"]);
+    spaced.says(&["exflow plugin build 'a folder/my-tool'"]);
     workspace.fails(&["plugin", "new", "my-tool"], 2).says(&["is there already"]);
     workspace.fails(&["plugin", "new", "My_Tool"], 2).says(&["lower-case letters"]);
     workspace.fails(&["plugin", "new", "mix-release"], 2).says(&["comes with exflow"]);
@@ -642,6 +652,81 @@ fn a_plugin_from_a_registry() {
     // An image is no plugin, nor is what isn't there.
     let other = plain(fetching(&format!("oci://{host}/team/rebar3:2.0")).0);
     other.fails(&["lock"], 1).says(&["rebar3"]);
+}
+
+/// What a registry says is believed as far as digests go.
+#[test]
+fn a_registry_that_lies_about_a_plugin() {
+    let (_, bytes) = fetching("");
+    let artifact = ComponentArtifact::of(&bytes, &[]);
+    let manifest = String::from_utf8(artifact.manifest.clone()).unwrap();
+    let layer = manifest.split_once("\"layers\":[").unwrap().1.split_once(']').unwrap().0;
+    let two = manifest.replace(layer, &format!("{layer},{layer}"));
+    let old = manifest.replace("application/wasm", "application/vnd.wasm.content.layer.v1+wasm");
+    let page = b"<html>moved</html>".to_vec();
+    let index = format!(
+        "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[{{\
+         \"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"sha256:{}\",\"size\":{}}}]}}",
+        Sha256::of(&artifact.manifest),
+        artifact.manifest.len()
+    );
+    let digest = format!("sha256:{}", Sha256::of(&artifact.manifest));
+    let at = |kind: &str, name: &str| format!("v2/team/tool/{kind}/{name}");
+    let blob = |bytes: &[u8]| at("blobs", &format!("sha256:{}", Sha256::of(bytes)));
+    let of_page = ComponentArtifact::of(&page, &[]).manifest;
+    let files = [
+        (at("manifests", "1"), artifact.manifest.clone()),
+        (at("manifests", &digest), artifact.manifest),
+        (at("manifests", "old"), old.into_bytes()),
+        (at("manifests", "two"), two.into_bytes()),
+        (at("manifests", "index"), index.into_bytes()),
+        (at("manifests", "page"), of_page),
+        (at("manifests", "html"), page.clone()),
+        (blob(&bytes), bytes.clone()),
+        (blob(&page), page),
+    ];
+    let server = Server::new(files.into());
+    let host = server.url().trim_start_matches("http://").to_owned();
+    let named = |version: &str| {
+        let (workspace, _) = fetching(&format!("oci://{host}/team/tool{version}"));
+        workspace.env("EXFLOW_PLAIN_HTTP_REGISTRIES", &*host).env("DOCKER_CONFIG", "/nowhere")
+    };
+    for (version, words) in [
+        (":two", &["exflow::fetch::bad-plugin", "it has 2 layers"][..]),
+        (":index", &["exflow::fetch::bad-plugin", "an index"]),
+        (":page", &["exflow::fetch::bad-plugin"]),
+        (":html", &["exflow::fetch::bad-plugin"]),
+        (":gone", &["exflow::fetch::not-found"]),
+    ] {
+        named(version).fails(&["lock"], 1).says(&[words, &["exflow.kdl:"]].concat());
+    }
+    named(":old").ok(&["lock"]);
+    let by_digest = format!("@{digest}");
+    for (path, version) in [(blob(&bytes), ":1"), (at("manifests", &digest), &by_digest)] {
+        for (fault, code) in [
+            (Fault::WrongByte, "exflow::fetch::wrong-digest"),
+            (Fault::Status(401, None), "exflow::fetch::denied"),
+            (Fault::Status(403, None), "exflow::fetch::denied"),
+        ] {
+            server.fault(&path, fault.clone(), 99);
+            let workspace = named(version);
+            workspace.fails(&["lock"], 1).says(&[code, "exflow.kdl:"]);
+            assert!(!workspace.root().join("exflow.lock").exists());
+            server.fault(&path, fault, 0);
+            workspace.ok(&["lock"]);
+        }
+    }
+    // Who is asked for a token gets one.
+    server.want_token("secret");
+    let workspace = named(":1");
+    workspace.ok(&["lock"]);
+    let lock = workspace.read("exflow.lock");
+    // What is locked needs no registry, where the component is.
+    drop(server);
+    workspace.ok(&["plugin", "run"]);
+    workspace.ok(&["lock", "--check"]);
+    let elsewhere = named(":1").with("exflow.lock", &lock);
+    elsewhere.fails(&["plugin", "run"], 1).says(&["exflow::fetch::unreachable", &host]);
 }
 
 #[test]

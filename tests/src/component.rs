@@ -70,6 +70,7 @@ fn encode(contract: Contract, propose: &str, describe: &str) -> Vec<u8> {
     let text = format!(
         "(module
             (memory (export \"memory\") 16)
+            (table 1 funcref)
             (global $end (mut i32) (i32.const 65536))
             (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32) (local $at i32)
                 (local.set $at (i32.and (i32.add (global.get $end) (i32.const 7)) (i32.const -8)))

@@ -5,7 +5,7 @@
 use crate::documents::{DocumentError, json, sha256};
 use exflow_content::Sha256;
 use oci_spec::image::ImageManifest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The media type of a manifest (OCI image specification 1.1, "Media Types").
 pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -61,8 +61,11 @@ impl ComponentArtifact {
 /// # Errors
 /// Where the manifest is that of something else.
 pub fn component_of(manifest: &[u8]) -> Result<(Sha256, u64), DocumentError> {
-    let manifest: ImageManifest = json(manifest)?;
     let invalid = |reason: String| DocumentError::Invalid(reason);
+    if json::<Value>(manifest)?.get("manifests").is_some() {
+        return Err(invalid("it is an index, and a component is in no index".to_owned()));
+    }
+    let manifest: ImageManifest = json(manifest)?;
     let [layer] = manifest.layers().as_slice() else {
         let reason = format!("it has {} layers, and a component is one", manifest.layers().len());
         return Err(invalid(reason));

@@ -18,6 +18,8 @@ const PLANNER: &str = "exflow:plugin/planner@";
 const SETTINGS: &str = "exflow:plugin/settings@";
 /// The stack of a plugin, in bytes.
 const STACK: usize = 1 << 20;
+/// The longest table of references, in elements.
+const TABLE: usize = 1 << 20;
 /// What may be copied out of a plugin in one call, in bytes.
 const ANSWER: usize = 16 << 20;
 
@@ -156,7 +158,7 @@ impl Runtime {
     fn instance(&self, limits: &Limits) -> Result<wasmtime::Store<Quota>, wasmtime::Error> {
         let allowed = StoreLimitsBuilder::new()
             .memory_size(limits.memory)
-            .table_elements(1 << 20)
+            .table_elements(TABLE)
             .instances(64)
             // An interpreter has its own, and so has what stands in for what it would import.
             .memories(16)
@@ -269,8 +271,11 @@ fn failure(error: &wasmtime::Error, limits: &Limits) -> PluginError {
         Some(Trap::StackOverflow) => return limit(format!("{STACK} bytes of stack")),
         _ => {}
     }
-    if text.contains("forcing trap when growing") {
+    if text.contains("forcing trap when growing memory") {
         return limit(format!("{} bytes of memory", limits.memory));
+    }
+    if text.contains("forcing trap when growing table") {
+        return limit(format!("{TABLE} elements of a table"));
     }
     // It says of what there are too many.
     if text.contains("resource limit exceeded") {

@@ -61,7 +61,12 @@ impl Store {
         close_to_others(&root)?;
         match found {
             None => Self::lay_out_store(&root)?,
-            Some(found) if found.trim_end() == FORMAT => {}
+            // Whoever wants room may have taken a folder away.
+            Some(found) if found.trim_end() == FORMAT => {
+                if FOLDERS.iter().any(|folder| !root.join(folder).exists()) {
+                    Self::lay_out_store(&root)?;
+                }
+            }
             Some(found) => {
                 let found = found.trim_end().chars().take(80).collect();
                 return Err(StoreError::Format { path: root, found, expected: FORMAT });

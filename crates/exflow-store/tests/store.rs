@@ -420,3 +420,17 @@ fn a_source_that_changes_under_a_build_is_an_error() {
     let digest = store.put_tree(&tree).unwrap();
     assert_eq!(fs::read(store.checkout(&digest).unwrap().join("lib/a.ex")).unwrap(), b"other");
 }
+
+#[test]
+fn a_folder_that_was_taken_away_is_made_again() {
+    let (folder, store) = store();
+    let (key, record) = (Digest::of(b"key"), Record::default());
+    store.put_record(&key, &record).unwrap();
+    drop(store);
+    let root = folder.path().join("store");
+    fs::remove_dir_all(root.join("records")).unwrap();
+    let store = Store::open(&root).unwrap();
+    assert_eq!(store.record(&key).unwrap(), None);
+    store.put_record(&key, &record).unwrap();
+    assert_eq!(store.record(&key).unwrap(), Some(record));
+}

@@ -1,9 +1,11 @@
 //! Plugins that are fetched: what they are today, and what was locked.
 
 use crate::places::Places;
+use crate::report::Failure;
 use crate::session::Session;
 use crate::ui::{Shown, Ui};
 use exflow_content::{Digest, Sha256};
+use exflow_diagnostics::Site;
 use exflow_fetch::image::Repository;
 use exflow_fetch::{Cancel, Client, ComponentPlace, FetchError, HttpOptions};
 use exflow_lock::{LockedPlugin, RequestedPlugin};
@@ -41,12 +43,13 @@ impl<'a> Components<'a> {
         }
     }
 
-    /// What would be locked of a plugin now; none where it isn't one that is fetched.
+    /// What would be locked of a plugin now, which is asked for at `site`; none where it isn't one that is fetched.
     pub(crate) fn find(
         &self,
         name: &str,
         requested: &RequestedPlugin,
-    ) -> Option<Result<LockedPlugin, FetchError>> {
+        site: Option<&Site>,
+    ) -> Option<Result<LockedPlugin, Failure>> {
         let place = self.place(requested)?;
         let found = place.and_then(|place| {
             let bytes = place.find(&self.client, &self.store, MAX_COMPONENT, &Shown(self.ui))?;
@@ -57,7 +60,7 @@ impl<'a> Components<'a> {
                 sha256: Some(Sha256::of(&bytes)),
             })
         });
-        Some(found.map_err(|error| error.of_plugin(name)))
+        Some(found.map_err(|error| failure(error, name, site)))
     }
 
     /// The file of a plugin that was locked; none where it isn't one that is fetched.
@@ -65,13 +68,14 @@ impl<'a> Components<'a> {
         &self,
         name: &str,
         locked: &LockedPlugin,
-    ) -> Option<Result<PathBuf, FetchError>> {
+        site: Option<&Site>,
+    ) -> Option<Result<PathBuf, Failure>> {
         let sha256 = locked.sha256?;
         let place = self.place(&locked.requested)?;
         let fetched = place.and_then(|place| {
             place.fetch(&self.client, &self.store, sha256, locked.size, &Shown(self.ui))
         });
-        Some(fetched.map_err(|error| error.of_plugin(name)))
+        Some(fetched.map_err(|error| failure(error, name, site)))
     }
 
     fn place<'r>(
@@ -96,5 +100,13 @@ impl<'a> Components<'a> {
             credentials: &self.login,
         };
         Ok(ComponentPlace::Registry(repository, reference.version().to_owned()))
+    }
+}
+
+/// Why a plugin wasn't fetched.
+fn failure(error: FetchError, name: &str, site: Option<&Site>) -> Failure {
+    match error.of_plugin(name) {
+        FetchError::Cancelled => Failure::Interrupted,
+        error => exflow_fetch::diagnose(&error, site).into(),
     }
 }

@@ -9,7 +9,7 @@ use crate::session::{
 };
 use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
-use exflow_fetch::{Cancel, FetchError};
+use exflow_fetch::Cancel;
 use exflow_image::ASSEMBLY_VERSION;
 use exflow_lock::{
     Lock, LockedPlugin, MAX_BYTES, RequestedPlugin, Stale, Wanted, parse, print, stale,
@@ -102,15 +102,17 @@ fn stale_problem(workspace: &Workspace, stale: &Stale) -> Diagnostic {
         Stale::BaseMissing { name }
         | Stale::BaseChanged { name, .. }
         | Stale::BaseUnused { name } => base_site(workspace, name, None),
-        _ => None,
+        Stale::PluginMissing { name } | Stale::PluginChanged { name } => {
+            return diagnostic.at_known(plugin_site(workspace, name), "asked for here");
+        }
+        Stale::PluginUnused { .. } => None,
     };
     diagnostic.at_known(site.as_ref(), "declared here")
 }
 
 /// Says that a plugin has to be locked before anything can be done with it.
 pub(crate) fn plugin_not_locked(workspace: &Workspace, name: &str) -> Diagnostic {
-    let problem = stale_problem(workspace, &Stale::PluginMissing { name: name.to_owned() });
-    problem.at_known(plugin_site(workspace, name), "asked for here")
+    stale_problem(workspace, &Stale::PluginMissing { name: name.to_owned() })
 }
 
 /// Every way in which the lock doesn't fit, as problems: all that [`update`] would change on purpose.
@@ -259,21 +261,17 @@ fn lock_plugins(
     for name in names {
         let site = plugin_site(workspace, name);
         let requested = &wanted.plugins[name];
-        let new = match components.find(name, requested) {
-            Some(Ok(new)) => Ok(new),
-            Some(Err(FetchError::Cancelled)) => return Err(Failure::Interrupted),
-            Some(Err(error)) => {
-                problems.push(exflow_fetch::diagnose(&error, site));
-                continue;
-            }
-            None => plugin_now(&session.root, name, requested),
-        };
+        let new = components.find(name, requested, site).unwrap_or_else(|| {
+            let now = plugin_now(&session.root, name, requested);
+            now.map_err(|error| exflow_plugin_host::diagnose(&error, name, site).into())
+        });
         let new = match new {
             Ok(new) => new,
-            Err(error) => {
-                problems.push(exflow_plugin_host::diagnose(&error, name, site));
+            Err(Failure::Problems(more)) => {
+                problems.extend(more);
                 continue;
             }
+            Err(failure) => return Err(failure),
         };
         if let Some(old) = lock.plugins.get(name).filter(|old| old.blake3 != new.blake3) {
             if !may_move {

@@ -10,7 +10,7 @@ use crate::report::Failure;
 use crate::session::{self, Session, platform};
 use exflow_content::{Digest, RelPath, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
-use exflow_fetch::{Cancel, FetchError};
+use exflow_fetch::Cancel;
 use exflow_lock::{Lock, RequestedPlugin};
 use exflow_manifest::{Unit, Workspace};
 use exflow_plan::{Plan, Proposal};
@@ -101,18 +101,18 @@ pub(crate) fn propose(
                     offline,
                     asking.cancel,
                 );
-                components.fetch(name, locked)
+                components.fetch(name, locked, site)
             };
             match fetched {
                 Some(Ok(path)) => {
                     plugin.bytes = PluginBytes::File(path);
                     asked = host.propose(&plugin, &project, &maker);
                 }
-                Some(Err(FetchError::Cancelled)) => return Err(Failure::Interrupted),
-                Some(Err(error)) => {
-                    problems.push(exflow_fetch::diagnose(&error, site));
+                Some(Err(Failure::Problems(more))) => {
+                    problems.extend(more);
                     continue;
                 }
+                Some(Err(failure)) => return Err(failure),
                 None => {}
             }
         }
@@ -146,6 +146,11 @@ pub(crate) fn propose(
                 (PluginError::NotMade, Some(Failure::Problems(more))) => problems.extend(more),
                 // What it was is told already, or it was stopped.
                 (PluginError::NotMade, Some(failure)) => return Err(failure),
+                // It is no other one for the next project.
+                (error @ PluginError::Store(_), _) => {
+                    problems.push(diagnose(&error, name, site));
+                    break;
+                }
                 (error, _) => problems.push(diagnose(&error, name, site)),
             },
         }

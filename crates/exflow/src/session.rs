@@ -68,6 +68,12 @@ impl Session {
         Ok(store)
     }
 
+    /// Whether there is a manifest in this folder, or above it.
+    pub(crate) fn has_manifest() -> bool {
+        fs::canonicalize(".")
+            .is_ok_and(|folder| folder.ancestors().any(|folder| folder.join(MANIFEST).is_file()))
+    }
+
     /// Reads every manifest of the workspace, and puts them together.
     pub(crate) fn workspace(&mut self) -> Result<Workspace, Failure> {
         let root = self.find_root()?;

@@ -7,7 +7,7 @@ use crate::ui::size;
 use crate::{interrupt, lockfile};
 use exflow_content::Digest;
 use exflow_diagnostics::{did_you_mean, printable};
-use exflow_fetch::{Cancel, FetchError};
+use exflow_fetch::Cancel;
 use exflow_lock::RequestedPlugin;
 use exflow_manifest::Workspace;
 use exflow_plugin_host::{
@@ -97,10 +97,8 @@ fn fetched(
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
     let components = Components::new(session, store, workspace, false, &cancel);
-    match components.fetch(named, locked) {
-        Some(Ok(path)) => read(named, path),
-        Some(Err(FetchError::Cancelled)) => Err(Failure::Interrupted),
-        Some(Err(error)) => Err(exflow_fetch::diagnose(&error, None).into()),
+    match components.fetch(named, locked, None) {
+        Some(fetched) => read(named, fetched?),
         None => Err(unknown(named, "the lock has it from a file")),
     }
 }

@@ -109,8 +109,10 @@ pub(crate) fn run(session: &Session, args: &PluginNewArgs) -> Result<ExitCode, F
         write(&args.path.join("sdk/src/lib.rs"), &RUST_KIT.replace(CONTRACT_PLACE, "wit"))?;
     }
     write(&args.path.join("sdk/wit/plugin.wit"), CONTRACT)?;
-    let place = args.path.display();
+    let place = args.path.display().to_string();
     session.ui.tell("written", &format!("{place}: its README.md says how to go on"));
+    // To be copied into a shell; a path that it could not take is shown as it is.
+    let place = shlex::try_quote(&place).map_or(place.clone(), String::from);
     let install = match args.lang {
         Language::Rust => String::new(),
         Language::Js => format!("npm install --prefix {place} && "),

@@ -50,10 +50,11 @@ pub(crate) fn run(session: &mut Session, args: &PluginPushArgs) -> Result<ExitCo
         },
         elsewhere: &|_| None,
     };
-    let places = match session.workspace() {
-        Ok(workspace) => Places::of(&workspace, &session.root),
-        // A plugin is pushed from its own folder, too.
-        Err(_) => Places::of(&exflow_manifest::Workspace::default(), Path::new("")),
+    // A plugin is pushed from its own folder, too.
+    let places = if Session::has_manifest() {
+        Places::of(&session.workspace()?, &session.root)
+    } else {
+        Places::of(&exflow_manifest::Workspace::default(), Path::new(""))
     };
     let registry = Registry::new(&places.registries(), cancel.clone())
         .map_err(|error| io_failed("push to", Path::new(name), &error))?;

@@ -144,6 +144,11 @@ fn ask(
             }
         }
     }
+    // Nor is what its kit says where the plugin has failed.
+    let internal = format!("exflow::{}::internal", plugin.name);
+    if problems.iter().any(|problem| problem.code.as_str() == internal) {
+        return Err(problems.into());
+    }
     session.show_sources_of(&problems);
     let said: Vec<String> = problems
         .iter()
