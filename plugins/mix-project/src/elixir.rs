@@ -5,6 +5,7 @@
 
 mod tokens;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 pub use tokens::{Token, tokens};
 
@@ -58,6 +59,8 @@ struct Clause {
 const MAX_DEPTH: usize = 64;
 /// How many names may stand for each other in a row.
 const MAX_CALLS: usize = 16;
+/// How many values a function may come to: names that stand for several of others each come to any number.
+const MAX_VALUES: usize = 100_000;
 
 pub fn read(source: &str) -> Module {
     let tokens = tokens(source);
@@ -113,7 +116,8 @@ impl Module {
     /// The value of the function without arguments, where Mix's environment is `env`.
     pub fn function(&self, name: &str, env: &str) -> Option<(Value, usize, usize)> {
         let clause = self.clause(name, Argument::Nothing, env)?;
-        Some((self.resolve(&clause.value, env, 0), clause.start, clause.end))
+        let left = Cell::new(MAX_VALUES);
+        Some((self.resolve(&clause.value, env, &left, 0), clause.start, clause.end))
     }
 
     /// The first clause that takes the argument, if that can be told.
@@ -142,28 +146,29 @@ impl Module {
         None
     }
 
-    fn resolve(&self, value: &Value, env: &str, depth: usize) -> Value {
-        if depth > MAX_CALLS {
+    fn resolve(&self, value: &Value, env: &str, left: &Cell<usize>, depth: usize) -> Value {
+        if depth > MAX_CALLS || left.get() == 0 {
             return Value::Unknown;
         }
+        left.set(left.get() - 1);
         let all = |values: &[Value]| {
-            values.iter().map(|value| self.resolve(value, env, depth + 1)).collect()
+            values.iter().map(|value| self.resolve(value, env, left, depth + 1)).collect()
         };
         match value {
             Value::Call(name, argument) => self
                 .clause(name, *argument, env)
-                .map_or(Value::Unknown, |clause| self.resolve(&clause.value, env, depth + 1)),
+                .map_or(Value::Unknown, |clause| self.resolve(&clause.value, env, left, depth + 1)),
             Value::Attribute(name) => self
                 .attributes
                 .get(name)
-                .map_or(Value::Unknown, |value| self.resolve(value, env, depth + 1)),
+                .map_or(Value::Unknown, |value| self.resolve(value, env, left, depth + 1)),
             Value::List(values) => Value::List(all(values)),
             Value::Tuple(values, place) => Value::Tuple(all(values), *place),
             Value::Pair(name, value) => {
-                Value::Pair(name.clone(), Box::new(self.resolve(value, env, depth + 1)))
+                Value::Pair(name.clone(), Box::new(self.resolve(value, env, left, depth + 1)))
             }
             Value::Map(entries) => {
-                let resolved = |value| self.resolve(value, env, depth + 1);
+                let resolved = |value| self.resolve(value, env, left, depth + 1);
                 let entries = entries.iter().map(|(key, value)| (resolved(key), resolved(value)));
                 Value::Map(entries.collect())
             }
@@ -360,12 +365,20 @@ fn value(tokens: &[Token<'_>], at: usize, depth: usize) -> (Value, usize) {
     }
 }
 
+/// The tokens up to the one that closes the bracket at `open`, if that is a `close`. Nothing in a bracket is looked for
+/// behind its end, so that no token is looked at more than once for each bracket that it is in.
+fn inside<'t, 's>(tokens: &'t [Token<'s>], open: usize, close: &str) -> Option<&'t [Token<'s>]> {
+    let end = closing(tokens, open);
+    tokens.get(end).filter(|token| token.text == close).map(|_| &tokens[..end])
+}
+
 /// The entries of a map whose keys and values are values alone.
 fn map(tokens: &[Token<'_>], open: usize, depth: usize) -> Option<(Vec<(Value, Value)>, usize)> {
+    let tokens = inside(tokens, open, "}")?;
     let mut entries = Vec::new();
     let mut at = open + 1;
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
-    while text(at) != "}" {
+    while at < tokens.len() {
         let (key, next) = match text(at).strip_suffix(':').filter(|key| is_name(key)) {
             Some(key) => (Value::Atom(key.to_owned()), at + 1),
             None => {
@@ -380,11 +393,11 @@ fn map(tokens: &[Token<'_>], open: usize, depth: usize) -> Option<(Vec<(Value, V
         entries.push((key, found));
         at = match text(next) {
             "," => next + 1,
-            "}" => next,
+            "" if next == tokens.len() => next,
             _ => return None,
         };
     }
-    Some((entries, at + 1))
+    Some((entries, tokens.len() + 1))
 }
 
 fn string(text: &str) -> Value {
@@ -421,13 +434,10 @@ fn list(
     close: &str,
     depth: usize,
 ) -> Option<(Vec<Value>, usize)> {
+    let tokens = inside(tokens, open, close)?;
     let mut values = Vec::new();
     let mut at = open + 1;
-    loop {
-        let token = tokens.get(at)?;
-        if token.text == close {
-            return Some((values, at + 1));
-        }
+    while let Some(token) = tokens.get(at) {
         if token.text == "," {
             at += 1;
             continue;
@@ -436,22 +446,10 @@ fn list(
             token.text.strip_suffix(':').filter(|key| !key.is_empty() && !key.starts_with(':'));
         let from = if key.is_some() { at + 1 } else { at };
         let (mut found, mut next) = value(tokens, from, depth + 1);
-        if !tokens.get(next).is_some_and(|token| token.text == "," || token.text == close) {
+        if next != tokens.len() && tokens.get(next).is_none_or(|token| token.text != ",") {
             // An expression: skip it whole.
             found = Value::Unknown;
-            let mut inner = 0usize;
-            next = from;
-            loop {
-                let token = tokens.get(next)?;
-                match token.text {
-                    "," if inner == 0 => break,
-                    text if inner == 0 && text == close => break,
-                    "(" | "[" | "{" | "%{" | "<<" | "do" | "fn" => inner += 1,
-                    ")" | "]" | "}" | ">>" | "end" => inner = inner.saturating_sub(1),
-                    _ => {}
-                }
-                next += 1;
-            }
+            next = next.max(end_of_expression(tokens, from));
         }
         values.push(match key {
             Some(key) => match string(key) {
@@ -462,6 +460,21 @@ fn list(
         });
         at = next.max(at + 1);
     }
+    Some((values, tokens.len() + 1))
+}
+
+/// The index of the comma that ends the expression at `from`, or the end.
+fn end_of_expression(tokens: &[Token<'_>], from: usize) -> usize {
+    let mut depth = 0usize;
+    for (index, token) in tokens.iter().enumerate().skip(from) {
+        match token.text {
+            "," if depth == 0 => return index,
+            "(" | "[" | "{" | "%{" | "<<" | "do" | "fn" => depth += 1,
+            ")" | "]" | "}" | ">>" | "end" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    tokens.len()
 }
 
 #[cfg(test)]
@@ -603,6 +616,18 @@ mod tests {
         }
         read(&"[".repeat(100_000)).function("project", "prod");
         read(&format!("def project do {} end", "[a: ".repeat(50_000))).function("project", "prod");
+        // What fails late is not begun again for each bracket that it is in.
+        for odd in ["[), ", "{a, [b: ", "[ao d [:a, {} ct, ", "%{a: [b => {c, ", "[x y, {end, "] {
+            let text = format!("def project, do: [{}]", odd.repeat(2000));
+            read(&text).function("project", "prod");
+        }
+        let laughs: String = ('a'..='y')
+            .zip('b'..)
+            .map(|(name, next)| {
+                format!("defp {name}, do: [{}]\n", format!("{next}(), ").repeat(20))
+            })
+            .collect();
+        read(&format!("def project, do: [a()]\n{laughs}")).function("project", "prod");
         let cycle = read("def project, do: a()\ndefp a, do: b()\ndefp b, do: a()\n");
         assert_eq!(cycle.function("project", "prod").unwrap().0, Value::Unknown);
     }

@@ -145,8 +145,7 @@ fn ask(
         }
     }
     // Nor is what its kit says where the plugin has failed.
-    let internal = format!("exflow::{}::internal", plugin.name);
-    if problems.iter().any(|problem| problem.code.as_str() == internal) {
+    if problems.iter().any(|problem| problem.code.as_str().ends_with("::internal")) {
         return Err(problems.into());
     }
     session.show_sources_of(&problems);
