@@ -98,6 +98,37 @@ fn a_plugin_with_an_answer_of_a_gigabyte() {
     check_each(body, &["exflow::plugin::limit", "answer", "`mine`"]);
 }
 
+/// What no number is has other bits from one processor to the next: x86 sets the sign of it. A plugin that asks for
+/// the file `../p` has seen none that are set, and one that asks for `../q` has.
+#[test]
+fn numbers_are_the_same_everywhere() {
+    let body = "(local $zero f32)
+        (local.set $zero (f32.convert_i32_s (i32.load (i32.const 5000))))
+        (i32.store (i32.const 3000) (i32.const 0x002f2e2e))
+        (i32.store8 (i32.const 3003) (i32.add (i32.const 112)
+            (i32.shr_u (i32.reinterpret_f32 (f32.div (local.get $zero) (local.get $zero))) (i32.const 31))))
+        (i32.store (i32.const 4096) (i32.const 3000)) (i32.store (i32.const 4100) (i32.const 4))
+        (i32.store (i32.const 1028) (i32.const 4096)) (i32.store (i32.const 1032) (i32.const 1))
+        i32.const 1024";
+    check_each(body, &["exflow::plugin::invalid-proposal", "`../p`"]);
+}
+
+/// The same component, asked the same, by whatever exflow was built for whatever machine. If this fails and the
+/// example was not changed, then answers depend on who asks.
+#[test]
+fn an_answer_is_the_same_on_every_machine() {
+    let (workspace, bytes) = fetching("");
+    let manifest = workspace.read("exflow.kdl").replace("source=\"\"", "path=\"tool.wasm\"");
+    workspace.write("exflow.kdl", &manifest);
+    std::fs::write(workspace.root().join("tool.wasm"), bytes).unwrap();
+    let answer = workspace.ok(&["plugin", "run"]).stdout;
+    let digest = exflow_content::Digest::of(answer.as_bytes()).to_string();
+    assert_eq!(
+        digest, "fc390e55c62b6817eb955892029beadda809015bddcf83f68d69c432e627fdde",
+        "{answer}"
+    );
+}
+
 #[test]
 fn a_plugin_whose_texts_are_none() {
     let body = "(i32.store8 (i32.const 3000) (i32.const 255))

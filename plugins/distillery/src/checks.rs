@@ -453,7 +453,7 @@ impl<'a> Checks<'a, '_> {
                 let Some(Some(text)) =
                     join(&self.root.folder, file).and_then(|path| self.reader.text(&path))
                 else {
-                    return false;
+                    return is_variable;
                 };
                 let lines = || text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
                 let has =

@@ -1,7 +1,6 @@
 //! Which release it is, of those in rel/config.exs.
 
 use crate::config::{Block, Choice, Config};
-use exflow_plugin_sdk::Place;
 use mix_project::Reader;
 use mix_project::elixir::Value;
 
@@ -31,13 +30,8 @@ impl Wanted {
                     ("environment", wanted.environment.is_some()),
                 ] {
                     if has {
-                        reader.refuse(
-                            "wrong-setting",
-                            format!("`profile` says what `{setting}` says"),
-                            Place::InSetting(setting.to_owned()),
-                            "said twice",
-                            "leave one of them out",
-                        );
+                        let expected = "`profile` says it, too";
+                        reader.wrong_setting(setting, expected, "leave one of them out");
                     }
                 }
                 wanted.release = Some(release.to_owned());
@@ -46,17 +40,11 @@ impl Wanted {
             }
             _ => {
                 let expected = "expected the names of a release and of an environment";
-                refuse(reader, "profile", expected, "for example `profile=\"shop:prod\"`");
+                reader.wrong_setting("profile", expected, "for example `profile=\"shop:prod\"`");
             }
         }
         wanted
     }
-}
-
-fn refuse(reader: &mut Reader<'_>, setting: &str, expected: &str, help: &str) {
-    let message = format!("the value of `{setting}` is not valid");
-    let place = Place::InSetting(setting.to_owned());
-    reader.refuse("wrong-setting", message, place, expected, help);
 }
 
 fn name_of(reader: &mut Reader<'_>, setting: &str) -> Option<String> {
@@ -64,7 +52,7 @@ fn name_of(reader: &mut Reader<'_>, setting: &str) -> Option<String> {
     if is_name(&name) {
         return Some(name);
     }
-    refuse(reader, setting, "expected a name", "a name is letters, digits, `_` and `-`");
+    reader.wrong_setting(setting, "expected a name", "a name is letters, digits, `_` and `-`");
     None
 }
 

@@ -75,38 +75,38 @@ impl Config {
 
 /// Reads a `rel/config.exs`.
 pub(crate) fn parse(source: &str) -> Config {
-    let mut reader = Reader { source, tokens: tokens(source), at: 0 };
+    let mut parser = Parser { source, tokens: tokens(source), at: 0 };
     let mut config = Config::default();
-    while reader.at < reader.tokens.len() {
-        match reader.text(0) {
-            "use" => reader.uses(&mut config),
+    while parser.at < parser.tokens.len() {
+        match parser.text(0) {
+            "use" => parser.uses(&mut config),
             kind @ ("environment" | "release") => {
                 let blocks = match kind {
                     "release" => &mut config.releases,
                     _ => &mut config.environments,
                 };
-                let block = reader.block();
+                let block = parser.block();
                 config.is_computed |= block.is_none();
                 blocks.extend(block);
             }
             _ => {
-                let from = reader.at;
-                reader.at = reader.end_of_statement();
+                let from = parser.at;
+                parser.at = parser.end_of_statement();
                 // Loops, conditions, and other files may have blocks.
-                config.is_computed |= !reader.is_harmless(from);
+                config.is_computed |= !parser.is_harmless(from);
             }
         }
     }
     config
 }
 
-struct Reader<'a> {
+struct Parser<'a> {
     source: &'a str,
     tokens: Vec<Token<'a>>,
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Parser<'a> {
     /// The text of the token that many after the next.
     fn text(&self, ahead: usize) -> &'a str {
         self.tokens.get(self.at + ahead).map_or("", |token| token.text)

@@ -142,6 +142,23 @@ fn the_release_that_is_meant() {
     }
 }
 
+/// A file that can't be looked at says nothing of what the rest says.
+#[test]
+fn a_cookie_of_a_variable_beside_a_file_that_is_computed() {
+    let (_, mut files) = shape("cookie-variable");
+    for file in ["/etc/vm.args", "rel/<%= env %>.args", "rel/vm.args"] {
+        let block = format!(
+            "set cookie: \"${{COOKIE}}\"\n  set vm_args: \"{file}\"\n  set include_erts: true"
+        );
+        let config = format!(
+            "use Distillery.Releases.Config, default_environment: :prod\nenvironment :prod do\n  {block}\nend\nrelease :shop do\nend\n"
+        );
+        files.insert("rel/config.exs".to_owned(), config);
+        let image = ready(answer(&files, &[], &[])).image.unwrap();
+        assert!(image.env.iter().any(|pair| pair.name == "REPLACE_OS_VARS"), "{file}");
+    }
+}
+
 /// Distillery takes names that Mix doesn't.
 #[test]
 fn names_that_are_no_names_of_mix() {

@@ -151,11 +151,13 @@ impl Reader<'_> {
     fn git_deps(&mut self, package: &Package, met: &Met) -> Option<Vec<Met>> {
         let What::Git(git, _) = &package.what else { return None };
         let fetch = packages::fetch(package)?;
-        let inside = |name: &str| match &git.subdir {
-            Some(subdir) => join(subdir, name).unwrap_or_else(|| name.to_owned()),
-            None => name.to_owned(),
+        let folder = join("", git.subdir.as_deref().unwrap_or_default());
+        let inside = |name: &str| join(folder.as_deref()?, name);
+        let (Some(mix), Some(rebar)) = (inside("mix.exs"), inside("rebar.config")) else {
+            let subdir = git.subdir.clone().unwrap_or_default();
+            self.outside("what a git dependency is in", &subdir, package.place.clone());
+            return None;
         };
-        let (mix, rebar) = (inside("mix.exs"), inside("rebar.config"));
         let looked = (self.made(&fetch.name, &mix), self.made(&fetch.name, &rebar));
         let (Some(mix), Some(rebar)) = looked else {
             self.look(&fetch, &[mix, rebar]);

@@ -283,22 +283,10 @@ fn function(tokens: &[Token<'_>], mut at: usize, module: &mut Module) -> usize {
     at
 }
 
-/// The index of the bracket that closes the one at `open`.
+/// The index of the bracket that closes the one at `open`, or the end. Each token knows it: nothing is looked through
+/// for it, however often it is asked.
 fn closing(tokens: &[Token<'_>], open: usize) -> usize {
-    let mut depth = 0usize;
-    for (index, token) in tokens.iter().enumerate().skip(open) {
-        match token.text {
-            "(" | "[" | "{" | "%{" | "<<" => depth += 1,
-            ")" | "]" | "}" | ">>" => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return index;
-                }
-            }
-            _ => {}
-        }
-    }
-    tokens.len()
+    tokens.get(open).map_or(tokens.len(), |token| token.closed_by.min(tokens.len()))
 }
 
 /// The value that begins at the token `at`, and the index after it. More may follow that makes it another: it is the
@@ -616,10 +604,13 @@ mod tests {
         }
         read(&"[".repeat(100_000)).function("project", "prod");
         read(&format!("def project do {} end", "[a: ".repeat(50_000))).function("project", "prod");
-        // What fails late is not begun again for each bracket that it is in.
+        // What fails late is not begun again for each bracket that it is in, nor for each line.
         for odd in ["[), ", "{a, [b: ", "[ao d [:a, {} ct, ", "%{a: [b => {c, ", "[x y, {end, "] {
             let text = format!("def project, do: [{}]", odd.repeat(2000));
             read(&text).function("project", "prod");
+        }
+        for odd in ["@a [", "def a do [", "def a(", "def a, do: {[", "@a %{b: ["] {
+            read(&odd.repeat(50_000)).function("a", "prod");
         }
         let laughs: Vec<String> = ('a'..='y')
             .zip('b'..)

@@ -14,7 +14,7 @@ pub struct Package {
     pub what: What,
     /// Options of its dependency, as Elixir source: of the first that asks for it, as Mix does.
     pub options: Vec<(String, String)>,
-    /// What it depends on, as far as that is there: see [`Graph::order`].
+    /// What it depends on, as far as that is there: see [`Graph::settle`].
     pub children: BTreeSet<String>,
     /// Where it is asked for.
     pub place: Place,
@@ -65,7 +65,7 @@ pub struct Wrong {
 }
 
 impl Package {
-    /// The entry of the lock that it stands for.
+    /// Whether it comes from elsewhere: from Hex or git.
     pub fn is_remote(&self) -> bool {
         !matches!(self.what, What::Local { .. })
     }

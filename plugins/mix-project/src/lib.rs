@@ -111,17 +111,25 @@ impl<'a> Reader<'a> {
     /// The text of a file, or a request to see it.
     #[allow(clippy::option_option, reason = "not seen yet and not there are two things")]
     pub fn text(&mut self, path: &str) -> Option<Option<&'a str>> {
-        match self.files.get(path) {
-            Some(contents) => {
-                Some(contents.and_then(|contents| std::str::from_utf8(contents).ok()))
+        let Some(contents) = self.files.get(path) else {
+            if !self.needs.files.iter().any(|needed| needed == path) {
+                self.needs.files.push(path.to_owned());
             }
-            None => {
-                if !self.needs.files.iter().any(|needed| needed == path) {
-                    self.needs.files.push(path.to_owned());
-                }
-                None
-            }
+            return None;
+        };
+        let Some(contents) = contents else { return Some(None) };
+        let text = std::str::from_utf8(contents);
+        if let Err(error) = &text {
+            let at = error.valid_up_to();
+            self.refuse(
+                "not-utf8",
+                format!("`{path}` is not UTF-8"),
+                graph::place_in(path, (at, at)),
+                "not from here on",
+                "Elixir reads nothing else: convert it, for example with `iconv -f latin1 -t utf8`",
+            );
         }
+        text.ok().map(Some)
     }
 
     /// What is in a folder, or a request to see it: names, and whether each is a folder.
@@ -218,7 +226,10 @@ pub fn join(folder: &str, path: &str) -> Option<String> {
 /// The pattern that picks what has this name below `folder`, and what is below that; none where it leaves the
 /// workspace.
 pub fn pattern(folder: &str, name: &str) -> Option<String> {
-    Some(escaped(&join(folder, name)?))
+    match join(folder, name)?.as_str() {
+        "" => Some("**".to_owned()),
+        path => Some(escaped(path)),
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +242,8 @@ mod tests {
         assert_eq!(pattern("svc[1]", "lib"), Some(r"svc\[1\]/lib".to_owned()));
         assert_eq!(pattern("", "!x"), Some(r"\!x".to_owned()));
         assert_eq!(pattern("a", "../../b"), None);
+        assert_eq!(pattern("", "."), Some("**".to_owned()));
+        assert_eq!(pattern("a", ".."), Some("**".to_owned()));
         let read = discover::probe_sources("svc[1]");
         assert!(read.contains(&r"svc\[1\]/*.exs".to_owned()), "{read:?}");
     }

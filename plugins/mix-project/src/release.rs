@@ -5,7 +5,9 @@ use crate::graph::{Graph, Package, Part, Role};
 use crate::packages::{Builder, CONFIGURED};
 use crate::project::Paths;
 use crate::{Reader, join, pattern};
-use exflow_plugin_sdk::{Diagnostic, Image, Layer, Pair, Place, Proposal, Step, WrittenFile, pair};
+use exflow_plugin_sdk::{
+    Diagnostic, Image, Layer, Pair, Place, Proposal, Step, WrittenFile, escaped, pair,
+};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -277,18 +279,20 @@ impl Part {
     pub(crate) fn config(&self) -> Vec<String> {
         let mut names = vec!["config".to_owned()];
         if self.role == Role::Root {
-            // Configuration is a folder's: one file imports the others.
-            let folder = |path: &String| match path.rsplit_once('/') {
-                Some((folder, _)) => folder.to_owned(),
-                None => path.clone(),
-            };
-            names.extend(self.mix.config_path.iter().map(folder));
             names.extend(self.mix.lockfile.clone());
         }
         let mut found: Vec<String> =
             names.iter().filter_map(|name| pattern(&self.folder, name)).collect();
-        // The root of the workspace is no pattern.
-        found.retain(|path| !path.is_empty());
+        if let Some(path) = self.mix.config_path.as_deref().filter(|_| self.role == Role::Root) {
+            // Configuration is a folder's: one file imports the others.
+            let whole = join(&self.folder, path);
+            found.extend(whole.and_then(|path| match path.rsplit_once('/') {
+                Some((folder, _)) if folder != self.folder => pattern("", folder),
+                // The project's own folder has much besides.
+                Some((folder, _)) => Some(format!("{}/*.exs", escaped(folder))),
+                None => Some("*.exs".to_owned()),
+            }));
+        }
         found.dedup();
         found
     }

@@ -48,7 +48,7 @@ impl Reader<'_> {
                 "compile-config" => match by_package(text) {
                     Some(found) => self.settings.compile_config = found,
                     None => self.wrong_setting(
-                        setting,
+                        &setting.name,
                         "expected packages, and whose configuration they read",
                         "for example `compile-config=\"phoenix_html: phoenix, guardian: joken jose\"`",
                     ),
@@ -56,20 +56,20 @@ impl Reader<'_> {
                 "rebar3-plugins" => match by_package(text) {
                     Some(found) => self.settings.rebar3_plugins = found,
                     None => self.wrong_setting(
-                        setting,
+                        &setting.name,
                         "expected packages, and the packages that are plugins to them",
                         "for example `rebar3-plugins=\"jiffy: pc, erlexec: pc rebar3_archive_plugin\"`",
                     ),
                 },
                 "rebar3" if is_address(text) => url = Some(text.clone()),
                 "rebar3" => self.wrong_setting(
-                    setting,
+                    &setting.name,
                     "expected an address of https or http",
                     "for example `rebar3=\"https://github.com/erlang/rebar3/releases/download/3.24.0/rebar3\"`",
                 ),
                 "rebar3-sha256" if lock::is_sha256(text) => sha256 = Some(text.to_ascii_lowercase()),
                 "rebar3-sha256" => self.wrong_setting(
-                    setting,
+                    &setting.name,
                     "expected 64 hexadecimal digits",
                     "`sha256sum rebar3` says it of a file that you trust",
                 ),
@@ -123,16 +123,16 @@ impl Reader<'_> {
 
     fn wrong_name(&mut self, setting: &Setting) {
         self.wrong_setting(
-            setting,
+            &setting.name,
             "expected a name",
             "a name is lower-case letters, digits and `_`",
         );
     }
 
     /// Refuses a setting's value.
-    pub fn wrong_setting(&mut self, setting: &Setting, expected: &str, help: &str) {
-        let message = format!("the value of `{}` is not valid", setting.name);
-        let place = Place::InSetting(setting.name.clone());
+    pub fn wrong_setting(&mut self, setting: &str, expected: &str, help: &str) {
+        let message = format!("the value of `{setting}` is not valid");
+        let place = Place::InSetting(setting.to_owned());
         self.refuse("wrong-setting", message, place, expected, help);
     }
 }

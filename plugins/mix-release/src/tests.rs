@@ -1,5 +1,5 @@
 use super::*;
-use exflow_plugin_sdk::{File, Place, Proposal, Scalar, Setting, Step, UsedThing};
+use exflow_plugin_sdk::{File, Folder, Place, Proposal, Scalar, Setting, Step, UsedThing};
 use mix_project::testing::{SHA, hex, lock, ready, refused};
 
 fn ask(root: &str, settings: &[(&str, &str)], files: &[(&str, &str)]) -> Answer {
@@ -254,6 +254,10 @@ fn a_git_dependency() {
         refused(ask_with("", &[], &files, &[("git-tool", "elixir/mix.exs", beside)])),
         ["path-in-git"]
     );
+    let outside = |text: &str| text.replace("\"elixir\"", "\"../x\"");
+    let files_outside = [("mix.exs", outside(mix)), ("mix.lock", outside(&lock))];
+    let files_outside = files_outside.each_ref().map(|(path, text)| (*path, text.as_str()));
+    assert_eq!(refused(ask_with("", &[], &files_outside, &[])), ["outside-workspace"]);
     // Where it isn't literal, Mix is asked about what was fetched.
     let computed = [
         ("git-tool", "elixir/mix.exs", "def project, do: computed()\n"),
@@ -271,6 +275,49 @@ fn every_setting_that_is_declared_is_read() {
         let settings = [(setting.name.as_str(), "Not a value of it")];
         let codes = refused(ask("", &settings, &[("mix.exs", mix)]));
         assert_eq!(codes[0], "wrong-setting", "{}", setting.name);
+    }
+}
+
+/// `exflow::mix-release::not-utf8`
+#[test]
+fn a_file_in_another_encoding() {
+    let request = Request {
+        project: "shop".to_owned(),
+        root: String::new(),
+        platform: "linux/amd64".to_owned(),
+        settings: Vec::new(),
+        files: Vec::new(),
+        folders: Vec::new(),
+        made: Vec::new(),
+    };
+    let put = |path: &str, text: &[u8]| File { path: path.into(), contents: Some(text.to_vec()) };
+    for files in [
+        vec![put("mix.exs", b"# \xe9\n")],
+        vec![put("mix.exs", SIMPLE.as_bytes()), put("mix.lock", b"%{\xff}")],
+    ] {
+        let mut request = Request { files, ..request.clone() };
+        let answer = loop {
+            let Answer::Need(needs) = propose(&request) else { break propose(&request) };
+            let files = needs.files.into_iter().map(|path| File { path, contents: None });
+            request.files.extend(files);
+            let folders = needs.folders.into_iter().map(|path| Folder { path, entries: None });
+            request.folders.extend(folders);
+        };
+        assert_eq!(refused(answer), ["not-utf8"]);
+    }
+}
+
+#[test]
+fn configuration_and_sources_beside_mix_exs() {
+    let mix = "def project, do: [app: :shop, deps: [], config_path: \"./config.exs\", elixirc_paths: [\".\"]]";
+    for (root, expected) in [("", ["**", "*.exs"]), ("svc", ["svc", "svc/*.exs"])] {
+        let path = if root.is_empty() { "mix.exs" } else { "svc/mix.exs" };
+        let proposal = ready(ask(root, &[], &[(path, mix)]));
+        let sources = &step(&proposal, "release").sources;
+        assert!(
+            expected.iter().all(|path| sources.iter().any(|found| found == path)),
+            "{sources:?}"
+        );
     }
 }
 

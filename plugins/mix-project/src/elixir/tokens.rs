@@ -8,12 +8,16 @@ pub struct Token<'a> {
     pub text: &'a str,
     pub start: usize,
     pub end: usize,
+    /// Of a bracket that opens: the index of the one that closes it; of all else, and of one that nothing closes, beyond
+    /// all tokens.
+    pub closed_by: usize,
 }
 
 /// The tokens of a source file, without comments and white space.
 pub fn tokens(source: &str) -> Vec<Token<'_>> {
     let bytes = source.as_bytes();
-    let mut tokens = Vec::new();
+    let mut tokens: Vec<Token<'_>> = Vec::new();
+    let mut open = Vec::new();
     let mut at = 0;
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
     while at < bytes.len() {
@@ -68,7 +72,17 @@ pub fn tokens(source: &str) -> Vec<Token<'_>> {
         if bytes[start] == b'"' {
             at = key(bytes, at);
         }
-        tokens.push(Token { text: &source[start..at], start, end: at });
+        let text = &source[start..at];
+        match text {
+            "(" | "[" | "{" | "%{" | "<<" => open.push(tokens.len()),
+            ")" | "]" | "}" | ">>" => {
+                if let Some(open) = open.pop() {
+                    tokens[open].closed_by = tokens.len();
+                }
+            }
+            _ => {}
+        }
+        tokens.push(Token { text, start, end: at, closed_by: usize::MAX });
     }
     tokens
 }
