@@ -614,6 +614,9 @@ fn a_plugin_from_the_web() {
     }
     let (workspace, _) = fetching(&format!("{url}/tool.wasm"));
     workspace.fails(&["plugin", "inspect", "rebar3-release"], 1).says(&["exflow lock"]);
+    workspace.fails(&["plugin", "run"], 1).says(&["`rebar3-release` is not in the lock"]);
+    // Which is no mistake of the manifest's.
+    workspace.ok(&["check"]).says(&["`rebar3-release` is not in the lock", "no mistakes"]);
     workspace.ok(&["lock"]);
     let lock = workspace.read("exflow.lock");
     assert!(lock.contains("\"version\": 3") && lock.contains("\"url\""), "{lock}");

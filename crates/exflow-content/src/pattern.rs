@@ -152,7 +152,8 @@ impl MatcherBuilder {
                 .map_err(|error| fail(error.kind().to_string()))
         };
         self.globs.push(glob(body)?);
-        if !body.ends_with("**") {
+        // As a part of a name, it is no more than `*`.
+        if body != "**" && !body.ends_with("/**") {
             self.globs.push(glob(&format!("{body}/**"))?);
         }
         Ok(())
@@ -214,6 +215,8 @@ mod tests {
         check(&["lib/"], "lib/a/b.ex", true);
         check(&["lib"], "library/a.ex", false);
         check(&["lib/**"], "lib/a/b.ex", true);
+        check(&["lib**"], "library/a/b.ex", true);
+        check(&["a/lib**"], "a/lib/b.ex", true);
         check(&["lib/**/*.ex"], "lib/b.ex", true);
         check(&["**"], "x/y", true);
         check(&["lib", "!lib/private"], "lib/private/a.ex", false);

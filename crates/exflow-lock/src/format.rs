@@ -324,7 +324,9 @@ pub fn parse(source: &SourceName, text: &str) -> Result<Lock, Diagnostics> {
     }
     let wire: WireLock = serde_json::from_str(text).map_err(|error| fail(&error))?;
     lower(wire).map_err(|Wrong { value, message }| {
-        let site = text.find(&value).map(|at| Site::new(source, at..at + value.len()));
+        // As it stands in the file, so that it isn't found within another one.
+        let quoted = json(&value);
+        let site = text.find(&quoted).map(|at| Site::new(source, at..at + quoted.len()));
         invalid(message, site, "here").into()
     })
 }

@@ -1,13 +1,20 @@
-use crate::{Lock, RequestedBase, Wanted};
+use crate::{Lock, Platform, RequestedBase, Wanted};
 use std::fmt;
 
 /// One way in which a lock doesn't fit what a workspace asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stale {
-    /// A base isn't in the lock, or not for this platform.
+    /// A base isn't in the lock.
     BaseMissing {
         /// Which base.
         name: String,
+    },
+    /// A base is in the lock for other platforms.
+    PlatformMissing {
+        /// Which base.
+        name: String,
+        /// The platform that is built for.
+        platform: Platform,
     },
     /// A base was locked for another request.
     BaseChanged {
@@ -49,6 +56,9 @@ impl fmt::Display for Stale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BaseMissing { name } => write!(f, "base `{name}` is not in the lock"),
+            Self::PlatformMissing { name, platform } => {
+                write!(f, "base `{name}` is not locked for {platform}")
+            }
             Self::BaseChanged { name, what } => write!(f, "base `{name}`: {what}"),
             Self::BaseUnused { name } => write!(f, "base `{name}` is locked and no longer used"),
             Self::PluginMissing { name } => write!(f, "plugin `{name}` is not in the lock"),
@@ -76,7 +86,7 @@ pub fn stale(lock: &Lock, wanted: &Wanted) -> Vec<Stale> {
             let what = changed(old, requested);
             stale.push(Stale::BaseChanged { name, what });
         } else if !locked.locked.contains_key(&wanted.platform) {
-            stale.push(Stale::BaseMissing { name });
+            stale.push(Stale::PlatformMissing { name, platform: wanted.platform.clone() });
         }
     }
     for (name, requested) in &wanted.plugins {

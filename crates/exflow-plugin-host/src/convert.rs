@@ -143,8 +143,10 @@ fn made(fetches: &[Fetch], steps: &[Step], root: &RelPath) -> Result<Made, Plugi
         }
     }
     let mut done: Vec<plan::ProposedStep> = Vec::new();
+    let mut outputs: Vec<BTreeSet<RelPath>> = Vec::new();
     for proposed in steps {
-        let step = step(proposed, &done, fetches.len(), root)?;
+        let step = step(proposed, &outputs, fetches.len(), root)?;
+        outputs.push(step.outputs.iter().cloned().collect());
         if !names.insert(step.name.clone()) {
             return invalid(format!("two steps `{}`", step.name));
         }
@@ -250,7 +252,7 @@ pub(crate) fn proposal(
 
 fn step(
     step: &Step,
-    earlier: &[plan::ProposedStep],
+    earlier: &[BTreeSet<RelPath>],
     fetches: usize,
     root: &RelPath,
 ) -> Result<plan::ProposedStep, PluginError> {
@@ -275,7 +277,7 @@ fn step(
             UsedThing::Output(used) => {
                 let output = path(&used.output, "an output")?;
                 let step = used.step as usize;
-                if !earlier.get(step).is_some_and(|step| step.outputs.contains(&output)) {
+                if !earlier.get(step).is_some_and(|outputs| outputs.contains(&output)) {
                     let reason =
                         format!("step `{name}` uses `{output}`, which no earlier step makes");
                     return invalid(reason);
@@ -289,7 +291,11 @@ fn step(
                 return invalid(format!("step `{name}` uses fetch {index}, and there is none"));
             }
         };
-        uses.push(plan::ProposedUse { what, at: path(&used.at, "an input")? });
+        let at = inside(&used.at, "the input")?;
+        if at == *root {
+            return invalid(format!("step `{name}` has an input in place of the whole project"));
+        }
+        uses.push(plan::ProposedUse { what, at });
     }
     let mut files = BTreeMap::new();
     for file in &step.files {

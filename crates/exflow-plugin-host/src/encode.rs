@@ -4,8 +4,10 @@ use crate::PluginError;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// The newest contract.
-const CONTRACT: &str = include_str!("../../../schemas/wit/0.2.1/plugin.wit");
+/// The newest version of the contract.
+pub const NEWEST: &str = "0.2.1";
+/// The newest contract, as WIT.
+pub const NEWEST_WIT: &str = include_str!("../../../schemas/wit/0.2.1/plugin.wit");
 const WORLD: &str = "release-tool";
 
 /// The component of a module that has the exports of the newest contract, named and laid out as the component
@@ -16,7 +18,7 @@ const WORLD: &str = "release-tool";
 pub fn component_of(module: &[u8]) -> Result<Vec<u8>, PluginError> {
     let mut resolve = Resolve::default();
     let world = resolve
-        .push_str("plugin.wit", CONTRACT)
+        .push_str("plugin.wit", NEWEST_WIT)
         .and_then(|package| resolve.select_world(&[package], Some(WORLD)))
         .expect("the contract is one");
     let mut module = module.to_vec();
@@ -28,6 +30,11 @@ pub fn component_of(module: &[u8]) -> Result<Vec<u8>, PluginError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_is_what_is_named() {
+        assert!(NEWEST_WIT.contains(&format!("package exflow:plugin@{NEWEST};")));
+    }
 
     #[test]
     fn a_module_that_is_not_of_the_contract() {

@@ -1,5 +1,6 @@
 //! Why a plugin gave no answer, and what to do about it.
 
+use crate::encode::NEWEST;
 use exflow_diagnostics::{Diagnostic, Site};
 use exflow_store::StoreError;
 use std::io;
@@ -13,6 +14,14 @@ pub enum PluginError {
     Read {
         /// Which file.
         path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A source file that it wants to see can't be read.
+    #[error("can't read `{path}`, which it wants to see: {source}")]
+    Source {
+        /// Which file.
+        path: String,
         /// Why not.
         source: io::Error,
     },
@@ -81,6 +90,7 @@ pub enum PluginError {
 }
 
 const UNREADABLE: &str = "exflow::plugin::unreadable";
+const UNREADABLE_SOURCE: &str = "exflow::plugin::unreadable-source";
 const CHANGED: &str = "exflow::plugin::changed";
 const NOT_A_COMPONENT: &str = "exflow::plugin::not-a-component";
 const IMPORTS: &str = "exflow::plugin::imports";
@@ -92,6 +102,8 @@ const MOVED: &str = "exflow::plugin::sources-changed";
 
 /// Says what is wrong with the plugin `name`, where it was asked for, and what to do.
 pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnostic {
+    let contract =
+        format!("export `exflow:plugin/planner@{NEWEST}`, as schemas/wit/{NEWEST} defines it");
     let (code, help) = match error {
         PluginError::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
             (UNREADABLE, "build it without debug information, or strip it: `wasm-tools strip`")
@@ -100,6 +112,10 @@ pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnos
             (UNREADABLE, "check that it is there, and that you may read it")
         }
         PluginError::Read { .. } => (UNREADABLE, "`path` is relative to the workspace"),
+        PluginError::Source { .. } => (
+            UNREADABLE_SOURCE,
+            "check that it is still there and that you may read it, and run it again",
+        ),
         PluginError::Changed { .. } => {
             (CHANGED, "if it was meant to change, run `exflow lock`, which takes it as it is now")
         }
@@ -111,9 +127,7 @@ pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnos
             IMPORTS,
             "a plugin imports nothing: build it for `wasm32-unknown-unknown`, not for WASI",
         ),
-        PluginError::Contract { .. } => {
-            (CONTRACT, "export `exflow:plugin/planner@0.2.1`, as schemas/wit/0.2.1 defines it")
-        }
+        PluginError::Contract { .. } => (CONTRACT, contract.as_str()),
         PluginError::Limit { .. } => (
             LIMIT,
             "this is a mistake in the plugin, or a project beyond all measure: tell its author",
@@ -134,6 +148,14 @@ pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnos
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_that_can_not_be_read_is_no_fault_of_a_plugin() {
+        let (path, source) = ("lib/a.ex".to_owned(), io::ErrorKind::PermissionDenied.into());
+        let said = diagnose(&PluginError::Source { path, source }, "mine", None);
+        assert_eq!(said.code.as_str(), "exflow::plugin::unreadable-source");
+        assert!(said.message.contains("`lib/a.ex`"), "{}", said.message);
+    }
 
     #[test]
     fn a_full_disk_is_no_fault_of_a_plugin() {

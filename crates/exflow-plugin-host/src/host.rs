@@ -499,7 +499,7 @@ fn request(
         let contents = match blob(project.sources, path) {
             None => None,
             Some(blob) => {
-                let source = |source| PluginError::Read { path: path.to_string().into(), source };
+                let source = |source| PluginError::Source { path: path.to_string(), source };
                 let bytes = world.read(path).map_err(source)?;
                 if Digest::of(&bytes) != blob {
                     return Err(PluginError::Moved { path: path.to_string() });

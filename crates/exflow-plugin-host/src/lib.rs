@@ -17,7 +17,7 @@ mod host;
 mod runtime;
 mod settings;
 
-pub use encode::component_of;
+pub use encode::{NEWEST, NEWEST_WIT, component_of};
 pub use error::{PluginError, diagnose};
 pub use host::{
     Asked, Host, Inspected, MAX_COMPONENT, Plugin, PluginBytes, Project, Proposed, World,

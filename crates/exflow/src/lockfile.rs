@@ -31,13 +31,23 @@ const UNWRITABLE: &str = "exflow::lock::unwritable";
 
 /// Reads the lock; an empty one where there is none.
 pub(crate) fn read(session: &mut Session) -> Result<Lock, Failure> {
-    let path = session.root.join(LOCK);
-    let text = match fs::File::open(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Lock { image_assembly: ASSEMBLY_VERSION, ..Lock::default() });
-        }
-        Err(error) => return Err(unreadable(&path, &error)),
-        Ok(file) => read_bounded(file, &path, MAX_BYTES)?,
+    Ok(read_with_text(session)?.0)
+}
+
+/// The text of the lock; none where there is none.
+fn text(path: &Path) -> Result<Option<String>, Failure> {
+    match fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(path, &error)),
+        Ok(file) => read_bounded(file, path, MAX_BYTES).map(Some),
+    }
+}
+
+/// The same as [`read`], with the text that it was read from.
+fn read_with_text(session: &mut Session) -> Result<(Lock, Option<String>), Failure> {
+    let Some(text) = text(&session.root.join(LOCK))? else {
+        let lock = Lock { image_assembly: ASSEMBLY_VERSION, ..Lock::default() };
+        return Ok((lock, None));
     };
     let source = SourceName::new(LOCK);
     session.texts.insert(source.clone(), text.clone());
@@ -52,7 +62,7 @@ pub(crate) fn read(session: &mut Session) -> Result<Lock, Failure> {
             .help("digests change with it: take `image-assembly` to the new version on purpose, or use the exflow that made the lock")
             .into());
     }
-    Ok(lock)
+    Ok((lock, Some(text)))
 }
 
 /// What is to be done about a lock that lacks something.
@@ -100,6 +110,7 @@ fn stale_problem(workspace: &Workspace, stale: &Stale) -> Diagnostic {
         .help("run `exflow lock`, and commit `exflow.lock`");
     let site = match stale {
         Stale::BaseMissing { name }
+        | Stale::PlatformMissing { name, .. }
         | Stale::BaseChanged { name, .. }
         | Stale::BaseUnused { name } => base_site(workspace, name, None),
         Stale::PluginMissing { name } | Stale::PluginChanged { name } => {
@@ -183,15 +194,14 @@ pub(crate) fn update(
     cancel: &Cancel,
 ) -> Result<(Lock, bool), Failure> {
     for _ in 0..TRIES {
-        let old = read(session)?;
-        let text = session.texts.get(&SourceName::new(LOCK)).map(str::to_owned);
+        let (old, before) = read_with_text(session)?;
         let lock = updated(session, workspace, &old, on_purpose, cancel)?;
         let path = session.root.join(LOCK);
-        if lock == old && path.exists() {
+        if lock == old && before.is_some() {
             return Ok((lock, false));
         }
         // Fetching indexes takes a while, in which it may have been edited, or pulled.
-        if fs::read_to_string(&path).ok() != text {
+        if text(&path)? != before {
             session.ui.tell("again", &format!("`{LOCK}` was changed meanwhile"));
             continue;
         }
@@ -217,7 +227,9 @@ fn updated(
     let mut plugins: BTreeSet<String> = BTreeSet::new();
     for stale in stale(old, &wanted) {
         match stale {
-            Stale::BaseMissing { name } | Stale::BaseChanged { name, .. } => {
+            Stale::BaseMissing { name }
+            | Stale::PlatformMissing { name, .. }
+            | Stale::BaseChanged { name, .. } => {
                 bases.insert(name);
             }
             Stale::BaseUnused { name } if on_purpose => {

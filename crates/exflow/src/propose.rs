@@ -89,7 +89,8 @@ pub(crate) fn propose(
         let mut asked = host.propose(&plugin, &project, &maker);
         // Only now it is known that it is needed.
         if let Err(PluginError::Read { .. }) = &asked
-            && let Some(locked) = asking.lock.plugins.get(name)
+            && let Some(locked) =
+                asking.lock.plugins.get(name).filter(|locked| locked.requested == *requested)
         {
             let fetched = {
                 let session = maker.session.borrow();

@@ -2,9 +2,11 @@ use crate::cli::BuildOptions;
 use crate::lockfile;
 use crate::propose::{Asking, planned, propose};
 use crate::report::Failure;
-use crate::session::{Session, store_failed};
+use crate::session::{self, Session, store_failed};
 use exflow_diagnostics::{Diagnostics, Severity};
 use exflow_fetch::Cancel;
+use exflow_lock::RequestedPlugin;
+use exflow_manifest::Unit;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
@@ -23,6 +25,18 @@ pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
         cancel: &cancel,
         makes: false,
     };
+    // What isn't locked yet is no mistake either; nothing can be asked of it.
+    let wanted = session::wanted(&workspace).plugins;
+    let is_there = |unit: &&Unit| match unit.tool.as_ref().map(|tool| &tool.plugin.value) {
+        Some(name) => match &wanted[name] {
+            RequestedPlugin::Builtin | RequestedPlugin::Path(_) => true,
+            requested => {
+                lock.plugins.get(name).is_some_and(|locked| locked.requested == *requested)
+            }
+        },
+        None => true,
+    };
+    let units: Vec<&Unit> = units.into_iter().filter(is_there).collect();
     let proposals = propose(session, &asking, &units)?;
     // A lock that doesn't fit is completed by the next build, so it is no mistake yet.
     let stale =

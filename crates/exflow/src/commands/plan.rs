@@ -11,7 +11,7 @@ use serde_json::json;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Result<ExitCode, Failure> {
-    // It only looks: what isn't locked can't be planned.
+    // What isn't locked can't be planned. What plugins have to see for that is made.
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
     let options = BuildOptions::default();

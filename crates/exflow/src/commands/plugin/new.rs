@@ -1,6 +1,7 @@
 use crate::cli::{Language, PluginNewArgs};
 use crate::report::{Failure, io_failed};
 use crate::session::{BUILTIN, Session};
+use exflow_plugin_host::{NEWEST, NEWEST_WIT};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -59,8 +60,7 @@ const C_KIT: &[File] = &[
     ("sdk/exflow.c", include_str!("../../../templates/plugin-c/exflow.c.txt")),
     ("sdk/exflow.h", include_str!("../../../templates/plugin-c/exflow.h.txt")),
 ];
-const CONTRACT: &str = include_str!("../../../../../schemas/wit/0.2.1/plugin.wit");
-const CONTRACT_PLACE: &str = "../../schemas/wit/0.2.1";
+const CONTRACTS: &str = "../../schemas/wit/";
 /// What the kit is compiled with; as in its own `Cargo.toml`.
 const WIT_BINDGEN: &str = "0.61";
 
@@ -106,9 +106,12 @@ pub(crate) fn run(session: &Session, args: &PluginNewArgs) -> Result<ExitCode, F
         write(&args.path.join(path), text)?;
     }
     if args.lang == Language::Rust {
-        write(&args.path.join("sdk/src/lib.rs"), &RUST_KIT.replace(CONTRACT_PLACE, "wit"))?;
+        write(
+            &args.path.join("sdk/src/lib.rs"),
+            &RUST_KIT.replace(&format!("{CONTRACTS}{NEWEST}"), "wit"),
+        )?;
     }
-    write(&args.path.join("sdk/wit/plugin.wit"), CONTRACT)?;
+    write(&args.path.join("sdk/wit/plugin.wit"), NEWEST_WIT)?;
     let place = args.path.display().to_string();
     session.ui.tell("written", &format!("{place}: its README.md says how to go on"));
     // To be copied into a shell; a path that it could not take is shown as it is.
@@ -154,12 +157,11 @@ mod tests {
             "wit-bindgen = {{ version = \"{WIT_BINDGEN}\", default-features = false, features = [\"macros\", \"realloc\"] }}"
         );
         assert!(own.contains(&dependency), "{own}");
-        assert_eq!(RUST_KIT.matches(CONTRACT_PLACE).count(), 1);
+        assert_eq!(RUST_KIT.matches(&format!("{CONTRACTS}{NEWEST}")).count(), 1);
         let toolchain = include_str!("../../../../../rust-toolchain.toml");
         let channel = toolchain.lines().find(|line| line.starts_with("channel")).unwrap();
         let written = RUST.iter().find(|(path, _)| *path == "rust-toolchain.toml").unwrap().1;
         assert!(written.contains(channel), "{written}");
-        assert!(CONTRACT.contains("package exflow:plugin@0.2.1;"));
     }
 
     #[test]
