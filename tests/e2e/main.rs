@@ -13,6 +13,7 @@ mod plugins;
 mod registry;
 mod steps;
 mod three_stage;
+mod update;
 
 use exflow_testkit::{Archive, Package, Server, Workspace};
 use std::path::{Path, PathBuf};

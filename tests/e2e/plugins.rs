@@ -1,7 +1,7 @@
 //! Plugins of one's own that can't be used.
 
 use crate::EXFLOW;
-use exflow_content::Sha256;
+use exflow_content::{Digest, Sha256};
 use exflow_image::ComponentArtifact;
 use exflow_testkit::{
     Contract, DockerRegistry, Fault, Run, Server, Workspace, component, declaring, missing,
@@ -639,6 +639,16 @@ fn a_plugin_from_the_web() {
     // And is what was locked, or isn't used.
     server.fault("tool.wasm", Fault::WrongByte, 100);
     elsewhere().fails(&["plugin", "run"], 1).says(&["is pinned", "tool.wasm"]);
+    server.fault("tool.wasm", Fault::WrongByte, 0);
+    // What is there now is taken on purpose.
+    let other = declaring("i32.const 2048");
+    let now = Digest::of(&other).to_string();
+    server.now_serves([("tool.wasm".to_owned(), other)].into());
+    workspace.ok(&["lock"]);
+    assert_eq!(workspace.read("exflow.lock"), lock);
+    let moved = workspace.ok(&["update", "rebar3-release"]).stdout;
+    assert!(moved.contains(&format!("→ {now}")), "{moved}");
+    assert!(workspace.read("exflow.lock").contains(&now));
 }
 
 #[test]

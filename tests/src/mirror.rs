@@ -25,7 +25,7 @@ impl Mirror {
         let cache = cache.to_owned();
         let mirrors = upstream();
         let client = Client::new(HttpOptions::default(), Cancel::new());
-        let server = Server::finding(Box::new(move |path| {
+        let server = Server::finding(std::sync::Arc::new(move |path| {
             let keeps = path.contains("/pool/") && !path.contains("..");
             let kept = cache.join(path.replace('/', "%"));
             if keeps && let Ok(bytes) = fs::read(&kept) {

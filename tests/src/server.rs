@@ -27,7 +27,7 @@ pub enum Fault {
 pub(crate) type Find = dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync;
 
 struct Shared {
-    find: Box<Find>,
+    find: Mutex<Arc<Find>>,
     faults: Mutex<BTreeMap<String, (Fault, usize)>>,
     /// Method, path, and first byte of each request.
     requests: Mutex<Vec<String>>,
@@ -55,14 +55,19 @@ impl std::fmt::Debug for Server {
 impl Server {
     /// Serves these files, by path without a leading `/`.
     pub fn new(files: BTreeMap<String, Vec<u8>>) -> Self {
-        Self::finding(Box::new(move |path| files.get(path).cloned()))
+        Self::finding(Arc::new(move |path| files.get(path).cloned()))
     }
 
-    pub(crate) fn finding(find: Box<Find>) -> Self {
+    /// From now on, it serves these files, and no others.
+    pub fn now_serves(&self, files: BTreeMap<String, Vec<u8>>) {
+        *self.shared.find.lock().unwrap() = Arc::new(move |path| files.get(path).cloned());
+    }
+
+    pub(crate) fn finding(find: Arc<Find>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            find,
+            find: Mutex::new(find),
             faults: Mutex::default(),
             requests: Mutex::default(),
             token: Mutex::default(),
@@ -124,7 +129,7 @@ impl Drop for Server {
         // Wakes the listener, which then finds that nobody needs it.
         let address = self.address;
         self.shared = Arc::new(Shared {
-            find: Box::new(|_| None),
+            find: Mutex::new(Arc::new(|_| None)),
             faults: Mutex::default(),
             requests: Mutex::default(),
             token: Mutex::default(),
@@ -199,7 +204,8 @@ impl Shared {
                 header.map_or_else(String::new, |(name, value)| format!("{name}: {value}\r\n"));
             return answer(stream, &format!("{status} Fault"), 0, &header);
         }
-        let Some(mut bytes) = (self.find)(&path) else {
+        let find = Arc::clone(&self.find.lock().unwrap());
+        let Some(mut bytes) = find(&path) else {
             return answer(stream, "404 Not Found", 0, "");
         };
         if fault == Some(Fault::WrongByte) {

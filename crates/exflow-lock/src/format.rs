@@ -32,28 +32,38 @@ const INVALID: &str = "exflow::lock::invalid";
 const CONFLICT: &str = "exflow::lock::merge-conflict";
 const NEWER: &str = "exflow::lock::newer-version";
 
+/// Every input from outside: what the manifests ask for, and what that is by content.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Lock"))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WireLock {
+    /// The version of the format.
     #[expect(dead_code, reason = "it is read before all else, as `Version`")]
     version: u32,
+    /// The version of how images are put together.
     image_assembly: u32,
+    /// Bases by name.
     #[serde(default, deserialize_with = "unique")]
     bases: BTreeMap<String, WireBase>,
+    /// Plugins by name.
     #[serde(default, deserialize_with = "unique")]
     plugins: BTreeMap<String, WirePlugin>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Base"))]
 #[serde(deny_unknown_fields)]
 struct WireBase {
+    /// As the manifest says it.
     requested: WireRequested,
+    /// What that is on each platform: `linux/amd64`.
     #[serde(deserialize_with = "unique")]
     locked: BTreeMap<String, WireRoot>,
 }
 
 /// Of `debian`, `image`, `layout`, `archive` and `daemon` exactly one is there.
 #[derive(Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Requested"))]
 #[serde(deny_unknown_fields)]
 struct WireRequested {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +85,7 @@ struct WireRequested {
 
 /// What a base is: Debian packages, or an image with perhaps packages added to it.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Root"))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WireRoot {
     index: Option<String>,
@@ -88,6 +99,7 @@ struct WireRoot {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Package"))]
 #[serde(deny_unknown_fields)]
 struct WirePackage {
     name: String,
@@ -100,6 +112,7 @@ struct WirePackage {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Plugin"))]
 #[serde(deny_unknown_fields)]
 struct WirePlugin {
     requested: WireSource,
@@ -107,6 +120,7 @@ struct WirePlugin {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Source"))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 enum WireSource {
     Builtin(#[serde(deserialize_with = "yes")] bool),
@@ -116,6 +130,7 @@ enum WireSource {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Component"))]
 #[serde(deny_unknown_fields)]
 struct WireComponent {
     blake3: String,

@@ -8,10 +8,12 @@
 //! a writer writes the oldest version that can say what it has to say. Within a version, nothing
 //! is added that an older reader could overlook: unknown fields are errors.
 
+mod difference;
 mod format;
 mod model;
 mod stale;
 
+pub use difference::{Change, Difference, InputName, differences};
 pub use format::{MAX_BYTES, VERSION, is_debian_package, parse, print};
 pub use model::{
     AddedPackages, Compression, ImageDefaults, ImageSource, LocalImage, Lock, LockedAlpine,

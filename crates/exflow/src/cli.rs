@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Build(BuildArgs),
     /// Pin what the manifest asks for and the lock lacks; drop what it no longer asks for
     Lock(LockArgs),
+    /// Move inputs to what they are today, and show what moved
+    Update(UpdateArgs),
     /// Look for mistakes, without building anything
     Check,
     /// Show the steps of a build, and which of them would run
@@ -294,10 +296,48 @@ impl std::str::FromStr for ImageOutput {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct LockArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<LockCommand>,
+
     /// Change nothing; fail where something would change
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    /// Show which projects and stages need an input
+    Why(LockWhyArgs),
+    /// Show what `update` would move
+    Outdated(LockOutdatedArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockWhyArgs {
+    /// A base, a plugin, or a package of a base; with `base:`, `plugin:` or `package:` before it, only that
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockOutdatedArgs {
+    /// Which inputs, as for `update`
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// Which inputs: bases and plugins by name, or by patterns such as `build*`; with `base:` or `plugin:` before it,
+    /// only such. All of them where none is named
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<String>,
+
+    /// Only show what would move
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

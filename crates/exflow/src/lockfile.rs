@@ -12,11 +12,12 @@ use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
 use exflow_fetch::Cancel;
 use exflow_image::ASSEMBLY_VERSION;
 use exflow_lock::{
-    Lock, LockedPlugin, MAX_BYTES, RequestedPlugin, Stale, Wanted, parse, print, stale,
+    ImageSource, InputName, Lock, LockedPlugin, MAX_BYTES, Platform, RequestedBase,
+    RequestedPlugin, Stale, Wanted, parse, print, stale,
 };
 use exflow_manifest::Workspace;
 use exflow_plugin_host::PluginError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -193,12 +194,22 @@ pub(crate) fn update(
     on_purpose: bool,
     cancel: &Cancel,
 ) -> Result<(Lock, bool), Failure> {
+    let (_, lock, is_changed) =
+        change(session, |session, old| updated(session, workspace, old, on_purpose, cancel))?;
+    Ok((lock, is_changed))
+}
+
+/// Makes another lock of the one that is there, and writes it where it is another: both, and whether it was written.
+fn change(
+    session: &mut Session,
+    mut changed: impl FnMut(&mut Session, &Lock) -> Result<Lock, Failure>,
+) -> Result<(Lock, Lock, bool), Failure> {
     for _ in 0..TRIES {
         let (old, before) = read_with_text(session)?;
-        let lock = updated(session, workspace, &old, on_purpose, cancel)?;
+        let lock = changed(session, &old)?;
         let path = session.root.join(LOCK);
         if lock == old && before.is_some() {
-            return Ok((lock, false));
+            return Ok((old, lock, false));
         }
         // Fetching indexes takes a while, in which it may have been edited, or pulled.
         if text(&path)? != before {
@@ -207,7 +218,7 @@ pub(crate) fn update(
         }
         write(&session.root, &lock)?;
         session.ui.tell("locked", LOCK);
-        return Ok((lock, true));
+        return Ok((old, lock, true));
     }
     Err(Diagnostic::error(UNWRITABLE, format!("`{LOCK}` is changed by someone else all the time"))
         .help("wait until nobody else locks this workspace, and run it again")
@@ -250,8 +261,77 @@ fn updated(
         plugins.extend(of_this_machine.map(|(name, _)| name.clone()));
     }
     lock_plugins(session, workspace, &wanted, &mut lock, &plugins, on_purpose, cancel)?;
-    resolve(session, workspace, &mut lock, &bases, on_purpose, cancel)?;
+    let platform = &wanted.platform;
+    resolve(session, workspace, &mut lock, &bases, platform, on_purpose, cancel)?;
     Ok(lock)
+}
+
+/// A lock before and after some of it was locked anew.
+pub(crate) struct Renewed {
+    pub(crate) old: Lock,
+    pub(crate) new: Lock,
+}
+
+/// Locks `inputs` as they are today, whatever they were, on every platform that they are locked for; writes that
+/// unless it is only to be known. Nothing else moves, and nothing that is missing is added.
+pub(crate) fn renew(
+    session: &mut Session,
+    workspace: &Workspace,
+    inputs: &BTreeSet<InputName>,
+    dry_run: bool,
+    cancel: &Cancel,
+) -> Result<Renewed, Failure> {
+    let changed =
+        |session: &mut Session, old: &Lock| renewed(session, workspace, old, inputs, cancel);
+    if dry_run {
+        let old = read(session)?;
+        let new = changed(session, &old)?;
+        return Ok(Renewed { old, new });
+    }
+    let (old, new, _) = change(session, changed)?;
+    Ok(Renewed { old, new })
+}
+
+fn renewed(
+    session: &mut Session,
+    workspace: &Workspace,
+    old: &Lock,
+    inputs: &BTreeSet<InputName>,
+    cancel: &Cancel,
+) -> Result<Lock, Failure> {
+    let wanted = wanted(workspace);
+    let mut lock = old.clone();
+    let mut bases: BTreeMap<Platform, BTreeSet<String>> = BTreeMap::new();
+    let mut plugins = BTreeSet::new();
+    for input in inputs {
+        let name = match input {
+            InputName::Plugin(name) => {
+                plugins.insert(name.clone());
+                continue;
+            }
+            InputName::Base(name) => name,
+        };
+        // What isn't there any more can't be held on to, neither here nor by what is locked for another platform.
+        let others = lock.bases.remove(name).filter(|old| old.requested == wanted.bases[name]);
+        let mut platforms = BTreeSet::from([wanted.platform.clone()]);
+        // A daemon has images of its own platform only.
+        if !is_of_a_daemon(&wanted.bases[name]) {
+            platforms.extend(others.into_iter().flat_map(|old| old.locked.into_keys()));
+        }
+        for platform in platforms {
+            bases.entry(platform).or_default().insert(name.clone());
+        }
+    }
+    lock_plugins(session, workspace, &wanted, &mut lock, &plugins, true, cancel)?;
+    for (platform, names) in bases {
+        resolve(session, workspace, &mut lock, &names, &platform, true, cancel)?;
+    }
+    Ok(lock)
+}
+
+fn is_of_a_daemon(base: &RequestedBase) -> bool {
+    let RequestedBase::Image(image) = base else { return false };
+    matches!(image.source, ImageSource::Daemon(_))
 }
 
 /// Locks the plugins `names` as they are now. Every one that can't be locked is shown.

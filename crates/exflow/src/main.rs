@@ -10,6 +10,7 @@ mod executors;
 mod failed;
 mod forecast;
 mod images;
+mod inputs;
 mod interrupt;
 mod lockfile;
 mod outputs;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Build(args) => commands::build::run(&mut session, args),
         Command::Lock(args) => commands::lock::run(&mut session, args),
+        Command::Update(args) => commands::update::run(&mut session, args),
         Command::Check => commands::check::run(&mut session),
         Command::Plan(args) => commands::plan::run(&mut session, args),
         Command::Fmt(args) => commands::fmt::run(&mut session, args),

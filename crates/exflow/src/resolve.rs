@@ -11,7 +11,7 @@ use exflow_fetch::debian::load_catalog;
 use exflow_fetch::image::fetch_image;
 use exflow_fetch::{AlpineSystem, Cancel, Client, FetchError, HttpOptions, System};
 use exflow_lock::{
-    AddedPackages, Lock, LockedAlpine, LockedBase, LockedDebian, LockedImage, LockedRoot,
+    AddedPackages, Lock, LockedAlpine, LockedBase, LockedDebian, LockedImage, LockedRoot, Platform,
     RequestedBase, RequestedDebian, RequestedImage, Wanted,
 };
 use exflow_manifest::{BaseSource, Workspace};
@@ -24,12 +24,13 @@ const WOULD_MOVE: &str = "exflow::lock::would-move";
 /// What is said where something would have to move.
 pub(crate) const MOVE_IT: &str = "a build never moves it: do so on purpose, by `exflow lock`";
 
-/// Resolves the bases `names` with what there is today. Every one that can't be resolved is shown.
+/// Resolves the bases `names` for `platform` with what there is today. Every one that can't be resolved is shown.
 pub(crate) fn resolve(
     session: &mut Session,
     workspace: &Workspace,
     lock: &mut Lock,
     names: &BTreeSet<String>,
+    platform: &Platform,
     may_move: bool,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
@@ -41,7 +42,7 @@ pub(crate) fn resolve(
     let mut resolver = Resolver {
         session,
         workspace,
-        wanted: wanted(workspace),
+        wanted: Wanted { platform: platform.clone(), ..wanted(workspace) },
         client: Client::new(HttpOptions::default(), cancel.clone()),
         login: Login::new(places.registries(), cancel.clone()),
         places,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 #[derive(Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Defaults"))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct WireDefaults {
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "super::unique")]
@@ -28,6 +29,7 @@ pub(super) struct WireDefaults {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Layer"))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct WireLayer {
     digest: String,
@@ -37,6 +39,7 @@ pub(super) struct WireLayer {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Compression"))]
 #[serde(rename_all = "kebab-case")]
 enum WireCompression {
     None,
@@ -45,6 +48,7 @@ enum WireCompression {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Apk"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireApk {
     name: String,

@@ -1,4 +1,5 @@
-use crate::cli::LockArgs;
+use super::{update, why};
+use crate::cli::{LockArgs, LockCommand};
 use crate::report::Failure;
 use crate::session::Session;
 use crate::{interrupt, lockfile};
@@ -6,6 +7,16 @@ use exflow_fetch::Cancel;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session, args: &LockArgs) -> Result<ExitCode, Failure> {
+    match &args.command {
+        Some(LockCommand::Why(args)) => return why::run(session, args),
+        Some(LockCommand::Outdated(args)) => {
+            if update::update(session, &args.inputs, true)? {
+                session.ui.tell("done", "`exflow update` moves these");
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        None => {}
+    }
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
     let workspace = session.workspace()?;

@@ -8,3 +8,5 @@ pub(crate) mod lock;
 pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod run;
+pub(crate) mod update;
+pub(crate) mod why;

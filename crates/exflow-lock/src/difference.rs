@@ -1,0 +1,173 @@
+//! What differs between two locks.
+
+use crate::{
+    AddedPackages, Lock, LockedBase, LockedDebian, LockedImage, LockedPlugin, LockedRoot, Platform,
+};
+use exflow_content::Sha256;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// An input that is locked, by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InputName {
+    /// A base.
+    Base(String),
+    /// A plugin.
+    Plugin(String),
+}
+
+impl InputName {
+    /// Its name, without what it is.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Base(name) | Self::Plugin(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for InputName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Base(name) => write!(f, "base `{name}`"),
+            Self::Plugin(name) => write!(f, "plugin `{name}`"),
+        }
+    }
+}
+
+/// How an input is locked to something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Which input.
+    pub input: InputName,
+    /// On which platform; none where it is the same for all.
+    pub platform: Option<Platform>,
+    /// What differs in it, by name.
+    pub changes: Vec<Change>,
+}
+
+/// A part of an input that differs: a package, or all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The package's name; what the input is where it is all of it: `image`, `component`.
+    pub what: String,
+    /// Its version or digest before; none where it wasn't there.
+    pub old: Option<String>,
+    /// Its version or digest now; none where it isn't there any more.
+    pub new: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = &self.what;
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) if old == new => write!(f, "{what} {new}, published anew"),
+            (Some(old), Some(new)) => write!(f, "{what} {old} → {new}"),
+            (None, Some(new)) => write!(f, "{what} {new}, new"),
+            (Some(old), None) => write!(f, "{what} {old}, gone"),
+            (None, None) => f.write_str(what),
+        }
+    }
+}
+
+/// What an input is locked to.
+#[derive(Default)]
+struct Parts {
+    /// What it is as a whole, `image` or `component`, and its digest; nothing where it is made of packages alone.
+    whole: BTreeMap<String, Content>,
+    packages: BTreeMap<String, Content>,
+}
+
+/// A version or a digest as it is shown, and the digest of the content.
+type Content = (String, String);
+
+/// Everything that is locked otherwise in `new` than in `old`, by input and platform. What only one of them has is
+/// all new, or all gone.
+pub fn differences(old: &Lock, new: &Lock) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let names: BTreeSet<&String> = old.bases.keys().chain(new.bases.keys()).collect();
+    for name in names {
+        let [old, new] = [old, new].map(|lock| lock.bases.get(name));
+        let platforms: BTreeSet<&Platform> =
+            [old, new].into_iter().flatten().flat_map(|base| base.locked.keys()).collect();
+        for platform in platforms {
+            let parts = |base: Option<&LockedBase>| {
+                base.and_then(|base| base.locked.get(platform))
+                    .map(Parts::of_root)
+                    .unwrap_or_default()
+            };
+            let input = InputName::Base(name.clone());
+            found.push(Difference {
+                input,
+                platform: Some(platform.clone()),
+                changes: parts(old).changes(&parts(new)),
+            });
+        }
+    }
+    let names: BTreeSet<&String> = old.plugins.keys().chain(new.plugins.keys()).collect();
+    for name in names {
+        let parts = |lock: &Lock| lock.plugins.get(name).map(Parts::of_plugin).unwrap_or_default();
+        found.push(Difference {
+            input: InputName::Plugin(name.clone()),
+            platform: None,
+            changes: parts(old).changes(&parts(new)),
+        });
+    }
+    found.retain(|difference| !difference.changes.is_empty());
+    found
+}
+
+impl Parts {
+    fn of_root(root: &LockedRoot) -> Self {
+        match root {
+            LockedRoot::Debian(debian) => Self::of_packages(debian_packages(debian)),
+            LockedRoot::Image(image) => Self::of_image(image),
+        }
+    }
+
+    fn of_packages<'a>(packages: impl Iterator<Item = (&'a str, &'a str, &'a Sha256)>) -> Self {
+        let packages = packages.map(|(name, version, sha256)| {
+            (name.to_owned(), (version.to_owned(), sha256.to_string()))
+        });
+        Self { whole: BTreeMap::new(), packages: packages.collect() }
+    }
+
+    fn of_image(image: &LockedImage) -> Self {
+        let packages = match &image.packages {
+            AddedPackages::None => Self::default(),
+            AddedPackages::Debian(debian) => Self::of_packages(debian_packages(debian)),
+            AddedPackages::Alpine(alpine) => Self::of_packages(
+                alpine.packages.iter().map(|apk| (&*apk.name, &*apk.version, &apk.sha256)),
+            ),
+        };
+        let digest = format!("sha256:{}", image.manifest.unwrap_or(image.config));
+        Self { whole: whole("image", digest), ..packages }
+    }
+
+    fn of_plugin(plugin: &LockedPlugin) -> Self {
+        Self { whole: whole("component", plugin.blake3.to_string()), ..Self::default() }
+    }
+
+    fn changes(&self, new: &Self) -> Vec<Change> {
+        let mut changes = changes(&self.whole, &new.whole);
+        changes.extend(self::changes(&self.packages, &new.packages));
+        changes
+    }
+}
+
+fn whole(what: &str, digest: String) -> BTreeMap<String, Content> {
+    BTreeMap::from([(what.to_owned(), (digest.clone(), digest))])
+}
+
+fn debian_packages(debian: &LockedDebian) -> impl Iterator<Item = (&str, &str, &Sha256)> {
+    debian.packages.iter().map(|package| (&*package.name, &*package.version, &package.sha256))
+}
+
+fn changes(old: &BTreeMap<String, Content>, new: &BTreeMap<String, Content>) -> Vec<Change> {
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let change = |name: &String| {
+        let (old, new) = (old.get(name), new.get(name));
+        let shown = |content: Option<&Content>| content.map(|(shown, _)| shown.clone());
+        (old != new).then(|| Change { what: name.clone(), old: shown(old), new: shown(new) })
+    };
+    names.into_iter().filter_map(change).collect()
+}

@@ -1,0 +1,119 @@
+use crate::cli::LockWhyArgs;
+use crate::lockfile;
+use crate::report::Failure;
+use crate::session::Session;
+use exflow_diagnostics::{did_you_mean, printable};
+use exflow_lock::{
+    AddedPackages, InputName, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian,
+    RequestedImage,
+};
+use exflow_manifest::Workspace;
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+/// Where a package is locked.
+struct Locked<'a> {
+    base: &'a str,
+    platform: &'a Platform,
+    version: &'a str,
+    /// Whether the manifest names it, or it came with others.
+    is_named: bool,
+}
+
+pub(crate) fn run(session: &mut Session, args: &LockWhyArgs) -> Result<ExitCode, Failure> {
+    let workspace = session.workspace()?;
+    let lock = lockfile::read(session)?;
+    let (kind, name) = match args.input.split_once(':') {
+        Some((kind @ ("base" | "plugin" | "package"), name)) => (Some(kind), name),
+        _ => (None, args.input.as_str()),
+    };
+    let may_be = |wanted: &str| kind.is_none_or(|kind| kind == wanted);
+    let mut text = String::new();
+    if lock.bases.contains_key(name) && may_be("base") {
+        text += &format!("{}\n", InputName::Base(name.to_owned()));
+        text += &stages_on(&workspace, name);
+    }
+    if lock.plugins.contains_key(name) && may_be("plugin") {
+        text += &format!("{}\n", InputName::Plugin(name.to_owned()));
+        text += &projects_with(&workspace, name);
+    }
+    for found in packages(&lock, name).into_iter().filter(|_| may_be("package")) {
+        let Locked { base, platform, version, is_named } = found;
+        let why = if is_named { "named in the manifest" } else { "needed by others" };
+        let version = printable(version);
+        text += &format!("package `{name}` {version} of base `{base}` on {platform}, {why}\n");
+        text += &stages_on(&workspace, base);
+    }
+    if text.is_empty() {
+        return Err(unknown(&lock, &args.input, name));
+    }
+    session.print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stages_on(workspace: &Workspace, base: &str) -> String {
+    let mut text = String::new();
+    for unit in &workspace.units {
+        for (name, stage) in &unit.stages {
+            if stage.base.as_ref().is_some_and(|found| found.value == base) {
+                text += &format!("  stage `{name}` of project `{}`\n", unit.name.value);
+            }
+        }
+    }
+    or_nothing(text)
+}
+
+fn projects_with(workspace: &Workspace, plugin: &str) -> String {
+    let uses = workspace
+        .units
+        .iter()
+        .filter(|unit| unit.tool.as_ref().is_some_and(|tool| tool.plugin.value == plugin));
+    or_nothing(uses.map(|unit| format!("  project `{}`\n", unit.name.value)).collect::<String>())
+}
+
+fn or_nothing(text: String) -> String {
+    if text.is_empty() { "  nothing any more: `exflow lock` drops it\n".to_owned() } else { text }
+}
+
+/// Every place where a package is locked.
+fn packages<'a>(lock: &'a Lock, name: &str) -> Vec<Locked<'a>> {
+    let mut found = Vec::new();
+    for (base, entry) in &lock.bases {
+        let (RequestedBase::Debian(RequestedDebian { packages: named, .. })
+        | RequestedBase::Image(RequestedImage { packages: named, .. })) = &entry.requested;
+        for (platform, root) in &entry.locked {
+            if let Some((_, version)) = versions(root).into_iter().find(|(found, _)| *found == name)
+            {
+                let is_named = named.iter().any(|named| named == name);
+                found.push(Locked { base, platform, version, is_named });
+            }
+        }
+    }
+    found
+}
+
+fn versions(root: &LockedRoot) -> Vec<(&str, &str)> {
+    let debian = match root {
+        LockedRoot::Debian(debian) => debian,
+        LockedRoot::Image(image) => match &image.packages {
+            AddedPackages::None => return Vec::new(),
+            AddedPackages::Debian(debian) => debian,
+            AddedPackages::Alpine(alpine) => {
+                return alpine.packages.iter().map(|apk| (&*apk.name, &*apk.version)).collect();
+            }
+        },
+    };
+    debian.packages.iter().map(|package| (&*package.name, &*package.version)).collect()
+}
+
+fn unknown(lock: &Lock, input: &str, name: &str) -> Failure {
+    let mut known: BTreeSet<&str> =
+        lock.bases.keys().chain(lock.plugins.keys()).map(String::as_str).collect();
+    let roots = lock.bases.values().flat_map(|base| base.locked.values());
+    known.extend(roots.flat_map(versions).map(|(name, _)| name));
+    let help = match did_you_mean(name, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "it has bases, plugins, and the packages of bases".to_owned(),
+    };
+    Failure::Usage(format!("nothing in the lock is called `{input}`: {help}"))
+}

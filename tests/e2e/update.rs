@@ -1,0 +1,166 @@
+//! What is locked, moved on purpose.
+
+use crate::{EXFLOW, archive, shell, workspace};
+use exflow_testkit::{
+    ARCHITECTURE, Archive, Image, Package, Server, Squeeze, Workspace, entry, registry,
+};
+use std::collections::BTreeMap;
+use tar::EntryType;
+
+const MANIFEST: &str =
+    "base \"builder\" { debian \"made-up\" slim=#true; packages \"shell\" \"app\"; }
+base \"other\" { debian \"made-up\" slim=#true; packages \"shell\" \"tool\"; }
+project \"made\" {
+    stage \"one\" { run \"mkdir out\"; output \"out\"; }
+    stage \"two\" base=\"other\" { run \"mkdir more\"; output \"more\"; }
+}
+";
+
+/// The archive as it was before: `app` needed another library, and `tool` nothing.
+fn before() -> Archive {
+    Archive::new("made-up")
+        .package(shell())
+        .package(Package::new("tool", "0.9").file("usr/bin/tool", 0o755, b"old"))
+        .package(Package::new("legacy", "1.0").file("usr/share/legacy", 0o644, b"old"))
+        .package(Package::new("app", "1.0").field("Depends", "legacy"))
+}
+
+/// What stands in a lock from this key on, up to the next one at its place.
+fn block<'a>(lock: &'a str, name: &str) -> &'a str {
+    let begin = lock.split_once(&format!("    \"{name}\": {{\n")).expect(name).1;
+    begin.split_once("\n    }").unwrap().0
+}
+
+/// A workspace that was locked, and whose archive has moved on since.
+fn outdated() -> (Server, Workspace) {
+    let (before, after) = (before(), archive());
+    let server = Server::new(before.files());
+    let workspace = workspace(&before, &server).with("exflow.kdl", MANIFEST);
+    workspace.ok(&["lock"]);
+    server.now_serves(after.files());
+    std::fs::write(workspace.outside().join("keyring.asc"), after.keyring()).unwrap();
+    (server, workspace)
+}
+
+#[test]
+fn what_is_named_moves_and_nothing_else() {
+    let (server, workspace) = outdated();
+    let old = workspace.read("exflow.lock");
+    let builder = format!(
+        "base `builder` on linux/{ARCHITECTURE}\n  app 1.0 → 2.0\n  legacy 1.0, gone\n  library 2.0, new\n"
+    );
+    let other = format!("base `other` on linux/{ARCHITECTURE}\n  tool 0.9 → 1.0\n");
+    // To look is not to move.
+    let both = format!("{builder}{other}");
+    assert_eq!(workspace.ok(&["lock", "outdated"]).stdout, both);
+    assert_eq!(workspace.ok(&["lock", "outdated", "o*"]).stdout, other);
+    let dry = workspace.ok(&["update", "--dry-run"]);
+    dry.says(&["nothing was changed"]);
+    assert_eq!(dry.stdout, both);
+    assert_eq!(workspace.read("exflow.lock"), old);
+    workspace.ok(&["lock"]);
+    assert_eq!(workspace.read("exflow.lock"), old);
+
+    assert_eq!(workspace.ok(&["update", "base:other"]).stdout, other);
+    let new = workspace.read("exflow.lock");
+    assert_eq!(block(&new, "builder"), block(&old, "builder"));
+    assert!(block(&new, "other").contains("\"version\":\"1.0\""), "{new}");
+    assert_eq!(workspace.ok(&["update", "b*"]).stdout, builder);
+    let all = workspace.read("exflow.lock");
+    assert_eq!(block(&all, "other"), block(&new, "other"));
+    let done = workspace.ok(&["update"]);
+    done.says(&["what is locked is what there is today"]);
+    assert_eq!(done.stdout, "");
+    assert_eq!(workspace.read("exflow.lock"), all);
+    workspace.ok(&["build", "--locked"]);
+
+    workspace.fails(&["update", "bilder"], 2).says(&["did you mean `builder`?"]);
+    workspace.fails(&["update", "plugin:other"], 2).says(&["base `builder`, base `other`"]);
+    workspace.fails(&["update", "{"], 2).says(&["`{`"]);
+    // What can't be looked up leaves the lock as it was.
+    server.now_serves(BTreeMap::new());
+    workspace.fails(&["update"], 1).says(&["exflow::fetch::bad-index"]);
+    assert_eq!(workspace.read("exflow.lock"), all);
+}
+
+/// A base that isn't locked yet is not what `update` of another one is about.
+#[test]
+fn what_is_missing_stays_missing() {
+    let (_server, workspace) = outdated();
+    let more = MANIFEST.replace(
+        "    stage \"two\"",
+        "    stage \"three\" base=\"third\" { run \"mkdir x\"; output \"x\"; }\n    stage \"two\"",
+    );
+    let third = "base \"third\" { debian \"made-up\" slim=#true; packages \"shell\"; }\n";
+    workspace.write("exflow.kdl", &format!("{third}{more}"));
+    workspace.ok(&["update", "other"]);
+    assert!(!workspace.read("exflow.lock").contains("third"));
+    workspace.fails(&["lock", "--check"], 1).says(&["base `third` is not in the lock"]);
+    let added = workspace.ok(&["update", "third"]).stdout;
+    assert!(
+        added.starts_with("base `third` on linux/") && added.contains("shell 1.0, new"),
+        "{added}"
+    );
+}
+
+#[test]
+fn who_needs_an_input() {
+    let (_server, workspace) = outdated();
+    let platform = format!("linux/{ARCHITECTURE}");
+    let why = |input: &str| workspace.ok(&["lock", "why", input]).stdout;
+    assert_eq!(why("other"), "base `other`\n  stage `two` of project `made`\n");
+    assert_eq!(
+        why("legacy"),
+        format!(
+            "package `legacy` 1.0 of base `builder` on {platform}, needed by others\n  \
+             stage `one` of project `made`\n"
+        )
+    );
+    let shell = why("package:shell");
+    assert_eq!(shell.matches("named in the manifest").count(), 2, "{shell}");
+    workspace.fails(&["lock", "why", "legaci"], 2).says(&["did you mean `legacy`?"]);
+    workspace.fails(&["lock", "why", "plugin:other"], 2).says(&["plugin:other"]);
+    workspace.fails(&["lock", "why"], 2).says(&["INPUT"]);
+    workspace.fails(&["lock", "--check", "why", "other"], 2).says(&["--check"]);
+}
+
+/// An image is one for all the platforms that it is locked for.
+#[test]
+fn an_image_moves_on_all_platforms() {
+    let elsewhere = if ARCHITECTURE == "amd64" { "arm64" } else { "amd64" };
+    let images = |words: &str| {
+        [ARCHITECTURE, elsewhere].map(|architecture| {
+            let file = entry("etc/words", EntryType::Regular, "", 0o644, words.as_bytes());
+            Image::new(Squeeze::Gzip).architecture(architecture).layer(&[file])
+        })
+    };
+    let serves = |images: &[Image; 2]| registry(&[("team/base", "1", &[&images[0], &images[1]])]);
+    let (first, second) = (images("first"), images("second"));
+    let server = Server::new(serves(&first));
+    let host = server.url().trim_start_matches("http://").to_owned();
+    let manifest = format!(
+        "workspace \"w\" {{ registry \"{host}\" plain-http=#true; }}\nbase \"builder\" {{ image \"{host}/team/base:1\"; }}\n\
+         project \"made\" {{\n    stage \"one\" {{ run \"x\"; output \"out\"; }}\n}}\n"
+    );
+    let workspace =
+        Workspace::new(EXFLOW).with("exflow.kdl", &manifest).env("DOCKER_CONFIG", "/nowhere");
+    workspace.ok(&["lock"]);
+    // As if both machines had locked it.
+    let other = workspace
+        .read("exflow.lock")
+        .replace(ARCHITECTURE, elsewhere)
+        .replace(&first[0].digest(), &first[1].digest())
+        .replace(&first[0].id(), &first[1].id());
+    workspace.write("exflow.lock", &other);
+    workspace.ok(&["lock"]);
+    let lock = workspace.read("exflow.lock");
+    assert!(first.iter().all(|image| lock.contains(&image.digest())), "{lock}");
+    server.now_serves(serves(&second));
+    let moved = workspace.ok(&["update"]).stdout;
+    for (old, new) in first.iter().zip(&second) {
+        let line = format!("  image {} → {}\n", old.digest(), new.digest());
+        assert!(moved.contains(&line), "{moved}");
+    }
+    let lock = workspace.read("exflow.lock");
+    assert!(second.iter().all(|image| lock.contains(&image.digest())), "{lock}");
+}
