@@ -46,12 +46,11 @@ pub(crate) fn chosen(
 }
 
 fn unknown(pattern: &str, all: &BTreeSet<InputName>) -> Failure {
-    let help = match did_you_mean(pattern, all.iter().map(InputName::name)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            let all: Vec<String> = all.iter().map(ToString::to_string).collect();
-            format!("there are: {}", all.join(", "))
-        }
+    let help = if let Some(near) = did_you_mean(pattern, all.iter().map(InputName::name)) {
+        format!("did you mean `{near}`?")
+    } else {
+        let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+        format!("there are: {}", all.join(", "))
     };
     Failure::Usage(format!("nothing that the manifests ask for is called `{pattern}`: {help}"))
 }

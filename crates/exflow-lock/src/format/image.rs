@@ -160,10 +160,10 @@ pub(super) fn lower(base: &str, root: WireRoot) -> Result<LockedImage, Wrong> {
             AddedPackages::Debian(lower_debian(snapshot, packages)?)
         }
         (None, None, Some(apks)) => AddedPackages::Alpine(lower_apks(apks)?),
-        (Some(_), Some(_), Some(_)) | (None, Some(_), Some(_)) | (Some(_), None, Some(_)) => {
+        (_, _, Some(_)) => {
             return Err(wrong(format!("base `{base}` has packages of two kinds")));
         }
-        (Some(_), None, None) | (None, Some(_), None) => {
+        (_, _, None) => {
             let message =
                 format!("base `{base}` has one of `snapshot` and `packages`, and not both");
             return Err(wrong(message));

@@ -64,11 +64,13 @@ fn stages_on(workspace: &Workspace, base: &str) -> String {
 }
 
 fn projects_with(workspace: &Workspace, plugin: &str) -> String {
-    let uses = workspace
-        .units
-        .iter()
-        .filter(|unit| unit.tool.as_ref().is_some_and(|tool| tool.plugin.value == plugin));
-    or_nothing(uses.map(|unit| format!("  project `{}`\n", unit.name.value)).collect::<String>())
+    let mut text = String::new();
+    for unit in &workspace.units {
+        if unit.tool.as_ref().is_some_and(|tool| tool.plugin.value == plugin) {
+            text += &format!("  project `{}`\n", unit.name.value);
+        }
+    }
+    or_nothing(text)
 }
 
 fn or_nothing(text: String) -> String {
