@@ -23,7 +23,7 @@ fn project() -> PathBuf {
 }
 
 /// The package in the folder of this name.
-fn package(name: &str, tool: &str) -> HexFixture {
+pub(crate) fn package(name: &str, tool: &str) -> HexFixture {
     HexFixture::new(name, "1.0.0").build_tools(&[tool]).files_of(&packages().join(name))
 }
 
@@ -441,7 +441,7 @@ fn an_optional_package_that_is_there() {
 }
 
 /// A small project with these dependencies, for what goes wrong.
-fn small(hex: &HexMirror, deps: &str, packages: &[HexFixture]) -> Workspace {
+pub(crate) fn small(hex: &HexMirror, deps: &str, packages: &[HexFixture]) -> Workspace {
     let mix = format!(
         "defmodule A.MixProject do\n  use Mix.Project\n\n  def project do\n    \
          [app: :a, version: \"1.0.0\", deps: deps()]\n  end\n\n  defp deps do\n    [{deps}]\n  end\nend\n"

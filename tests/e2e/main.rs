@@ -9,6 +9,7 @@ mod docker;
 mod export;
 mod hello;
 mod images;
+mod offline;
 mod plugins;
 mod registry;
 mod steps;

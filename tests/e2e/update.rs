@@ -1,6 +1,11 @@
 //! What is locked, moved on purpose.
 
 use crate::{EXFLOW, archive, shell, workspace};
+use exflow_content::Sha256;
+use exflow_lock::{
+    Lock, LockedBase, LockedDebian, LockedPackage, LockedRoot, Platform, RequestedBase,
+    RequestedDebian, print,
+};
 use exflow_testkit::{
     ARCHITECTURE, Archive, Image, Package, Server, Squeeze, Workspace, entry, registry,
 };
@@ -163,4 +168,65 @@ fn an_image_moves_on_all_platforms() {
     }
     let lock = workspace.read("exflow.lock");
     assert!(second.iter().all(|image| lock.contains(&image.digest())), "{lock}");
+}
+
+/// A base as a branch adds it.
+fn added(lock: &mut Lock, name: &str) {
+    let package = |number: usize| LockedPackage {
+        name: format!("{name}-{number}"),
+        version: "1.0".into(),
+        architecture: "all".into(),
+        archive: "debian".into(),
+        path: format!("pool/{name}-{number}.deb"),
+        size: 1,
+        sha256: Sha256::of(name.as_bytes()),
+    };
+    let packages = vec![package(1), package(2), package(3)];
+    let debian = LockedDebian { snapshot: "20261101T000000Z".into(), packages };
+    let requested = RequestedBase::Debian(RequestedDebian {
+        suite: "made-up".into(),
+        slim: true,
+        packages: vec![format!("{name}-1")],
+    });
+    let locked = [(Platform::LinuxAmd64, LockedRoot::Debian(debian))].into();
+    lock.bases.insert(name.to_owned(), LockedBase { requested, locked });
+}
+
+/// Branches that add bases at different places merge by themselves; those that add at the same one are for people.
+#[test]
+fn branches_that_add_inputs_merge() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut old = Lock { image_assembly: 1, ..Lock::default() };
+    for name in ["d", "m", "t"] {
+        added(&mut old, name);
+    }
+    let names = ["a", "f", "p", "z"];
+    let (mut merged, mut all) = (0, 0);
+    for ours in names {
+        for theirs in names.into_iter().filter(|theirs| *theirs != ours) {
+            let with = |more: &[&str]| {
+                let mut lock = old.clone();
+                more.iter().for_each(|name| added(&mut lock, name));
+                lock
+            };
+            let files = [("ours", &[ours][..]), ("old", &[]), ("theirs", &[theirs])];
+            for (file, more) in files {
+                std::fs::write(folder.path().join(file), print(&with(more))).unwrap();
+            }
+            let output = std::process::Command::new("git")
+                .args(["merge-file", "-p", "ours", "old", "theirs"])
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            all += 1;
+            if output.status.success() {
+                merged += 1;
+                assert_eq!(
+                    String::from_utf8(output.stdout).unwrap(),
+                    print(&with(&[ours, theirs]))
+                );
+            }
+        }
+    }
+    assert!(merged == all, "{merged} of {all}");
 }

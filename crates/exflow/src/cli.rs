@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Lock(LockArgs),
     /// Move inputs to what they are today, and show what moved
     Update(UpdateArgs),
+    /// Bring in everything that is locked, so that `--offline` works afterwards
+    Fetch(FetchArgs),
     /// Look for mistakes, without building anything
     Check,
     /// Show the steps of a build, and which of them would run
@@ -326,6 +328,16 @@ pub(crate) struct LockOutdatedArgs {
     /// Which inputs, as for `update`
     #[arg(value_name = "INPUT")]
     pub(crate) inputs: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// Whose bases and packages; all projects' where none is named
+    #[arg(value_name = "PROJECT")]
+    pub(crate) projects: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) options: BuildOptions,
 }
 
 #[derive(Debug, Args)]

@@ -178,7 +178,7 @@ fn plugin_now(
 }
 
 /// Where a plugin is asked for first.
-fn plugin_site<'a>(workspace: &'a Workspace, name: &str) -> Option<&'a Site> {
+pub(crate) fn plugin_site<'a>(workspace: &'a Workspace, name: &str) -> Option<&'a Site> {
     let mut tools = workspace.units.iter().filter_map(|unit| unit.tool.as_ref());
     tools.find(|tool| tool.plugin.value == name).map(|tool| &tool.plugin.site)
 }

@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         Command::Build(args) => commands::build::run(&mut session, args),
         Command::Lock(args) => commands::lock::run(&mut session, args),
         Command::Update(args) => commands::update::run(&mut session, args),
+        Command::Fetch(args) => commands::fetch::run(&mut session, args),
         Command::Check => commands::check::run(&mut session),
         Command::Plan(args) => commands::plan::run(&mut session, args),
         Command::Fmt(args) => commands::fmt::run(&mut session, args),

@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod export;
+pub(crate) mod fetch;
 pub(crate) mod fmt;
 pub(crate) mod lock;
 pub(crate) mod plan;

@@ -1,0 +1,51 @@
+use crate::cli::FetchArgs;
+use crate::components::Components;
+use crate::engine::execute;
+use crate::interrupt;
+use crate::lockfile::{self, OnStale};
+use crate::prepare::prepare;
+use crate::report::Failure;
+use crate::session::{Session, wanted};
+use exflow_diagnostics::Diagnostics;
+use exflow_fetch::Cancel;
+use exflow_plan::Action;
+use std::process::ExitCode;
+
+/// Brings in everything that is locked for the projects that are named: bases, packages, plugins. What plugins have to
+/// see before they can say what that is, is made.
+pub(crate) fn run(session: &mut Session, args: &FetchArgs) -> Result<ExitCode, Failure> {
+    let cancel = Cancel::new();
+    interrupt::listen(&cancel);
+    let on_stale = OnStale::of(&args.options, &cancel);
+    let mut prepared = prepare(session, &args.projects, on_stale, &args.options, &cancel)?;
+    fetch_plugins(session, args.options.offline, &cancel)?;
+    // Of all stages, whether or not an image needs them.
+    let steps = prepared.plan.steps.iter().enumerate();
+    let fetched = steps.filter(|(_, step)| !matches!(step.action, Action::Run(_)));
+    prepared.steps = fetched.map(|(number, _)| number).collect();
+    prepared.images.clear();
+    if let Some(failure) = execute(session, &prepared, &args.options, &cancel)?.failure {
+        return Err(failure);
+    }
+    session.ui.tell("done", "what is locked is in the store: `--offline` builds with that");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Those that a build would only fetch once something has to be asked.
+fn fetch_plugins(session: &mut Session, offline: bool, cancel: &Cancel) -> Result<(), Failure> {
+    let workspace = session.workspace()?;
+    let lock = lockfile::read(session)?;
+    let store = session.store()?;
+    let components = Components::new(session, store, &workspace, offline, cancel);
+    let mut problems = Diagnostics::new();
+    for name in wanted(&workspace).plugins.keys() {
+        let Some(locked) = lock.plugins.get(name) else { continue };
+        let site = lockfile::plugin_site(&workspace, name);
+        match components.fetch(name, locked, site) {
+            Some(Err(Failure::Problems(more))) => problems.extend(more),
+            Some(Err(failure)) => return Err(failure),
+            Some(Ok(_)) | None => {}
+        }
+    }
+    Ok(problems.into_result(())?)
+}
