@@ -108,6 +108,21 @@ fn what_is_missing_stays_missing() {
     );
 }
 
+/// What a newer exflow has added is not lost: the lock is read, and not written.
+#[test]
+fn a_lock_of_a_newer_exflow_is_left_as_it_is() {
+    let (_server, workspace) = outdated();
+    let lock = workspace.read("exflow.lock");
+    let newer = lock.replace("\"version\": 1", "\"version\": 3,\n  \"minor\": 1,\n  \"news\": {}");
+    workspace.write("exflow.lock", &newer);
+    workspace.ok(&["lock", "--check"]);
+    workspace.ok(&["lock"]);
+    workspace.ok(&["plan"]);
+    let refused = workspace.fails(&["update"], 1);
+    refused.says(&["exflow::lock::newer-version", "`news`", "update exflow"]);
+    assert_eq!(workspace.read("exflow.lock"), newer);
+}
+
 #[test]
 fn who_needs_an_input() {
     let (_server, workspace) = outdated();

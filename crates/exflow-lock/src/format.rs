@@ -20,6 +20,8 @@ use std::marker::PhantomData;
 /// The newest version of the format that is read and written: 2 knows bases that are images, and 3 plugins that are
 /// fetched.
 pub const VERSION: u32 = 3;
+/// The newest minor version of that: what it adds may be overlooked.
+const MINOR: u32 = 0;
 /// The first version that knows bases that are images.
 const IMAGES: u32 = 2;
 /// The first version that there was, in which every base is made of Debian packages.
@@ -35,11 +37,15 @@ const NEWER: &str = "exflow::lock::newer-version";
 /// Every input from outside: what the manifests ask for, and what that is by content.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Lock"))]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 struct WireLock {
-    /// The version of the format.
+    /// The version of the format: another one has other meanings.
     #[expect(dead_code, reason = "it is read before all else, as `Version`")]
     version: u32,
+    /// What was added to that version, and may be overlooked; without it, nothing was.
+    #[expect(dead_code, reason = "it is read before all else, as `Version`")]
+    #[serde(default)]
+    minor: u32,
     /// The version of how images are put together.
     image_assembly: u32,
     /// Bases by name.
@@ -52,7 +58,6 @@ struct WireLock {
 
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Base"))]
-#[serde(deny_unknown_fields)]
 struct WireBase {
     /// As the manifest says it.
     requested: WireRequested,
@@ -64,7 +69,6 @@ struct WireBase {
 /// Of `debian`, `image`, `layout`, `archive` and `daemon` exactly one is there.
 #[derive(Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Requested"))]
-#[serde(deny_unknown_fields)]
 struct WireRequested {
     #[serde(skip_serializing_if = "Option::is_none")]
     debian: Option<String>,
@@ -86,7 +90,7 @@ struct WireRequested {
 /// What a base is: Debian packages, or an image with perhaps packages added to it.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Root"))]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 struct WireRoot {
     index: Option<String>,
     manifest: Option<String>,
@@ -100,7 +104,6 @@ struct WireRoot {
 
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Package"))]
-#[serde(deny_unknown_fields)]
 struct WirePackage {
     name: String,
     version: String,
@@ -113,7 +116,6 @@ struct WirePackage {
 
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Plugin"))]
-#[serde(deny_unknown_fields)]
 struct WirePlugin {
     requested: WireSource,
     locked: WireComponent,
@@ -121,7 +123,7 @@ struct WirePlugin {
 
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Source"))]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 enum WireSource {
     Builtin(#[serde(deserialize_with = "yes")] bool),
     Path(String),
@@ -131,7 +133,6 @@ enum WireSource {
 
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Component"))]
-#[serde(deny_unknown_fields)]
 struct WireComponent {
     blake3: String,
     size: u64,
@@ -326,7 +327,7 @@ pub fn parse(source: &SourceName, text: &str) -> Result<Lock, Diagnostics> {
         let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
         Diagnostics::from(invalid(format!("`{source}` is not a lock"), Some(site), &reason))
     };
-    let Version { version } = serde_json::from_str(text).map_err(|error| fail(&error))?;
+    let Version { version, minor } = serde_json::from_str(text).map_err(|error| fail(&error))?;
     if version > VERSION {
         let message = format!("`{source}` has version {version}, and this exflow reads {VERSION}");
         return Err(Diagnostic::error(NEWER, message)
@@ -337,8 +338,25 @@ pub fn parse(source: &SourceName, text: &str) -> Result<Lock, Diagnostics> {
         let message = format!("`{source}` has version {version}, which there never was");
         return Err(invalid(message, None, "").into());
     }
-    let wire: WireLock = serde_json::from_str(text).map_err(|error| fail(&error))?;
-    lower(wire).map_err(|Wrong { value, message }| {
+    let mut unknown = Vec::new();
+    let mut file = serde_json::Deserializer::from_str(text);
+    let wire = serde_ignored::deserialize(&mut file, |path| {
+        // `?` is what may be left out, which says nothing to anyone.
+        unknown.push(path.to_string().replace(".?", ""));
+    });
+    let wire = wire.and_then(|wire: WireLock| file.end().map(|()| wire));
+    // Whoever wrote it may have known more, or has mistyped what is looked for in vain.
+    let is_newer = version == VERSION && minor > MINOR;
+    if let Some(path) = unknown.first().filter(|_| !is_newer) {
+        let name = path.rsplit('.').next().unwrap_or(path);
+        let quoted = json(&name);
+        let site = text.find(&quoted).map(|at| Site::new(source, at..at + quoted.len()));
+        let message = format!("`{source}` is not a lock of version {version}: it has `{path}`");
+        return Err(invalid(message, site, "not known here").into());
+    }
+    let wire = wire.map_err(|error| fail(&error))?;
+    let lock = lower(wire).map(|lock| Lock { unknown, ..lock });
+    lock.map_err(|Wrong { value, message }| {
         // As it stands in the file, so that it isn't found within another one.
         let quoted = json(&value);
         let site = text.find(&quoted).map(|at| Site::new(source, at..at + quoted.len()));
@@ -350,6 +368,8 @@ pub fn parse(source: &SourceName, text: &str) -> Result<Lock, Diagnostics> {
 #[derive(Deserialize)]
 struct Version {
     version: u32,
+    #[serde(default)]
+    minor: u32,
 }
 
 fn conflict(text: &str) -> Option<usize> {

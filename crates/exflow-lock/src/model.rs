@@ -11,6 +11,9 @@ pub struct Lock {
     pub bases: BTreeMap<String, LockedBase>,
     /// Plugins by name.
     pub plugins: BTreeMap<String, LockedPlugin>,
+    /// What a newer exflow has written besides, which this one doesn't know and doesn't need: where it stands in the
+    /// file. A lock that has any can't be printed without losing it.
+    pub unknown: Vec<String>,
 }
 
 /// An operating system and an architecture, as OCI names them.

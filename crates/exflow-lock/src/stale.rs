@@ -188,6 +188,7 @@ mod tests {
                 })
                 .collect(),
             plugins: BTreeMap::new(),
+            ..Lock::default()
         };
         let wanted = Wanted {
             bases: wanted.iter().map(|(name, list)| ((*name).into(), base(list))).collect(),

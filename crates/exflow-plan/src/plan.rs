@@ -571,6 +571,7 @@ mod tests {
             image_assembly: 1,
             bases: [("builder".into(), base(false)), ("runner".into(), base(true))].into(),
             plugins: BTreeMap::new(),
+            ..Lock::default()
         }
     }
 

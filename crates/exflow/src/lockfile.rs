@@ -28,6 +28,7 @@ pub(crate) const LOCK: &str = "exflow.lock";
 const STALE: &str = "exflow::lock::stale";
 const ASSEMBLY: &str = "exflow::lock::other-assembly";
 const WOULD_MOVE: &str = "exflow::lock::would-move";
+const NEWER: &str = "exflow::lock::newer-version";
 const UNWRITABLE: &str = "exflow::lock::unwritable";
 
 /// Reads the lock; an empty one where there is none.
@@ -210,6 +211,12 @@ fn change(
         let path = session.root.join(LOCK);
         if lock == old && before.is_some() {
             return Ok((old, lock, false));
+        }
+        if let Some(unknown) = old.unknown.first() {
+            let message = format!("`{LOCK}` has `{unknown}`, which a newer exflow has written");
+            return Err(Diagnostic::error(NEWER, message)
+                .help("update exflow to change the lock; `--locked` builds with it as it is")
+                .into());
         }
         // Fetching indexes takes a while, in which it may have been edited, or pulled.
         if text(&path)? != before {
@@ -461,6 +468,7 @@ mod tests {
                 image_assembly: ASSEMBLY_VERSION,
                 bases: bases.collect(),
                 plugins: plugins.collect(),
+                ..Lock::default()
             };
             self.folder.write(LOCK, &print(&lock));
         }

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 #[derive(Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Defaults"))]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(rename_all = "kebab-case", default)]
 pub(super) struct WireDefaults {
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "super::unique")]
     env: BTreeMap<String, String>,
@@ -30,7 +30,7 @@ pub(super) struct WireDefaults {
 
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Layer"))]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub(super) struct WireLayer {
     digest: String,
     diff_id: String,
@@ -49,7 +49,6 @@ enum WireCompression {
 
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Apk"))]
-#[serde(deny_unknown_fields)]
 pub(super) struct WireApk {
     name: String,
     version: String,

@@ -48,6 +48,7 @@ fn sample() -> Lock {
                 },
             ),
         ]),
+        ..Lock::default()
     }
 }
 
@@ -260,6 +261,30 @@ fn says_that_a_merge_is_unresolved() {
 fn refuses_a_newer_version() {
     let text = print(&sample()).replace("\"version\": 1", "\"version\": 4, \"new\": {}");
     insta::assert_snapshot!(check(&text));
+}
+
+#[test]
+fn a_newer_minor_version_is_read() {
+    let good = sample();
+    let text = |version: &str| print(&good).replace("\"version\": 1", version);
+    let read = |text: &str| parse(&SourceName::new("exflow.lock"), text);
+    let newer = text(&format!("\"version\": {VERSION}, \"minor\": 1, \"news\": {{}}")).replacen(
+        "\"size\":42",
+        "\"licence\":\"MIT\",\"size\":42",
+        1,
+    );
+    let lock = read(&newer).unwrap();
+    assert_eq!(lock.unknown, ["news", "bases.runner.locked.linux/amd64.packages.0.licence"]);
+    assert_eq!(Lock { unknown: Vec::new(), ..lock }, good);
+    assert_eq!(read(&text("\"version\": 1, \"minor\": 0")).unwrap(), good);
+    // Of an older version, all minor ones are known.
+    for version in ["\"version\": 1, \"minor\": 1, \"news\": {}", "\"version\": 1, \"news\": 1"] {
+        let shown = check(&text(version));
+        assert!(shown.contains(INVALID) && shown.contains("not known here"), "{shown}");
+    }
+    // Mistakes are found in a newer one, too.
+    let shown = check(&newer.replace("pool/main/aa.deb", "../a.deb"));
+    assert!(shown.contains(INVALID), "{shown}");
 }
 
 #[test]

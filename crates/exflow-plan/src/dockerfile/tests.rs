@@ -133,7 +133,7 @@ fn planned(manifest: &str, bases: BTreeMap<String, LockedBase>, sources: &Tree) 
     let manifest = exflow_manifest::parse(&source, manifest).unwrap();
     let workspace =
         exflow_manifest::assemble(&source, manifest, Vec::new(), &["mix-release"]).unwrap();
-    let lock = Lock { image_assembly: 1, bases, plugins: BTreeMap::new() };
+    let lock = Lock { image_assembly: 1, bases, plugins: BTreeMap::new(), ..Lock::default() };
     let proposal = proposal();
     let units = [(&workspace.units[0], Some(&proposal))];
     plan(&workspace, &lock, &Platform::LinuxAmd64, sources, &units).unwrap()
