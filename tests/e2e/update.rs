@@ -221,7 +221,9 @@ fn branches_that_add_inputs_merge() {
         for theirs in names.into_iter().filter(|theirs| *theirs != ours) {
             let with = |more: &[&str]| {
                 let mut lock = old.clone();
-                more.iter().for_each(|name| added(&mut lock, name));
+                for name in more {
+                    added(&mut lock, name);
+                }
                 lock
             };
             let files = [("ours", &[ours][..]), ("old", &[]), ("theirs", &[theirs])];
