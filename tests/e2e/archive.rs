@@ -221,7 +221,7 @@ fn a_mirror_that_stays_dead_is_continued_by_the_next_build() {
     server.fault("pool/big_1.0_all.deb", Fault::Status(403, None), 99);
     workspace.fails(&["build"], 1).says(&["exflow::fetch::unreachable", "403"]);
     server.fault("pool/big_1.0_all.deb", Fault::Status(404, None), 99);
-    workspace.fails(&["build"], 1).says(&["exflow::fetch::not-found", "exflow lock"]);
+    workspace.fails(&["build"], 1).says(&["exflow::fetch::not-found", "exflow update"]);
     server.fault("pool/big_1.0_all.deb", Fault::Status(429, Some(("retry-after", "0"))), 2);
     workspace.ok(&["build"]);
 }

@@ -278,7 +278,7 @@ fn a_plugin_that_was_built_anew() {
     std::fs::write(workspace.root().join("mine.wasm"), declaring(DEPTH)).unwrap();
     let manifest = MANIFEST.replace("\"mine\" }", "\"mine\" depth=\"1\" }");
     workspace.write("exflow.kdl", &manifest);
-    workspace.fails(&["check"], 1).says(&["exflow::plugin::changed", "exflow lock"]);
+    workspace.fails(&["check"], 1).says(&["exflow::plugin::changed", "exflow update mine"]);
     workspace.fails(&["plugin", "run"], 1).says(&["exflow::plugin::failed"]);
 }
 
@@ -782,5 +782,5 @@ fn a_plugin_that_is_not_the_one_that_was_locked() {
         "0".repeat(64)
     );
     workspace.write("exflow.lock", &lock);
-    workspace.fails(&["check"], 1).says(&["exflow::plugin::changed", "exflow lock"]);
+    workspace.fails(&["check"], 1).says(&["exflow::plugin::changed", "exflow update mine"]);
 }

@@ -38,7 +38,8 @@ fn block<'a>(lock: &'a str, name: &str) -> &'a str {
 
 /// A workspace that was locked, and whose archive has moved on since.
 fn outdated() -> (Server, Workspace) {
-    let (before, after) = (before(), archive());
+    let newer = Package::new("newer", "1.0").field("Depends", "app (>= 2.0)");
+    let (before, after) = (before(), archive().package(newer));
     let server = Server::new(before.files());
     let workspace = workspace(&before, &server).with("exflow.kdl", MANIFEST);
     workspace.ok(&["lock"]);
@@ -86,6 +87,27 @@ fn what_is_named_moves_and_nothing_else() {
     server.now_serves(BTreeMap::new());
     workspace.fails(&["update"], 1).says(&["exflow::fetch::bad-index"]);
     assert_eq!(workspace.read("exflow.lock"), all);
+}
+
+/// What the manifest adds may need what is locked to move, and that it does by `update` only.
+#[test]
+fn what_has_to_move_does_not_by_itself() {
+    let (_server, workspace) = outdated();
+    let old = workspace.read("exflow.lock");
+    workspace.write("exflow.kdl", &MANIFEST.replace("\"app\"", "\"app\" \"newer\""));
+    for command in ["lock", "build"] {
+        workspace.fails(&[command], 1).says(&[
+            "exflow::lock::would-move",
+            "app: 1.0 to 2.0",
+            "`exflow update`",
+            "exflow.kdl:1",
+        ]);
+        assert_eq!(workspace.read("exflow.lock"), old);
+    }
+    let moved = workspace.ok(&["update", "builder"]).stdout;
+    assert!(moved.contains("  app 1.0 → 2.0\n") && moved.contains("  newer 1.0, new\n"), "{moved}");
+    assert_eq!(block(&workspace.read("exflow.lock"), "other"), block(&old, "other"));
+    workspace.ok(&["lock", "--check"]);
 }
 
 /// A base that isn't locked yet is not what `update` of another one is about.

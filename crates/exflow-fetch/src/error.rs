@@ -349,8 +349,8 @@ pub fn diagnose(error: &FetchError, site: Option<&Site>) -> Diagnostic {
         ),
         FetchError::NotFound { .. } => (
             NOT_FOUND,
-            "the mirrors no longer have it, and neither has the snapshot archive; pin what they \
-             have today: remove the base from `exflow.lock` and run `exflow lock`",
+            "the mirrors no longer have it, and neither has the snapshot archive; `exflow update` \
+             with the name of this base pins what they have today",
         ),
         FetchError::WrongDigest { .. } => (
             WRONG_DIGEST,
@@ -445,7 +445,7 @@ fn diagnose_image(error: &FetchError, source: &FetchError, site: Option<&Site>) 
         FetchError::NotFound { .. } => (
             NOT_FOUND,
             "check its name and tag; where it is locked, the registry no longer has what was pinned: \
-             take the base out of `exflow.lock` and run `exflow lock`, which pins what is there today"
+             `exflow update` with the name of this base pins what is there today"
                 .to_owned(),
         ),
         FetchError::TooLarge { .. } => (
@@ -510,8 +510,8 @@ fn diagnose_component(error: &FetchError, source: &FetchError, site: Option<&Sit
         ),
         FetchError::NotFound { .. } => (
             NOT_FOUND,
-            "check the plugin's `source`; where it is locked, what was pinned is no longer there: take the plugin out \
-             of `exflow.lock` and run `exflow lock`, which pins what is there today",
+            "check the plugin's `source`; where it is locked, what was pinned is no longer there: \
+             `exflow update` with the plugin's name pins what is there today",
         ),
         FetchError::TooLarge { .. } => {
             (TOO_LARGE, "no component is so large: docs/plugins.md has the limits")
@@ -519,7 +519,7 @@ fn diagnose_component(error: &FetchError, source: &FetchError, site: Option<&Sit
         FetchError::WrongDigest { .. } => (
             WRONG_DIGEST,
             "what is there was changed since it was locked, or the server lies, and it was thrown away; to take what is \
-             there now, remove the plugin from `exflow.lock` and run `exflow lock`",
+             there now, run `exflow update` with the plugin's name",
         ),
         FetchError::Denied { .. } => (
             DENIED,
@@ -546,8 +546,8 @@ fn diagnose_alpine(error: &FetchError, source: &FetchError, site: Option<&Site>)
         FetchError::NotFound { .. } => (
             NOT_FOUND,
             "Alpine's repositories keep only the newest version of a package: name a mirror that has \
-             this one, `EXFLOW_ALPINE_MIRROR=URL`; or take the `apks` of this base out of \
-             `exflow.lock` and run `exflow lock`, which pins what is there today",
+             this one, `EXFLOW_ALPINE_MIRROR=URL`; or run `exflow update` with the name of this base, \
+             which pins what is there today",
         ),
         FetchError::WrongDigest { .. } | FetchError::TooLarge { .. } => (
             WRONG_DIGEST,

@@ -102,6 +102,9 @@ const MOVED: &str = "exflow::plugin::sources-changed";
 
 /// Says what is wrong with the plugin `name`, where it was asked for, and what to do.
 pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnostic {
+    let moved = format!(
+        "if it was meant to change, run `exflow update {name}`, which takes it as it is now"
+    );
     let contract =
         format!("export `exflow:plugin/planner@{NEWEST}`, as schemas/wit/{NEWEST} defines it");
     let (code, help) = match error {
@@ -116,9 +119,7 @@ pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnos
             UNREADABLE_SOURCE,
             "check that it is still there and that you may read it, and run it again",
         ),
-        PluginError::Changed { .. } => {
-            (CHANGED, "if it was meant to change, run `exflow lock`, which takes it as it is now")
-        }
+        PluginError::Changed { .. } => (CHANGED, moved.as_str()),
         PluginError::NotAComponent { .. } => (
             NOT_A_COMPONENT,
             "a plugin is a component, not a plain module: link it with `wasm-component-ld`",

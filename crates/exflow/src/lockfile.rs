@@ -8,7 +8,7 @@ use crate::session::{
     Session, base_site, plugin_bytes, plugin_path, read_bounded, unreadable, wanted,
 };
 use exflow_content::Digest;
-use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
+use exflow_diagnostics::{Diagnostic, Diagnostics, Severity, Site, SourceName};
 use exflow_fetch::Cancel;
 use exflow_image::ASSEMBLY_VERSION;
 use exflow_lock::{
@@ -102,7 +102,7 @@ pub(crate) fn complete(
             for stale in &missing {
                 session.ui.tell("locking", &stale.to_string());
             }
-            Ok(update(session, workspace, false, cancel)?.0)
+            Ok(adjust(session, workspace, false, cancel)?.0)
         }
     }
 }
@@ -128,7 +128,7 @@ pub(crate) fn plugin_not_locked(workspace: &Workspace, name: &str) -> Diagnostic
     stale_problem(workspace, &Stale::PluginMissing { name: name.to_owned() })
 }
 
-/// Every way in which the lock doesn't fit, as problems: all that [`update`] would change on purpose.
+/// Every way in which the lock doesn't fit, as problems: what [`adjust`] would change, and what it leaves to [`update`].
 pub(crate) fn problems(root: &Path, workspace: &Workspace, lock: &Lock) -> Diagnostics {
     let wanted = wanted(workspace);
     let mut problems: Diagnostics =
@@ -152,6 +152,12 @@ pub(crate) fn problems(root: &Path, workspace: &Workspace, lock: &Lock) -> Diagn
         }
     }
     problems
+}
+
+/// The same, where it is no mistake yet.
+pub(crate) fn warnings(root: &Path, workspace: &Workspace, lock: &Lock) -> Diagnostics {
+    let warning = |problem| Diagnostic { severity: Severity::Warning, ..problem };
+    problems(root, workspace, lock).into_iter().map(warning).collect()
 }
 
 /// The plugins that are locked as they are asked for. Whether they still are what they were then has to
@@ -187,16 +193,16 @@ pub(crate) fn plugin_site<'a>(workspace: &'a Workspace, name: &str) -> Option<&'
 /// How often it is started over where someone else changes the lock meanwhile.
 const TRIES: usize = 3;
 
-/// Adds what the lock lacks, and writes it where that changes it, which is the second value. Only
-/// on purpose does it take out what nothing asks for, and move what stands in the way.
-pub(crate) fn update(
+/// Adds what the lock lacks, and writes it where that changes it, which is the second value. It also
+/// takes out what nothing asks for, where it `drops` that. What is locked never moves.
+pub(crate) fn adjust(
     session: &mut Session,
     workspace: &Workspace,
-    on_purpose: bool,
+    drops: bool,
     cancel: &Cancel,
 ) -> Result<(Lock, bool), Failure> {
     let (_, lock, is_changed) =
-        change(session, |session, old| updated(session, workspace, old, on_purpose, cancel))?;
+        change(session, |session, old| adjusted(session, workspace, old, drops, cancel))?;
     Ok((lock, is_changed))
 }
 
@@ -232,11 +238,11 @@ fn change(
         .into())
 }
 
-fn updated(
+fn adjusted(
     session: &mut Session,
     workspace: &Workspace,
     old: &Lock,
-    on_purpose: bool,
+    drops: bool,
     cancel: &Cancel,
 ) -> Result<Lock, Failure> {
     let wanted = wanted(workspace);
@@ -250,56 +256,51 @@ fn updated(
             | Stale::BaseChanged { name, .. } => {
                 bases.insert(name);
             }
-            Stale::BaseUnused { name } if on_purpose => {
+            Stale::BaseUnused { name } if drops => {
                 lock.bases.remove(&name);
             }
             Stale::PluginMissing { name } | Stale::PluginChanged { name } => {
                 plugins.insert(name);
             }
-            Stale::PluginUnused { name } if on_purpose => {
+            Stale::PluginUnused { name } if drops => {
                 lock.plugins.remove(&name);
             }
             Stale::BaseUnused { .. } | Stale::PluginUnused { .. } => {}
         }
     }
-    if on_purpose {
-        let of_this_machine =
-            unmoved(old, &wanted).filter(|(name, _)| old.plugins[*name].sha256.is_none());
-        plugins.extend(of_this_machine.map(|(name, _)| name.clone()));
-    }
-    lock_plugins(session, workspace, &wanted, &mut lock, &plugins, on_purpose, cancel)?;
+    lock_plugins(session, workspace, &wanted, &mut lock, &plugins, false, cancel)?;
     let platform = &wanted.platform;
-    resolve(session, workspace, &mut lock, &bases, platform, on_purpose, cancel)?;
+    resolve(session, workspace, &mut lock, &bases, platform, cancel)?;
     Ok(lock)
 }
 
-/// A lock before and after some of it was locked anew.
-pub(crate) struct Renewed {
+/// A lock before and after some of it was updated.
+pub(crate) struct Updated {
     pub(crate) old: Lock,
     pub(crate) new: Lock,
 }
 
 /// Locks `inputs` as they are today, whatever they were, on every platform that they are locked for; writes that
 /// unless it is only to be known. Nothing else moves, and nothing that is missing is added.
-pub(crate) fn renew(
+pub(crate) fn update(
     session: &mut Session,
     workspace: &Workspace,
     inputs: &BTreeSet<InputName>,
     dry_run: bool,
     cancel: &Cancel,
-) -> Result<Renewed, Failure> {
+) -> Result<Updated, Failure> {
     let changed =
-        |session: &mut Session, old: &Lock| renewed(session, workspace, old, inputs, cancel);
+        |session: &mut Session, old: &Lock| updated(session, workspace, old, inputs, cancel);
     if dry_run {
         let old = read(session)?;
         let new = changed(session, &old)?;
-        return Ok(Renewed { old, new });
+        return Ok(Updated { old, new });
     }
     let (old, new, _) = change(session, changed)?;
-    Ok(Renewed { old, new })
+    Ok(Updated { old, new })
 }
 
-fn renewed(
+fn updated(
     session: &mut Session,
     workspace: &Workspace,
     old: &Lock,
@@ -331,7 +332,7 @@ fn renewed(
     }
     lock_plugins(session, workspace, &wanted, &mut lock, &plugins, true, cancel)?;
     for (platform, names) in bases {
-        resolve(session, workspace, &mut lock, &names, &platform, true, cancel)?;
+        resolve(session, workspace, &mut lock, &names, &platform, cancel)?;
     }
     Ok(lock)
 }
@@ -372,18 +373,16 @@ fn lock_plugins(
             }
             Err(failure) => return Err(failure),
         };
-        if let Some(old) = lock.plugins.get(name).filter(|old| old.blake3 != new.blake3) {
-            if !may_move {
-                let message = format!(
-                    "plugin `{name}` comes from somewhere else, and is not what is locked: its \
-                     digest is {}, and the lock says {}",
-                    new.blake3, old.blake3
-                );
-                let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
-                problems.push(problem.at_known(site, "asked for here"));
-                continue;
-            }
-            session.ui.tell("moved", &format!("plugin `{name}`: {} to {}", old.blake3, new.blake3));
+        let old = lock.plugins.get(name).filter(|old| old.blake3 != new.blake3);
+        if let Some(old) = old.filter(|_| !may_move) {
+            let message = format!(
+                "plugin `{name}` comes from somewhere else, and is not what is locked: its digest is \
+                 {}, and the lock says {}",
+                new.blake3, old.blake3
+            );
+            let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
+            problems.push(problem.at_known(site, "asked for here"));
+            continue;
         }
         lock.plugins.insert(name.clone(), new);
     }
@@ -479,29 +478,37 @@ mod tests {
             problems.iter().map(|problem| problem.code.to_string()).collect()
         }
 
-        fn update(&mut self, on_purpose: bool) -> Result<(Lock, bool), Failure> {
-            update(&mut self.session, &self.workspace, on_purpose, &Cancel::new())
+        fn adjust(&mut self, drops: bool) -> Result<(Lock, bool), Failure> {
+            adjust(&mut self.session, &self.workspace, drops, &Cancel::new())
+        }
+
+        fn update(&mut self, plugin: &str) -> Result<Updated, Failure> {
+            let inputs = [InputName::Plugin(plugin.to_owned())].into();
+            update(&mut self.session, &self.workspace, &inputs, false, &Cancel::new())
         }
     }
 
-    /// What `lock --check` finds is what `lock` mends, and what `build` leaves alone.
+    /// What is locked stays, also where `lock --check` finds that it is another now.
     #[test]
-    fn a_plugin_moves_on_purpose_only() {
+    fn a_plugin_moves_by_update_only() {
         let mut bench = Bench::new();
         assert_eq!(bench.problems(), ["exflow::plugin::changed"; 2]);
-        let (lock, is_changed) = bench.update(false).unwrap();
-        assert!(!is_changed);
-        assert_eq!(lock.plugins["mine"].blake3, Digest::of(b"old"));
-        let (lock, is_changed) = bench.update(true).unwrap();
-        assert!(is_changed);
-        assert_eq!(lock.plugins["mine"].blake3, Digest::of(b"new"));
+        for drops in [false, true] {
+            let (lock, is_changed) = bench.adjust(drops).unwrap();
+            assert!(!is_changed);
+            assert_eq!(lock.plugins["mine"].blake3, Digest::of(b"old"));
+        }
+        let updated = bench.update("mine").unwrap();
+        assert_eq!(updated.old.plugins["mine"].blake3, Digest::of(b"old"));
+        assert_eq!(updated.new.plugins["mine"].blake3, Digest::of(b"new"));
+        assert_eq!(bench.problems(), ["exflow::plugin::changed"]);
+        let updated = bench.update("mix-release").unwrap();
         let builtin = plugin_bytes(Path::new(""), "mix-release", &RequestedPlugin::Builtin);
-        assert_eq!(lock.plugins["mix-release"].blake3, Digest::of(&builtin.unwrap()));
+        assert_eq!(updated.new.plugins["mix-release"].blake3, Digest::of(&builtin.unwrap()));
         assert!(bench.problems().is_empty());
-        assert!(!bench.update(true).unwrap().1);
         std::fs::remove_file(bench.folder.root().join("mine.wasm")).unwrap();
         assert_eq!(bench.problems(), ["exflow::plugin::unreadable"]);
-        assert!(bench.update(true).is_err());
+        assert!(bench.update("mine").is_err());
     }
 
     #[test]
@@ -514,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_from_elsewhere_moves_on_purpose_only() {
+    fn a_plugin_from_elsewhere_moves_by_update_only() {
         let mut bench = Bench::new();
         let plugins = [
             ("mine".to_owned(), RequestedPlugin::Path("other.wasm".into())),
@@ -522,15 +529,15 @@ mod tests {
         ];
         bench.lock(&plugins.into());
         assert_eq!(bench.problems(), ["exflow::lock::stale", "exflow::plugin::changed"]);
-        let Err(Failure::Problems(problems)) = bench.update(false) else { panic!("it moved") };
+        let Err(Failure::Problems(problems)) = bench.adjust(false) else { panic!("it moved") };
         let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
         assert_eq!(codes, ["exflow::lock::would-move"]);
         // The same bytes from elsewhere are what is locked.
         bench.folder.write("mine.wasm", "old");
-        let (lock, _) = bench.update(false).unwrap();
+        let (lock, _) = bench.adjust(false).unwrap();
         assert_eq!(lock.plugins["mine"].requested, RequestedPlugin::Path("mine.wasm".into()));
         bench.folder.write("mine.wasm", "new");
-        let (lock, _) = bench.update(true).unwrap();
-        assert_eq!(lock.plugins["mine"].blake3, Digest::of(b"new"));
+        let updated = bench.update("mine").unwrap();
+        assert_eq!(updated.new.plugins["mine"].blake3, Digest::of(b"new"));
     }
 }

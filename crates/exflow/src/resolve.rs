@@ -22,7 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const WOULD_MOVE: &str = "exflow::lock::would-move";
 /// What is said where something would have to move.
-pub(crate) const MOVE_IT: &str = "a build never moves it: do so on purpose, by `exflow lock`";
+pub(crate) const MOVE_IT: &str =
+    "nothing that is locked moves by itself: `exflow update` with its name moves it";
 
 /// Resolves the bases `names` for `platform` with what there is today. Every one that can't be resolved is shown.
 pub(crate) fn resolve(
@@ -31,7 +32,6 @@ pub(crate) fn resolve(
     lock: &mut Lock,
     names: &BTreeSet<String>,
     platform: &Platform,
-    may_move: bool,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     if names.is_empty() {
@@ -47,7 +47,6 @@ pub(crate) fn resolve(
         login: Login::new(places.registries(), cancel.clone()),
         places,
         store,
-        may_move,
         problems: Diagnostics::new(),
     };
     // By suite, because the list of a suite's packages is large: one at a time.
@@ -78,7 +77,6 @@ struct Resolver<'a> {
     login: Login,
     places: Places,
     store: Store,
-    may_move: bool,
     problems: Diagnostics,
 }
 
@@ -129,7 +127,7 @@ impl Resolver<'_> {
             match exflow_packages::debian::resolve(&requested, &catalog, old.as_ref()) {
                 Ok(debian) => {
                     let moved = old.map(|old| moved(&old, &debian)).unwrap_or_default();
-                    if !self.moves(name, &moved) {
+                    if !self.stays(name, &moved) {
                         continue;
                     }
                     let packages = debian.packages.len();
@@ -157,9 +155,9 @@ impl Resolver<'_> {
         Ok(load_catalog(&self.client, &self.store, &mirrors, suite, platform, &keyring, &progress))
     }
 
-    /// Whether what would move may; says so.
-    fn moves(&mut self, name: &str, moved: &[String]) -> bool {
-        if !moved.is_empty() && !self.may_move {
+    /// Whether nothing moves; otherwise that is a problem.
+    fn stays(&mut self, name: &str, moved: &[String]) -> bool {
+        if !moved.is_empty() {
             let message = format!(
                 "base `{name}` can't be completed without moving what is locked: {}",
                 moved.join(", ")
@@ -167,12 +165,8 @@ impl Resolver<'_> {
             let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
             let site = base_site(self.workspace, name, None);
             self.problems.push(problem.at_known(site.as_ref(), "its packages have changed"));
-            return false;
         }
-        for package in moved {
-            self.session.ui.tell("moved", package);
-        }
-        true
+        moved.is_empty()
     }
 
     fn put(&self, lock: &mut Lock, name: &str, root: LockedRoot) {
@@ -282,7 +276,7 @@ impl Resolver<'_> {
                 moves_to(old, &apk.name, &apk.version, &apk.checksum.to_string())
             })
             .collect();
-        if !self.moves(name, &moved) {
+        if !self.stays(name, &moved) {
             return Ok(None);
         }
         let progress = Shown(&self.session.ui);
@@ -341,7 +335,7 @@ impl Resolver<'_> {
         match added {
             Ok(debian) => {
                 let moved = old.map(|old| moved(old, &debian)).unwrap_or_default();
-                if !self.moves(name, &moved) {
+                if !self.stays(name, &moved) {
                     return Ok(None);
                 }
                 let packages = debian.packages.len();

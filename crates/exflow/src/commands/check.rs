@@ -3,7 +3,6 @@ use crate::lockfile;
 use crate::propose::{Asking, planned, propose};
 use crate::report::Failure;
 use crate::session::{self, Session, store_failed};
-use exflow_diagnostics::{Diagnostics, Severity};
 use exflow_fetch::Cancel;
 use exflow_lock::RequestedPlugin;
 use exflow_manifest::Unit;
@@ -39,12 +38,7 @@ pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
     let units: Vec<&Unit> = units.into_iter().filter(is_there).collect();
     let proposals = propose(session, &asking, &units)?;
     // A lock that doesn't fit is completed by the next build, so it is no mistake yet.
-    let stale =
-        lockfile::problems(&session.root, &workspace, &lock).into_iter().map(|mut problem| {
-            problem.severity = Severity::Warning;
-            problem
-        });
-    let stale: Diagnostics = stale.collect();
+    let stale = lockfile::warnings(&session.root, &workspace, &lock);
     session.warn(&stale);
     if stale.is_empty() {
         // What stages and plugins say together is seen only in a plan.

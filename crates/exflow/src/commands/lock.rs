@@ -25,7 +25,9 @@ pub(crate) fn run(session: &mut Session, args: &LockArgs) -> Result<ExitCode, Fa
         let problems = lockfile::problems(&session.root, &workspace, &lock);
         return Ok(problems.into_result(ExitCode::SUCCESS)?);
     }
-    let (_, has_changed) = lockfile::update(session, &workspace, true, &cancel)?;
+    let (lock, has_changed) = lockfile::adjust(session, &workspace, true, &cancel)?;
+    // Plugins of this machine that are others now: nothing that is locked moves here.
+    session.warn(&lockfile::warnings(&session.root, &workspace, &lock));
     if !has_changed {
         session.ui.tell("done", "the lock has all that the manifest asks for");
     }

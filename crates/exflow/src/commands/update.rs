@@ -27,7 +27,7 @@ pub(super) fn update(
     interrupt::listen(&cancel);
     let workspace = session.workspace()?;
     let chosen = inputs::chosen(&workspace, named)?;
-    let updated = lockfile::renew(session, &workspace, &chosen, dry_run, &cancel)?;
+    let updated = lockfile::update(session, &workspace, &chosen, dry_run, &cancel)?;
     let differences = differences(&updated.old, &updated.new);
     session.print(&in_words(&differences))?;
     if differences.is_empty() {
