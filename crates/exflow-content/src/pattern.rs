@@ -4,6 +4,7 @@ use crate::{Entry, RelPath, Tree};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -19,11 +20,13 @@ pub struct PatternSet {
     dropped: Matcher,
 }
 
-/// Patterns, ready to be asked. Those without a wildcard, which most are, are looked up: to build an automaton for
-/// each takes a thousand times as long.
+/// Patterns, ready to be asked. Those without a wildcard, or with a `*` at their end, which most are, are looked up: to
+/// build an automaton for each takes a thousand times as long.
 #[derive(Debug, Clone)]
 struct Matcher {
     named: BTreeSet<Box<[u8]>>,
+    /// What stands before a `*` that ends a pattern and is its only wildcard. None begins with another one.
+    prefixes: BTreeSet<Box<[u8]>>,
     globs: GlobSet,
 }
 
@@ -31,6 +34,7 @@ struct Matcher {
 #[derive(Debug, Default)]
 struct MatcherBuilder {
     named: BTreeSet<Box<[u8]>>,
+    prefixes: BTreeSet<Box<[u8]>>,
     globs: Vec<Glob>,
 }
 
@@ -144,6 +148,12 @@ impl MatcherBuilder {
             self.named.insert(body.as_bytes().into());
             return Ok(());
         }
+        // All that begins so is picked itself, or below what is.
+        if let Some(prefix) = body.strip_suffix('*').filter(|rest| !PatternSet::has_wildcard(rest))
+        {
+            self.prefixes.insert(prefix.as_bytes().into());
+            return Ok(());
+        }
         let glob = |text: &str| {
             GlobBuilder::new(text)
                 .literal_separator(true)
@@ -164,7 +174,14 @@ impl MatcherBuilder {
         for glob in self.globs {
             globs.add(glob);
         }
-        Ok(Matcher { named: self.named, globs: globs.build()? })
+        let mut prefixes: BTreeSet<Box<[u8]>> = BTreeSet::new();
+        for prefix in self.prefixes {
+            // In this order, whatever begins with another one comes after it.
+            if prefixes.last().is_none_or(|last| !prefix.starts_with(last)) {
+                prefixes.insert(prefix);
+            }
+        }
+        Ok(Matcher { named: self.named, prefixes, globs: globs.build()? })
     }
 }
 
@@ -174,6 +191,11 @@ impl Matcher {
         let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         let mut ends = above.map(|(end, _)| end).chain([path.len()]);
         if !self.named.is_empty() && ends.any(|end| self.named.contains(&path[..end])) {
+            return true;
+        }
+        // Only the last one before it can be what it begins with.
+        let mut before = self.prefixes.range::<[u8], _>((Bound::Unbounded, Bound::Included(path)));
+        if before.next_back().is_some_and(|prefix| path.starts_with(prefix)) {
             return true;
         }
         !self.globs.is_empty() && self.globs.is_match(Path::new(OsStr::from_bytes(path)))
@@ -236,6 +258,32 @@ mod tests {
                 check(&[&as_class], path, is_picked);
                 check(&["**", &format!("!{name}")], path, !is_picked);
             }
+        }
+    }
+
+    /// What is found by its beginning is what an automaton would pick.
+    #[test]
+    fn a_star_at_the_end_is_a_beginning() {
+        let paths =
+            ["a", "a/b", "a/bc", "a/bc/d", "a/bd", "ab", "b", "lib/x-1", "lib/x-1/ebin", "lib/y"];
+        for pattern in ["*", "a*", "a/*", "a/b*", "lib/x-*", "b*", "lib/*"] {
+            let as_class = pattern.replace('*', "[!/]*");
+            let as_empty = pattern.replace('*', "{*,*}");
+            for path in paths {
+                let found = RelPath::new(path).unwrap();
+                let is_picked = PatternSet::new([pattern]).unwrap().matches(&found);
+                check(&[&as_empty], path, is_picked);
+                // It asks for one letter more.
+                if PatternSet::new([&as_class]).unwrap().matches(&found) {
+                    assert!(is_picked, "{pattern} on {path}");
+                }
+            }
+        }
+        let set = PatternSet::new(["a/b*", "a*", "a/bc*", "lib/x*", "lib/x-*"]).unwrap();
+        for (path, is_picked) in
+            [("a", true), ("a/z", true), ("lib/x", true), ("lib/y", false), ("b", false)]
+        {
+            assert_eq!(set.matches(&RelPath::new(path).unwrap()), is_picked, "{path}");
         }
     }
 
