@@ -7,7 +7,9 @@ use exflow_content::Sha256;
 use exflow_registry::{Push, Registry, Settings};
 use exflow_testkit::{DockerRegistry, Workspace, missing, write_files};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -133,6 +135,19 @@ fn docker_makes_the_same_release_of_hello() {
 }
 
 /// Its bases are images in a registry, which Docker pulls by their digests.
+/// What is no source is said by files in folders of any name, and is said in full.
+#[test]
+fn ignore_files_wherever_they_are() {
+    let workspace = sharing().with_files_of(&hello());
+    let export = ["export", "dockerfile", "--bases", "bases"];
+    let folder = workspace.root().join(OsStr::from_bytes(b"caf\xe9"));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join(".gitignore"), "x\n").unwrap();
+    workspace.ok(&export);
+    workspace.write(".gitignore", &"x\n".repeat(600_000));
+    workspace.fails(&export, 1).says(&[".gitignore", "longer than 1 MiB"]);
+}
+
 #[test]
 fn docker_makes_the_same_release_of_three_stage() {
     let test = "docker_makes_the_same_release_of_three_stage";

@@ -1,7 +1,10 @@
 //! Clean relative paths, as a type.
 
 use std::cmp::Ordering;
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// A clean relative path: names joined by `/`, none of them empty, `.` or `..`, and no NUL byte.
 ///
@@ -82,6 +85,11 @@ impl RelPath {
     /// The bytes of the path.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The same as a relative path of the file system, byte by byte: `Display` is for people.
+    pub fn as_path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.0))
     }
 
     /// The path as text, if it is UTF-8.

@@ -98,7 +98,7 @@ impl Store {
 }
 
 fn below(root: &Path, at: &RelPath) -> PathBuf {
-    root.join(OsStr::from_bytes(at.as_bytes()))
+    root.join(at.as_path())
 }
 
 fn set_time(path: &Path) -> Result<(), StoreError> {

@@ -10,7 +10,6 @@ use crate::error::Context;
 use crate::{Store, StoreError};
 use exflow_content::{Decoder, Digest, Encoder, Entry, Hasher, Mode, RelPath, Tree};
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -128,7 +127,7 @@ impl Store {
             if self.has_blob(blob, *size) {
                 continue;
             }
-            let path = root.join(OsStr::from_bytes(at.as_bytes()));
+            let path = root.join(at.as_path());
             match self.copy_in(&path, *mode) {
                 Ok(kept) if kept == *entry => {}
                 Ok(_) => return Err(StoreError::SourceChanged { path }),

@@ -225,7 +225,7 @@ impl Maker<'_> {
 
 impl World for Maker<'_> {
     fn read(&self, path: &RelPath) -> io::Result<Vec<u8>> {
-        fs::read(self.root.join(path.to_string()))
+        fs::read(self.root.join(path.as_path()))
     }
 
     fn make(&self, proposal: &Proposal) -> Option<BTreeMap<String, Digest>> {

@@ -94,7 +94,7 @@ impl Session {
         let mut problems = Diagnostics::new();
         let mut members = Vec::new();
         for folder in self.member_folders(&manifest) {
-            let path = self.root.join(folder.to_string()).join(MANIFEST);
+            let path = self.root.join(folder.as_path()).join(MANIFEST);
             match self.read_manifest(&path, &format!("{folder}/{MANIFEST}")) {
                 Ok(manifest) => members.push((folder, manifest)),
                 Err(Failure::Problems(more)) => problems.extend(more),
@@ -204,7 +204,7 @@ impl Session {
         found: &mut Vec<RelPath>,
     ) {
         let path =
-            if folder.is_root() { self.root.clone() } else { self.root.join(folder.to_string()) };
+            if folder.is_root() { self.root.clone() } else { self.root.join(folder.as_path()) };
         if members.contains(folder) && path.join(MANIFEST).is_file() {
             found.push(folder.clone());
         }
@@ -239,8 +239,7 @@ impl Session {
         };
         self.root.clone_from(&root);
         let members = self.member_folders(&manifest);
-        let members =
-            members.into_iter().map(|folder| root.join(folder.to_string()).join(MANIFEST));
+        let members = members.into_iter().map(|folder| root.join(folder.as_path()).join(MANIFEST));
         Ok([root.join(MANIFEST)].into_iter().chain(members).collect())
     }
 

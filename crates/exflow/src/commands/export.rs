@@ -5,11 +5,12 @@ use crate::lockfile::OnStale;
 use crate::outputs::write_whole;
 use crate::prepare::{Prepared, prepare};
 use crate::report::{Failure, io_failed};
-use crate::session::{Session, read_text, store_failed};
+use crate::session::{Session, read_text, store_failed, unreadable};
 use exflow_content::{RelPath, Tree};
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::Cancel;
 use exflow_image::write_tar;
+use exflow_manifest::MAX_BYTES;
 use exflow_plan::{BaseArchive, BuildContext, DockerfileError, dockerfile};
 use std::collections::BTreeMap;
 use std::io;
@@ -80,7 +81,17 @@ fn ignore_files(root: &Path, sources: &Tree) -> Result<BTreeMap<RelPath, String>
         .entries()
         .map(|(path, _)| path)
         .filter(|path| matches!(path.name(), Some(b".gitignore" | b".exflowignore")));
-    files.map(|path| Ok((path.clone(), read_text(&root.join(path.to_string()))?))).collect()
+    let read = |path: &RelPath| {
+        let file = root.join(path.as_path());
+        let text = read_text(&file)?;
+        // Half of it would leave out less than all of it.
+        if text.len() > MAX_BYTES {
+            let reason = format!("it is longer than {} MiB", MAX_BYTES >> 20);
+            return Err(unreadable(&file, &io::Error::new(io::ErrorKind::FileTooLarge, reason)));
+        }
+        Ok((path.clone(), text))
+    };
+    files.map(read).collect()
 }
 
 /// Writes the bases that no registry has, and what comes from elsewhere, for `ADD`. They are fetched where
@@ -112,7 +123,7 @@ fn write_archives(
         let tree = made.outputs.get(step).and_then(|outputs| outputs.first());
         let tree = tree.expect("what was made has an output");
         let tree = prepared.store.tree(tree).map_err(store_failed)?;
-        let file = prepared.root.join(path.to_string());
+        let file = prepared.root.join(path.as_path());
         let write = || -> io::Result<()> {
             std::fs::create_dir_all(file.parent().unwrap_or(&prepared.root))?;
             write_whole(&file, |out| {

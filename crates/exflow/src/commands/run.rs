@@ -36,17 +36,15 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     let settings = &prepared.plan.images[built.image].settings;
     let base = prepared.store.tree(&built.base).map_err(store_failed)?;
     let release = prepared.store.tree(&built.release).map_err(store_failed)?;
-    let whole = laid_over(&base, &release, settings).map_err(Failure::Usage)?;
+    let whole = laid_over(&base, &release, settings).expect("an image was packed of both");
     // What the release adds to the base, with the modes that folders have in the image.
     let mut top = Tree::new();
     for (path, entry) in whole.within(&settings.at) {
-        top.insert(path.clone(), entry.clone())
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+        top.insert(path.clone(), entry.clone()).expect("a part of a tree is a tree");
     }
     for folder in settings.at.parents() {
         if let Some(entry) = whole.get(&folder) {
-            let inserted = top.insert(folder, entry.clone());
-            inserted.map_err(|error| Failure::Usage(error.to_string()))?;
+            top.insert(folder, entry.clone()).expect("the folders above a tree are folders");
         }
     }
     let top = prepared.store.put_tree(&top).map_err(store_failed)?;

@@ -169,7 +169,7 @@ struct Files {
 
 impl World for Files {
     fn read(&self, path: &RelPath) -> io::Result<Vec<u8>> {
-        fs::read(self.root.join(path.to_string()))
+        fs::read(self.root.join(path.as_path()))
     }
 
     fn make(&self, _: &Proposal) -> Option<BTreeMap<String, Digest>> {
