@@ -3,10 +3,7 @@
 use crate::{Entry, RelPath, Tree};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::ops::Bound;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// A set of glob patterns over clean relative paths.
 ///
@@ -186,8 +183,8 @@ impl MatcherBuilder {
 }
 
 impl Matcher {
-    fn matches(&self, path: &RelPath) -> bool {
-        let path = path.as_bytes();
+    fn matches(&self, asked: &RelPath) -> bool {
+        let path = asked.as_bytes();
         let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         let mut ends = above.map(|(end, _)| end).chain([path.len()]);
         if !self.named.is_empty() && ends.any(|end| self.named.contains(&path[..end])) {
@@ -198,7 +195,7 @@ impl Matcher {
         if before.next_back().is_some_and(|prefix| path.starts_with(prefix)) {
             return true;
         }
-        !self.globs.is_empty() && self.globs.is_match(Path::new(OsStr::from_bytes(path)))
+        !self.globs.is_empty() && self.globs.is_match(asked.as_path())
     }
 }
 

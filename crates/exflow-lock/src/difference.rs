@@ -1,9 +1,6 @@
 //! What differs between two locks.
 
-use crate::{
-    AddedPackages, Lock, LockedBase, LockedDebian, LockedImage, LockedPlugin, LockedRoot, Platform,
-};
-use exflow_content::Sha256;
+use crate::{Lock, LockedBase, LockedPlugin, LockedRoot, Platform};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -118,29 +115,16 @@ pub fn differences(old: &Lock, new: &Lock) -> Vec<Difference> {
 
 impl Parts {
     fn of_root(root: &LockedRoot) -> Self {
-        match root {
-            LockedRoot::Debian(debian) => Self::of_packages(debian_packages(debian)),
-            LockedRoot::Image(image) => Self::of_image(image),
-        }
-    }
-
-    fn of_packages<'a>(packages: impl Iterator<Item = (&'a str, &'a str, &'a Sha256)>) -> Self {
-        let packages = packages.map(|(name, version, sha256)| {
+        let whole = match root {
+            LockedRoot::Debian(_) => BTreeMap::new(),
+            LockedRoot::Image(image) => {
+                whole("image", format!("sha256:{}", image.manifest.unwrap_or(image.config)))
+            }
+        };
+        let packages = root.packages().into_iter().map(|(name, version, sha256)| {
             (name.to_owned(), (version.to_owned(), sha256.to_string()))
         });
-        Self { whole: BTreeMap::new(), packages: packages.collect() }
-    }
-
-    fn of_image(image: &LockedImage) -> Self {
-        let packages = match &image.packages {
-            AddedPackages::None => Self::default(),
-            AddedPackages::Debian(debian) => Self::of_packages(debian_packages(debian)),
-            AddedPackages::Alpine(alpine) => Self::of_packages(
-                alpine.packages.iter().map(|apk| (&*apk.name, &*apk.version, &apk.sha256)),
-            ),
-        };
-        let digest = format!("sha256:{}", image.manifest.unwrap_or(image.config));
-        Self { whole: whole("image", digest), ..packages }
+        Self { whole, packages: packages.collect() }
     }
 
     fn of_plugin(plugin: &LockedPlugin) -> Self {
@@ -156,10 +140,6 @@ impl Parts {
 
 fn whole(what: &str, digest: String) -> BTreeMap<String, Content> {
     BTreeMap::from([(what.to_owned(), (digest.clone(), digest))])
-}
-
-fn debian_packages(debian: &LockedDebian) -> impl Iterator<Item = (&str, &str, &Sha256)> {
-    debian.packages.iter().map(|package| (&*package.name, &*package.version, &package.sha256))
 }
 
 fn changes(old: &BTreeMap<String, Content>, new: &BTreeMap<String, Content>) -> Vec<Change> {

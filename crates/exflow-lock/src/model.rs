@@ -16,6 +16,13 @@ pub struct Lock {
     pub unknown: Vec<String>,
 }
 
+impl Lock {
+    /// What is locked of a plugin, if that was asked for as it is `requested`.
+    pub fn plugin(&self, name: &str, requested: &RequestedPlugin) -> Option<&LockedPlugin> {
+        self.plugins.get(name).filter(|locked| locked.requested == *requested)
+    }
+}
+
 /// An operating system and an architecture, as OCI names them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Platform {
@@ -88,6 +95,25 @@ pub enum LockedRoot {
     Debian(LockedDebian),
     /// An image.
     Image(Box<LockedImage>),
+}
+
+impl LockedRoot {
+    /// The packages that it is made of, or that are added to it: the name, the version and the digest of each.
+    pub fn packages(&self) -> Vec<(&str, &str, &Sha256)> {
+        let debian = match self {
+            Self::Debian(debian) => debian,
+            Self::Image(image) => match &image.packages {
+                AddedPackages::None => return Vec::new(),
+                AddedPackages::Debian(debian) => debian,
+                AddedPackages::Alpine(alpine) => {
+                    let apks = alpine.packages.iter();
+                    return apks.map(|apk| (&*apk.name, &*apk.version, &apk.sha256)).collect();
+                }
+            },
+        };
+        let packages = debian.packages.iter();
+        packages.map(|package| (&*package.name, &*package.version, &package.sha256)).collect()
+    }
 }
 
 /// A Debian base as the manifest asks for it.

@@ -3,7 +3,7 @@
 use crate::cli::BuildOptions;
 use crate::components::Components;
 use crate::report::Failure;
-use crate::resolve::{MOVE_IT, resolve};
+use crate::resolve::{resolve, would_move};
 use crate::session::{
     Session, base_site, plugin_bytes, plugin_path, read_bounded, unreadable, wanted,
 };
@@ -27,7 +27,6 @@ pub(crate) const LOCK: &str = "exflow.lock";
 
 const STALE: &str = "exflow::lock::stale";
 const ASSEMBLY: &str = "exflow::lock::other-assembly";
-const WOULD_MOVE: &str = "exflow::lock::would-move";
 const NEWER: &str = "exflow::lock::newer-version";
 const UNWRITABLE: &str = "exflow::lock::unwritable";
 
@@ -166,9 +165,7 @@ fn unmoved<'a>(
     lock: &'a Lock,
     wanted: &'a Wanted,
 ) -> impl Iterator<Item = (&'a String, &'a RequestedPlugin)> {
-    wanted.plugins.iter().filter(|(name, requested)| {
-        lock.plugins.get(*name).is_some_and(|locked| locked.requested == **requested)
-    })
+    wanted.plugins.iter().filter(|(name, requested)| lock.plugin(name, requested).is_some())
 }
 
 /// What would be locked of a plugin now.
@@ -380,8 +377,7 @@ fn lock_plugins(
                  {}, and the lock says {}",
                 new.blake3, old.blake3
             );
-            let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
-            problems.push(problem.at_known(site, "asked for here"));
+            problems.push(would_move(message).at_known(site, "asked for here"));
             continue;
         }
         lock.plugins.insert(name.clone(), new);

@@ -89,8 +89,7 @@ pub(crate) fn propose(
         let mut asked = host.propose(&plugin, &project, &maker);
         // Only now it is known that it is needed.
         if let Err(PluginError::Read { .. }) = &asked
-            && let Some(locked) =
-                asking.lock.plugins.get(name).filter(|locked| locked.requested == *requested)
+            && let Some(locked) = asking.lock.plugin(name, requested)
         {
             let fetched = {
                 let session = maker.session.borrow();

@@ -21,9 +21,11 @@ use exflow_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 
 const WOULD_MOVE: &str = "exflow::lock::would-move";
-/// What is said where something would have to move.
-pub(crate) const MOVE_IT: &str =
-    "nothing that is locked moves by itself: `exflow update` with its name moves it";
+/// Says that something which is locked would have to move.
+pub(crate) fn would_move(message: String) -> Diagnostic {
+    Diagnostic::error(WOULD_MOVE, message)
+        .help("nothing that is locked moves by itself: `exflow update` with its name moves it")
+}
 
 /// Resolves the bases `names` for `platform` with what there is today. Every one that can't be resolved is shown.
 pub(crate) fn resolve(
@@ -162,7 +164,7 @@ impl Resolver<'_> {
                 "base `{name}` can't be completed without moving what is locked: {}",
                 moved.join(", ")
             );
-            let problem = Diagnostic::error(WOULD_MOVE, message).help(MOVE_IT);
+            let problem = would_move(message);
             let site = base_site(self.workspace, name, None);
             self.problems.push(problem.at_known(site.as_ref(), "its packages have changed"));
         }

@@ -399,7 +399,7 @@ pub(crate) fn plugin(
     requested: &RequestedPlugin,
     lock: &Lock,
 ) -> io::Result<Plugin> {
-    let locked = lock.plugins.get(name).filter(|locked| locked.requested == *requested);
+    let locked = lock.plugin(name, requested);
     let digest = match locked {
         Some(locked) => locked.blake3,
         None => Digest::of(&plugin_bytes(root, name, requested)?),

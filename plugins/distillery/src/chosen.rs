@@ -5,7 +5,6 @@ use mix_project::Reader;
 use mix_project::elixir::Value;
 
 /// What the manifest says of which release it is.
-#[derive(Clone)]
 pub(crate) struct Wanted {
     pub(crate) release: Option<String>,
     pub(crate) environment: Option<String>,

@@ -29,9 +29,7 @@ pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
     let is_there = |unit: &&Unit| match unit.tool.as_ref().map(|tool| &tool.plugin.value) {
         Some(name) => match &wanted[name] {
             RequestedPlugin::Builtin | RequestedPlugin::Path(_) => true,
-            requested => {
-                lock.plugins.get(name).is_some_and(|locked| locked.requested == *requested)
-            }
+            requested => lock.plugin(name, requested).is_some(),
         },
         None => true,
     };

@@ -38,8 +38,8 @@ fn fetch_plugins(session: &mut Session, offline: bool, cancel: &Cancel) -> Resul
     let store = session.store()?;
     let components = Components::new(session, store, &workspace, offline, cancel);
     let mut problems = Diagnostics::new();
-    for name in wanted(&workspace).plugins.keys() {
-        let Some(locked) = lock.plugins.get(name) else { continue };
+    for (name, requested) in &wanted(&workspace).plugins {
+        let Some(locked) = lock.plugin(name, requested) else { continue };
         let site = lockfile::plugin_site(&workspace, name);
         match components.fetch(name, locked, site) {
             Some(Err(Failure::Problems(more))) => problems.extend(more),

@@ -4,8 +4,7 @@ use crate::report::Failure;
 use crate::session::Session;
 use exflow_diagnostics::{did_you_mean, printable};
 use exflow_lock::{
-    AddedPackages, InputName, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian,
-    RequestedImage,
+    InputName, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian, RequestedImage,
 };
 use exflow_manifest::Workspace;
 use std::collections::BTreeSet;
@@ -84,8 +83,8 @@ fn packages<'a>(lock: &'a Lock, name: &str) -> Vec<Locked<'a>> {
         let (RequestedBase::Debian(RequestedDebian { packages: named, .. })
         | RequestedBase::Image(RequestedImage { packages: named, .. })) = &entry.requested;
         for (platform, root) in &entry.locked {
-            if let Some((_, version)) = versions(root).into_iter().find(|(found, _)| *found == name)
-            {
+            let package = root.packages().into_iter().find(|(found, ..)| *found == name);
+            if let Some((_, version, _)) = package {
                 let is_named = named.iter().any(|named| named == name);
                 found.push(Locked { base, platform, version, is_named });
             }
@@ -94,25 +93,11 @@ fn packages<'a>(lock: &'a Lock, name: &str) -> Vec<Locked<'a>> {
     found
 }
 
-fn versions(root: &LockedRoot) -> Vec<(&str, &str)> {
-    let debian = match root {
-        LockedRoot::Debian(debian) => debian,
-        LockedRoot::Image(image) => match &image.packages {
-            AddedPackages::None => return Vec::new(),
-            AddedPackages::Debian(debian) => debian,
-            AddedPackages::Alpine(alpine) => {
-                return alpine.packages.iter().map(|apk| (&*apk.name, &*apk.version)).collect();
-            }
-        },
-    };
-    debian.packages.iter().map(|package| (&*package.name, &*package.version)).collect()
-}
-
 fn unknown(lock: &Lock, input: &str, name: &str) -> Failure {
     let mut known: BTreeSet<&str> =
         lock.bases.keys().chain(lock.plugins.keys()).map(String::as_str).collect();
     let roots = lock.bases.values().flat_map(|base| base.locked.values());
-    known.extend(roots.flat_map(versions).map(|(name, _)| name));
+    known.extend(roots.flat_map(LockedRoot::packages).map(|(name, ..)| name));
     let help = match did_you_mean(name, known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "it has bases, plugins, and the packages of bases".to_owned(),

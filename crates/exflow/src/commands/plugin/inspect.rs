@@ -89,8 +89,7 @@ fn fetched(
     requested: &RequestedPlugin,
 ) -> Result<(String, Vec<u8>, PluginBytes), Failure> {
     let lock = lockfile::read(session)?;
-    let Some(locked) = lock.plugins.get(named).filter(|locked| locked.requested == *requested)
-    else {
+    let Some(locked) = lock.plugin(named, requested) else {
         return Err(lockfile::plugin_not_locked(workspace, named).into());
     };
     let store = session.store()?;
