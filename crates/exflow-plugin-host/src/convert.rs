@@ -493,6 +493,17 @@ mod tests {
         Layer { name: name.into(), files: vec!["lib".into(); patterns] }
     }
 
+    /// Another step, which sees at this place what the first one makes.
+    fn second_step_sees_it(proposal: &mut Proposal, at: &str) {
+        let mut step = proposal.steps[0].clone();
+        step.name = "second".into();
+        step.uses.push(Used {
+            what: UsedThing::Output(StepOutput { step: 0, output: "app/rel".into() }),
+            at: at.into(),
+        });
+        proposal.steps.push(step);
+    }
+
     fn layers(proposal: &mut Proposal, layers: Vec<Layer>) {
         proposal.image.as_mut().unwrap().layers = layers;
     }
@@ -586,6 +597,9 @@ mod tests {
             })
         };
         assert_eq!(said(&|_| {}), Ok(()));
+        for at in ["app/rel", "app/x", "_exflow/x"] {
+            assert_eq!(said(&|proposal| second_step_sees_it(proposal, at)), Ok(()), "{at}");
+        }
         let bad: &[(&str, Change<'_>)] = &[
             ("outside", &|proposal| proposal.steps[0].outputs.push("../x".into())),
             ("outside", &|proposal| proposal.steps[0].outputs.push("other/x".into())),
@@ -597,6 +611,8 @@ mod tests {
                 let step = proposal.steps[0].clone();
                 proposal.steps.push(step);
             }),
+            ("outside", &|proposal| second_step_sees_it(proposal, "other/x")),
+            ("whole project", &|proposal| second_step_sees_it(proposal, "app")),
             ("program", &|proposal| proposal.steps[0].argv.clear()),
             ("NUL", &|proposal| proposal.steps[0].argv.push("a\0b".into())),
             ("variable", &|proposal| {

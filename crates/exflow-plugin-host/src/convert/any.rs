@@ -210,6 +210,7 @@ fn holds(made: &plan::Proposal, root: &RelPath) {
         assert!(step.outputs.iter().all(|output| is_own(output) && output != root));
         assert!(step.files.keys().all(is_own) && is_own(&step.workdir));
         for used in &step.uses {
+            assert!(is_own(&used.at) && used.at != *root);
             match &used.what {
                 plan::UsedThing::Output { step, output } => {
                     assert!(*step < index && made.steps[*step].outputs.contains(output));
