@@ -194,6 +194,8 @@ fn an_image_moves_on_all_platforms() {
         .replace(&first[0].digest(), &first[1].digest())
         .replace(&first[0].id(), &first[1].id());
     workspace.write("exflow.lock", &other);
+    let lacking = format!("base `builder` is not locked for linux/{ARCHITECTURE}");
+    workspace.fails(&["lock", "--check"], 1).says(&[&lacking]);
     workspace.ok(&["lock"]);
     let lock = workspace.read("exflow.lock");
     assert!(first.iter().all(|image| lock.contains(&image.digest())), "{lock}");
