@@ -16,6 +16,7 @@ const ORDER: &[&str] = &[
     "exflow-plan",
     "exflow-preflight",
     "exflow-image",
+    "exflow-compare",
     "exflow-store",
     "exflow-docker",
     "exflow-fetch",

@@ -15,6 +15,7 @@ mod registry;
 mod steps;
 mod three_stage;
 mod update;
+mod verify;
 
 use exflow_testkit::{Archive, Package, Server, Workspace};
 use std::path::{Path, PathBuf};

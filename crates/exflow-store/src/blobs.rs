@@ -198,7 +198,7 @@ impl Store {
         (found.len() == size && found.nlink() == 1).then_some(path)
     }
 
-    fn variant(&self, digest: &Digest, mode: Mode) -> PathBuf {
+    pub(crate) fn variant(&self, digest: &Digest, mode: Mode) -> PathBuf {
         let path = self.path("blobs", digest);
         if mode == Mode::FILE {
             return path;

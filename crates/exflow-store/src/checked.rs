@@ -1,5 +1,6 @@
+use crate::error::Context;
 use crate::{Store, StoreError};
-use exflow_content::{Digest, Hasher};
+use exflow_content::{Digest, Hasher, Mode};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -20,8 +21,28 @@ impl Store {
     /// inside, and the blob is taken out of the store.
     pub fn open_checked(&self, digest: &Digest) -> Result<CheckedBlob, StoreError> {
         let (path, file) = self.open_variant(digest)?;
-        let hasher = Hasher::new();
-        Ok(CheckedBlob { file, path, expected: *digest, hasher, has_ended: false })
+        Ok(CheckedBlob::new(file, path, *digest))
+    }
+
+    /// The same of the file that a blob is with this mode, if there is one.
+    pub(crate) fn open_checked_as(
+        &self,
+        digest: &Digest,
+        mode: Mode,
+    ) -> Result<Option<CheckedBlob>, StoreError> {
+        let path = self.variant(digest, mode);
+        match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => {
+                other.doing("open", &path).map(|file| Some(CheckedBlob::new(file, path, *digest)))
+            }
+        }
+    }
+}
+
+impl CheckedBlob {
+    fn new(file: File, path: PathBuf, expected: Digest) -> Self {
+        Self { file, path, expected, hasher: Hasher::new(), has_ended: false }
     }
 }
 

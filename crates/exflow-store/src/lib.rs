@@ -29,6 +29,7 @@ mod claim;
 mod diagnose;
 mod downloads;
 mod error;
+mod import;
 mod leads_to;
 mod parallel;
 mod record;

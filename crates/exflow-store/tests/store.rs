@@ -7,10 +7,11 @@ use exflow_store::{Record, Store, StoreError};
 use ignore as _;
 use proptest as _;
 use rustix as _;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use thiserror as _;
 
@@ -433,4 +434,53 @@ fn a_folder_that_was_taken_away_is_made_again() {
     assert_eq!(store.record(&key).unwrap(), None);
     store.put_record(&key, &record).unwrap();
     assert_eq!(store.record(&key).unwrap(), Some(record));
+}
+
+#[test]
+fn a_tree_is_brought_over_and_every_byte_is_checked_on_the_way() {
+    let (_folder, from) = store();
+    let (_other, to) = store();
+    let digest = from.put_tree(&sample(&from)).unwrap();
+    to.import_tree(&from, &digest).unwrap();
+    assert_eq!(to.tree(&digest).unwrap(), sample(&from));
+    assert!(to.has_blobs(&to.tree(&digest).unwrap()));
+    // Nothing is shared: what befalls one leaves the other as it is.
+    let damaged = damage_a_blob(&from);
+    to.check_tree(&digest, &mut BTreeSet::new()).unwrap();
+    let (_third, third) = store();
+    let error = third.import_tree(&from, &digest).unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt { path, .. } if *path == damaged), "{error}");
+    assert!(!third.has_tree(&digest));
+}
+
+#[test]
+fn a_changed_byte_is_found_in_whatever_mode_it_is() {
+    let (_folder, store) = store();
+    let digest = store.put_tree(&sample(&store)).unwrap();
+    store.checkout(&digest).unwrap();
+    let mut seen = BTreeSet::new();
+    store.check_tree(&digest, &mut seen).unwrap();
+    let damaged = damage_a_blob(&store);
+    // Once is enough for a command, and not for the next.
+    store.check_tree(&digest, &mut seen).unwrap();
+    let error = store.check_tree(&digest, &mut BTreeSet::new()).unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt { path, .. } if *path == damaged), "{error}");
+    assert!(!damaged.exists());
+}
+
+/// Changes a byte of the last of all blobs, and leaves its length: the file that it was.
+fn damage_a_blob(store: &Store) -> PathBuf {
+    let folders = fs::read_dir(store.root().join("blobs")).unwrap();
+    let files = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.retain(|file| fs::metadata(file).unwrap().len() > 0);
+    files.sort();
+    let file = files.pop().unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[0] ^= 1;
+    let mode = fs::metadata(&file).unwrap().permissions();
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, bytes).unwrap();
+    fs::set_permissions(&file, mode).unwrap();
+    file
 }

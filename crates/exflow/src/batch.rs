@@ -282,7 +282,7 @@ impl Engine<'_> {
                 continue;
             }
             self.keep(&self.command(run), &plan.steps[*node].name, &outputs)?;
-            self.set_done(*node, outputs, State::Ran);
+            self.set_done(*node, outputs, State::Ran)?;
             self.tell_done(&plan.steps[*node].name, took, nodes.len());
             done += 1;
         }

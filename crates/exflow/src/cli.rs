@@ -1,7 +1,8 @@
 //! The arguments, as they are written on the command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use exflow_registry::ImageReference;
+use exflow_lock::{ImageSource, LocalImage};
+use exflow_registry::{BaseReference, ImageReference};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Fmt(FmtArgs),
     /// Build a project and start its image in the sandbox
     Run(RunArgs),
+    /// Do every step of a build once more, in a fresh place, and compare what comes of it
+    Verify(VerifyArgs),
     /// Write what others build with
     #[command(subcommand)]
     Export(ExportCommand),
@@ -350,6 +353,58 @@ pub(crate) struct UpdateArgs {
     /// Only show what would move
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// What to verify, as for `build`
+    #[arg(value_name = "PROJECT[:STAGE]")]
+    pub(crate) targets: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) options: BuildOptions,
+
+    /// Compare an image that someone else has built with the one that is built here: a reference, or `oci=DIR`,
+    /// `docker-archive=FILE` or `docker=NAME`
+    #[arg(long, value_name = "REF")]
+    pub(crate) image: Option<VerifiedImage>,
+
+    /// Take what comes from outside from the store, where every byte is checked, instead of fetching it once more;
+    /// `--offline` does that, too
+    #[arg(long)]
+    pub(crate) from_store: bool,
+
+    /// Report in JSON on standard output, an object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// An image that someone has built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VerifiedImage(pub(crate) ImageSource);
+
+impl std::str::FromStr for VerifiedImage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let local = |path: &str| {
+            // As anything on a command line, it is relative to the current folder.
+            let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+            let path = path.to_str().ok_or("the path is no text")?.to_owned();
+            Ok::<_, String>(LocalImage { path, name: None })
+        };
+        Ok(Self(match text.split_once('=') {
+            Some(("oci", path)) => ImageSource::Layout(local(path)?),
+            Some(("docker-archive", path)) => ImageSource::Archive(local(path)?),
+            Some(("docker", name)) => ImageSource::Daemon(name.to_owned()),
+            _ => {
+                text.parse::<BaseReference>().map_err(|error| {
+                    format!("`{text}` is no name of an image, such as `registry.example/team/shop:1.2`: {error}")
+                })?;
+                ImageSource::Registry(text.to_owned())
+            }
+        }))
+    }
 }
 
 #[derive(Debug, Args)]

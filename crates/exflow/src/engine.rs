@@ -8,6 +8,7 @@ use crate::forecast::{last_key, why};
 use crate::pack::{self, BaseTrees, Packed};
 use crate::preflight::Bases;
 use crate::prepare::Prepared;
+use crate::rebuild::Before;
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use crate::sources::base_key;
@@ -68,6 +69,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) done: Mutex<Done>,
     /// What went wrong so far.
     pub(crate) failures: Mutex<Vec<Failed>>,
+    /// What came of the same steps before, where they are done only to be compared with that.
+    pub(crate) before: Option<&'a Before<'a>>,
 }
 
 #[derive(Default)]
@@ -148,6 +151,7 @@ impl<'a> Engine<'a> {
             hex: OnceLock::new(),
             done: Mutex::default(),
             failures: Mutex::default(),
+            before: None,
         }
     }
 
@@ -169,7 +173,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Does all that is not done yet; what failed.
-    fn do_all(&self) -> Result<Vec<Failed>, Failure> {
+    pub(crate) fn do_all(&self) -> Result<Vec<Failed>, Failure> {
         // What is there already needs no thread. What comes out of a step that has to run may
         // still turn out to be what it was, so the rest is looked up again when its turn comes.
         let mut todo: Vec<usize> = Vec::new();
@@ -242,14 +246,24 @@ impl<'a> Engine<'a> {
     }
 
     /// Keeps what came of a step.
-    pub(crate) fn set_done(&self, node: usize, outputs: Vec<Digest>, state: State) {
+    pub(crate) fn set_done(
+        &self,
+        node: usize,
+        outputs: Vec<Digest>,
+        state: State,
+    ) -> Result<(), StoreError> {
+        let outputs = match self.before {
+            Some(before) => before.compare(&self.prepared.store, node, outputs)?,
+            None => outputs,
+        };
         let mut done = self.done();
         done.outputs.insert(node, outputs);
         done.states.insert(node, state);
+        Ok(())
     }
 
     /// The key of what comes of a node whose needs are done.
-    fn key(&self, node: usize) -> Digest {
+    pub(crate) fn key(&self, node: usize) -> Digest {
         if let Some(image) = node.checked_sub(self.first_image()) {
             return self.image_key(image).0;
         }
@@ -338,7 +352,7 @@ impl<'a> Engine<'a> {
         if record.trees.len() != outputs || !record.trees.iter().all(|tree| store.has_tree(tree)) {
             return Ok(false);
         }
-        self.set_done(node, record.trees, State::Cached);
+        self.set_done(node, record.trees, State::Cached)?;
         Ok(true)
     }
 
@@ -399,19 +413,29 @@ impl<'a> Engine<'a> {
                 let bases = self.bases(image);
                 Ok(pack::pack(&self.prepared.store, image, &key, &base, &release, &bases)?)
             })?;
+            if let Some(before) = self.before {
+                before.compare_image(index, &packed);
+            }
             let mut done = self.done();
             done.images.insert(index, packed);
             done.states.insert(node, State::Ran);
         } else {
             let step = &plan.steps[node];
+            let brought = match (&step.action, self.before) {
+                (Action::Run(_), _) | (_, None) => None,
+                (_, Some(before)) => before.bring(&self.prepared.store, node)?,
+            };
             let outputs = match &step.action {
+                Action::Base(_) | Action::Fetch(_) if brought.is_some() => {
+                    brought.unwrap_or_default()
+                }
                 Action::Base(base) => self.shown(&step.name, || self.run_base(base, step))?,
                 Action::Fetch(origin) => {
                     self.shown(&step.name, || self.fetch(origin, step)).map(|tree| vec![tree])?
                 }
                 Action::Run(run) => self.run_command(run, step)?,
             };
-            self.set_done(node, outputs, State::Ran);
+            self.set_done(node, outputs, State::Ran)?;
         }
         Ok(())
     }

@@ -91,6 +91,12 @@ impl<'a> Executors<'a> {
     }
 }
 
+/// Whether a daemon of Docker's answers.
+pub(crate) fn has_docker() -> bool {
+    exflow_docker::find(|name| std::env::var_os(name))
+        .is_ok_and(|endpoint| Daemon::connect(&endpoint).is_ok())
+}
+
 /// The sandbox, which starts this program anew.
 pub(crate) fn sandbox(store: &Store) -> SandboxExecutor {
     SandboxExecutor::new(store.clone(), "/proc/self/exe".into())

@@ -13,12 +13,14 @@ mod images;
 mod inputs;
 mod interrupt;
 mod lockfile;
+mod other_user;
 mod outputs;
 mod pack;
 mod places;
 mod preflight;
 mod prepare;
 mod propose;
+mod rebuild;
 mod report;
 mod resolve;
 mod session;
@@ -43,7 +45,11 @@ fn main() -> ExitCode {
         ColorChoice::Always => Some(true),
         ColorChoice::Never => Some(false),
     };
-    let json = matches!(&cli.command, Command::Build(args) if args.json);
+    let json = match &cli.command {
+        Command::Build(args) => args.json,
+        Command::Verify(args) => args.json,
+        _ => false,
+    };
     let ui = Ui::new(color, json);
     let mut session = Session::new(ui);
     // Before anything is read or written, so that every path means what it would mean there.
@@ -62,6 +68,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => commands::plan::run(&mut session, args),
         Command::Fmt(args) => commands::fmt::run(&mut session, args),
         Command::Run(args) => commands::run::run(&mut session, args),
+        Command::Verify(args) => commands::verify::run(&mut session, args),
         Command::Export(ExportCommand::Dockerfile(args)) => {
             commands::export::run(&mut session, args)
         }

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Everything that is known before a step runs.
+#[derive(Clone)]
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     /// What is to be made: steps, and indices of images.

@@ -103,6 +103,11 @@ impl Ui {
         out.flush()
     }
 
+    /// Whether machines listen, and standard output is theirs.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Reports an event to machines, if they listen.
     pub(crate) fn event(&self, event: &serde_json::Value) {
         if self.json {

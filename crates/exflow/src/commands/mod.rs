@@ -10,4 +10,6 @@ pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod run;
 pub(crate) mod update;
+pub(crate) mod verify;
+pub(crate) mod verify_image;
 pub(crate) mod why;

@@ -1,0 +1,164 @@
+//! An image that someone else has built, compared with what is built here.
+
+use crate::cli::{BuildOptions, VerifiedImage};
+use crate::commands::verify::line;
+use crate::engine::{Built, Executed, execute};
+use crate::images::OpenImage;
+use crate::pack::laid_over;
+use crate::prepare::Prepared;
+use crate::rebuild::changed_files;
+use crate::report::Failure;
+use crate::session::{Session, platform, store_failed};
+use crate::ui::Shown;
+use exflow_content::{Entry, RelPath, Sha256, Tree};
+use exflow_diagnostics::Diagnostic;
+use exflow_fetch::image::fetch_image;
+use exflow_fetch::{Cancel, Client, FetchError, HttpOptions};
+use exflow_image::{Configuration, MAX_DOCUMENT, Manifest};
+use exflow_lock::{ImageDefaults, LockedImage};
+use exflow_registry::Login;
+use exflow_store::StoreError;
+use serde_json::json;
+use std::process::ExitCode;
+
+const DIFFERENT_IMAGE: &str = "exflow::verify::different-image";
+
+/// Compares the image at `theirs` with the one image of what was prepared.
+pub(super) fn run(
+    session: &mut Session,
+    prepared: &Prepared,
+    theirs: &VerifiedImage,
+    options: &BuildOptions,
+    cancel: &Cancel,
+) -> Result<ExitCode, Failure> {
+    prepared.one_image("compare")?;
+    let executed: Executed = execute(session, prepared, options, cancel)?;
+    if let Some(failure) = executed.failure {
+        return Err(failure);
+    }
+    let [built] = executed.built.as_slice() else { unreachable!("one image was asked for") };
+    let VerifiedImage(source) = theirs;
+    let name = source.to_string();
+    let site = prepared.plan.images[built.image].site.as_ref();
+    let failed = |error: FetchError| match error {
+        FetchError::Cancelled => Failure::Interrupted,
+        error => exflow_fetch::diagnose(&error.of_image(name.clone()), site).into(),
+    };
+    let http = HttpOptions { offline: options.offline, ..HttpOptions::default() };
+    let client = Client::new(http, cancel.clone());
+    let login = Login::new(prepared.places.registries(), cancel.clone());
+    let open = OpenImage::open(source, &prepared.places, &login, None).map_err(failed)?;
+    let found = open.find(&client, &prepared.store, &platform(), None).map_err(failed)?;
+    let ours = Ours::read(prepared, built).map_err(store_failed)?;
+    if found.config == ours.manifest.config {
+        let same = found
+            .manifest
+            .is_none_or(|manifest| format!("sha256:{manifest}") == built.packed.digest);
+        if !same {
+            session.ui.tell(
+                "note",
+                "the layers are compressed in another way: what is in them is the same",
+            );
+        }
+        session.ui.event(&json!({
+            "event": "verified", "project": built.project, "digest": built.packed.digest, "image": name,
+        }));
+        if !session.ui.is_json() {
+            session.print(&format!("{} {}\n", built.project, built.packed.digest))?;
+        }
+        session.ui.tell("verified", &format!("`{name}` is what this commit gives"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let progress = Shown(&session.ui);
+    let fetched =
+        fetch_image(&client, &prepared.store, &found, &open, &progress).map_err(failed)?;
+    let whole = Ours::files(prepared, built).map_err(store_failed)?;
+    let store = &prepared.store;
+    let files = changed_files((store, &whole), (store, &fetched.tree), &RelPath::root())
+        .map_err(store_failed)?;
+    for file in &files {
+        session.ui.event(&json!({
+            "event": "different",
+            "image": name,
+            "path": file.path.to_string(),
+            "how": file.how.to_string(),
+            "chunks": file.chunks,
+            "cause": file.cause.map(|cause| cause.to_string()),
+        }));
+        if !session.ui.is_json() {
+            session.print(&line(&name, file))?;
+        }
+    }
+    let what = match files.as_slice() {
+        [] => settings(&ours.config, &found),
+        [file] => format!("`/{}` {}", file.path, file.how),
+        files => format!("{} files differ", files.len()),
+    };
+    let message = format!("`{name}` is not what this commit gives: {what}");
+    let digest = &built.packed.digest;
+    let theirs =
+        found.manifest.map_or_else(|| found.config.to_string(), |digest| digest.to_string());
+    Err(Diagnostic::error(DIFFERENT_IMAGE, message)
+        .at_known(site, "what it is compared with")
+        .help(format!(
+            "it is sha256:{theirs}, and here {digest} is built: look whether it was built from this commit, with the same \
+             version of exflow; `exflow verify` shows whether a build here is always the same"
+        ))
+        .into())
+}
+
+/// What was built here.
+struct Ours {
+    manifest: Manifest,
+    config: Configuration,
+}
+
+impl Ours {
+    fn read(prepared: &Prepared, built: &Built) -> Result<Self, StoreError> {
+        let store = &prepared.store;
+        let layout = store.tree(&built.packed.layout)?;
+        let document = |digest: &str| -> Result<Vec<u8>, StoreError> {
+            let path = RelPath::new(format!("blobs/sha256/{digest}")).expect("a clean path");
+            match layout.get(&path) {
+                Some(Entry::File { blob, .. }) => store.read_blob(blob, MAX_DOCUMENT),
+                _ => unreachable!("a layout has the documents that it names"),
+            }
+        };
+        let digest = built.packed.digest.trim_start_matches("sha256:");
+        let manifest = Manifest::read(&document(digest)?).expect("exflow wrote it");
+        let config = Configuration::read(&document(&manifest.config.to_string())?);
+        Ok(Self { manifest, config: config.expect("exflow wrote it") })
+    }
+
+    /// All files of the image.
+    fn files(prepared: &Prepared, built: &Built) -> Result<Tree, StoreError> {
+        let store = &prepared.store;
+        let settings = &prepared.plan.images[built.image].settings;
+        let (base, release) = (store.tree(&built.base)?, store.tree(&built.release)?);
+        Ok(laid_over(&base, &release, settings).expect("an image was packed of both"))
+    }
+}
+
+/// In what two images differ whose files are the same.
+fn settings(ours: &Configuration, theirs: &LockedImage) -> String {
+    let ImageDefaults { env, user, ports, volumes, labels, stop_signal } = &ours.defaults;
+    let other = &theirs.defaults;
+    let differing = [
+        ("environment", *env != other.env),
+        ("user", *user != other.user),
+        ("ports", *ports != other.ports),
+        ("volumes", *volumes != other.volumes),
+        ("labels", *labels != other.labels),
+        ("stop signal", *stop_signal != other.stop_signal),
+    ];
+    let differing = differing.iter().filter(|(_, differs)| *differs);
+    let names: Vec<&str> = differing.map(|(name, _)| *name).collect();
+    let diff_ids: Vec<Sha256> = theirs.layers.iter().map(|layer| layer.diff_id).collect();
+    if !names.is_empty() {
+        format!("its files are the same, but not its {}", names.join(", "))
+    } else if diff_ids == ours.diff_ids {
+        "its files are the same, but not its command, its working folder or its history".to_owned()
+    } else {
+        "its files are the same, but in other layers".to_owned()
+    }
+}
