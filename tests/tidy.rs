@@ -17,6 +17,7 @@ const ORDER: &[&str] = &[
     "exflow-preflight",
     "exflow-image",
     "exflow-compare",
+    "exflow-statements",
     "exflow-store",
     "exflow-docker",
     "exflow-fetch",

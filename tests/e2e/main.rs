@@ -12,6 +12,7 @@ mod images;
 mod offline;
 mod plugins;
 mod registry;
+mod statements;
 mod steps;
 mod three_stage;
 mod update;

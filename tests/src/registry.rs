@@ -57,6 +57,22 @@ impl DockerRegistry {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The document under a tag; none where there is none.
+    pub fn tagged(&self, repository: &str, tag: &str) -> Option<serde_json::Value> {
+        let v2 = self.folder.path().join("data/docker/registry/v2");
+        let link = v2.join("repositories").join(repository);
+        let link = link.join(format!("_manifests/tags/{tag}/current/link"));
+        self.blob(&std::fs::read_to_string(link).ok()?)
+    }
+
+    /// A blob or a manifest, which is JSON, by its digest.
+    pub fn blob(&self, digest: &str) -> Option<serde_json::Value> {
+        let digest = digest.trim_start_matches("sha256:");
+        let blobs = self.folder.path().join("data/docker/registry/v2/blobs/sha256");
+        let bytes = std::fs::read(blobs.join(&digest[..2]).join(digest).join("data")).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
     /// What it has by this name: a manifest by its tag or digest, or a blob.
     pub fn has(&self, repository: &str, kind: &str, name: &str) -> bool {
         let link = match kind {

@@ -1,4 +1,6 @@
-//! Components of plugins as artifacts in registries: the "Wasm OCI Artifact Layout" of the CNCF's TAG Runtime. An
+//! Artifacts in registries: components of plugins, and statements about images.
+//!
+//! A component: the "Wasm OCI Artifact Layout" of the CNCF's TAG Runtime. An
 //! artifact has a manifest of an image's form, one layer, which is the component as it is, and a configuration that
 //! says what it exports.
 
@@ -39,13 +41,6 @@ impl ComponentArtifact {
             "component": { "exports": exports, "imports": [] },
         });
         let config = config.to_string().into_bytes();
-        let descriptor = |kind: &str, bytes: &[u8]| {
-            json!({
-                "mediaType": kind,
-                "digest": format!("sha256:{}", Sha256::of(bytes)),
-                "size": bytes.len(),
-            })
-        };
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
@@ -54,6 +49,39 @@ impl ComponentArtifact {
         });
         Self { manifest: manifest.to_string().into_bytes(), config }
     }
+}
+
+/// What stands for a configuration where there is none (OCI image specification 1.1, "Guidance for an Empty
+/// Descriptor").
+pub const EMPTY_CONFIG: &[u8] = b"{}";
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+
+/// The manifest of a statement about an image: an artifact of one layer that refers to the image (OCI image specification
+/// 1.1, "Image Manifest": `subject`). Its configuration is [`EMPTY_CONFIG`].
+///
+/// `subject` is the digest and the length in bytes of the image's manifest, `kind` the media type of the statement.
+pub fn statement_manifest(subject: (&Sha256, u64), kind: &str, statement: &[u8]) -> Vec<u8> {
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "artifactType": kind,
+        "config": descriptor(EMPTY_TYPE, EMPTY_CONFIG),
+        "layers": [descriptor(kind, statement)],
+        "subject": {
+            "mediaType": MANIFEST_TYPE,
+            "digest": format!("sha256:{}", subject.0),
+            "size": subject.1,
+        },
+    });
+    manifest.to_string().into_bytes()
+}
+
+fn descriptor(kind: &str, bytes: &[u8]) -> Value {
+    json!({
+        "mediaType": kind,
+        "digest": format!("sha256:{}", Sha256::of(bytes)),
+        "size": bytes.len(),
+    })
 }
 
 /// Where the component of an artifact is: its digest, and its length in bytes.
@@ -89,6 +117,13 @@ mod tests {
         assert_eq!(component_of(&artifact.manifest), Ok((Sha256::of(b"component"), 9)));
         insta::assert_snapshot!(String::from_utf8(artifact.manifest).unwrap());
         insta::assert_snapshot!(String::from_utf8(artifact.config).unwrap());
+    }
+
+    #[test]
+    fn a_statement_refers_to_its_image() {
+        let manifest =
+            statement_manifest((&Sha256::of(b"image"), 5), "application/spdx+json", b"statement");
+        insta::assert_snapshot!(String::from_utf8(manifest).unwrap());
     }
 
     #[test]

@@ -30,7 +30,9 @@ mod unzstd;
 mod user;
 
 pub use archive::{IndexError, LAYOUT, check_index, image_name, index, write_archive};
-pub use artifact::{ComponentArtifact, MANIFEST_TYPE, component_of};
+pub use artifact::{
+    ComponentArtifact, EMPTY_CONFIG, MANIFEST_TYPE, component_of, statement_manifest,
+};
 pub use config::{Described, LayerDigests, describe};
 pub use contents::{LayerContents, LayerLimits, changes, decompress, read_layer};
 pub use documents::{

@@ -198,6 +198,8 @@ impl PlannedRun {
 pub struct PlannedImage {
     /// Which project.
     pub project: String,
+    /// The plugin that has proposed it. Beside the image: never in its key.
+    pub plugin: String,
     /// What it stands on.
     pub base: StepId,
     /// The release.

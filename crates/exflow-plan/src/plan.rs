@@ -334,6 +334,7 @@ impl Planner<'_> {
         };
         self.plan.images.push(PlannedImage {
             project: unit.name.value.clone(),
+            plugin: unit.tool.as_ref().map(|tool| tool.plugin.value.clone()).unwrap_or_default(),
             base,
             release,
             settings: ImageSettings {

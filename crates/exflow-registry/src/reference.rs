@@ -1,3 +1,4 @@
+use exflow_content::Sha256;
 use oci_client::Reference;
 use std::fmt;
 use std::str::FromStr;
@@ -33,6 +34,14 @@ impl ImageReference {
     pub fn with_tag(&self, tag: &str) -> Self {
         let (registry, repository) = (self.registry().to_owned(), self.repository().to_owned());
         Self(Reference::with_tag(registry, repository, tag.to_owned()))
+    }
+}
+
+impl ImageReference {
+    /// What has this digest in the same repository.
+    pub(crate) fn with_digest(&self, digest: &Sha256) -> Self {
+        let (registry, repository) = (self.registry().to_owned(), self.repository().to_owned());
+        Self(Reference::with_digest(registry, repository, format!("sha256:{digest}")))
     }
 }
 

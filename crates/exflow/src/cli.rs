@@ -52,6 +52,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Do every step of a build once more, in a fresh place, and compare what comes of it
     Verify(VerifyArgs),
+    /// Print the bill of materials of an image
+    Sbom(SbomArgs),
+    /// Print what an image was made of, as an in-toto statement with SLSA provenance
+    Provenance(ProvenanceArgs),
     /// Write what others build with
     #[command(subcommand)]
     Export(ExportCommand),
@@ -189,6 +193,10 @@ pub(crate) struct BuildArgs {
     /// A tag for the image in the daemon or registry, instead of `latest`; may stand several times
     #[arg(long = "tag", short = 't', value_name = "TAG", value_parser = image_tag)]
     pub(crate) tags: Vec<String>,
+
+    /// Push images into registries without statements about them: bills of materials, and provenance
+    #[arg(long)]
+    pub(crate) no_statements: bool,
 
     /// Report in JSON on standard output, an object a line
     #[arg(long)]
@@ -405,6 +413,47 @@ impl std::str::FromStr for VerifiedImage {
             }
         }))
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SbomArgs {
+    /// Which project; may be left out where there is only one
+    #[arg(value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
+
+    /// As what
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = SbomFormat::Spdx)]
+    pub(crate) format: SbomFormat,
+
+    /// Write it to FILE instead of printing it
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) options: BuildOptions,
+}
+
+/// How a bill of materials is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SbomFormat {
+    /// SPDX 2.3
+    Spdx,
+    /// CycloneDX 1.6
+    Cyclonedx,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProvenanceArgs {
+    /// Which project; may be left out where there is only one
+    #[arg(value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
+
+    /// Write it to FILE instead of printing it
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) options: BuildOptions,
 }
 
 #[derive(Debug, Args)]

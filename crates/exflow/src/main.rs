@@ -1,6 +1,7 @@
 //! The `exflow` command: arguments, composition, rendering and exit codes. The only crate that
 //! talks to the terminal.
 
+mod artifact;
 mod batch;
 mod cli;
 mod commands;
@@ -25,6 +26,7 @@ mod report;
 mod resolve;
 mod session;
 mod sources;
+mod statements;
 mod ui;
 
 use clap::Parser;
@@ -69,6 +71,8 @@ fn main() -> ExitCode {
         Command::Fmt(args) => commands::fmt::run(&mut session, args),
         Command::Run(args) => commands::run::run(&mut session, args),
         Command::Verify(args) => commands::verify::run(&mut session, args),
+        Command::Sbom(args) => commands::statements::sbom(&mut session, args),
+        Command::Provenance(args) => commands::statements::provenance(&mut session, args),
         Command::Export(ExportCommand::Dockerfile(args)) => {
             commands::export::run(&mut session, args)
         }

@@ -8,11 +8,13 @@ use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use exflow_diagnostics::did_you_mean;
 use exflow_fetch::Cancel;
+use exflow_lock::Lock;
 use exflow_manifest::{ExecutorName, Unit, Workspace};
 use exflow_plan::{Plan, StepId};
 use exflow_store::Store;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Everything that is known before a step runs.
 #[derive(Clone)]
@@ -23,6 +25,7 @@ pub(crate) struct Prepared {
     pub(crate) images: Vec<usize>,
     pub(crate) root: PathBuf,
     pub(crate) store: Store,
+    pub(crate) lock: Arc<Lock>,
     /// Where inputs from outside come from.
     pub(crate) places: Places,
     /// What the manifest says is to run the steps.
@@ -58,7 +61,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Failure> {
     let workspace = session.workspace()?;
     let selected = select(&workspace, targets)?;
-    let lock = lockfile::complete(session, &workspace, on_stale)?;
+    let lock = Arc::new(lockfile::complete(session, &workspace, on_stale)?);
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
     let names: BTreeSet<&str> = selected.iter().map(|(unit, _)| unit.name.value.as_str()).collect();
@@ -103,7 +106,7 @@ pub(crate) fn prepare(
     let root = session.root.clone();
     let executor = executor(&workspace);
     let places = Places::of(&workspace, &root);
-    Ok(Prepared { plan, steps, images, root, store, places, executor })
+    Ok(Prepared { plan, steps, images, root, store, lock, places, executor })
 }
 
 /// What the manifest says is to run the steps.

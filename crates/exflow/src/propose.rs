@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const NOT_MADE: &str = "exflow::plugin::not-made";
 
@@ -31,7 +32,7 @@ const NOT_MADE: &str = "exflow::plugin::not-made";
 #[derive(Clone, Copy)]
 pub(crate) struct Asking<'a> {
     pub(crate) workspace: &'a Workspace,
-    pub(crate) lock: &'a Lock,
+    pub(crate) lock: &'a Arc<Lock>,
     pub(crate) sources: &'a Tree,
     pub(crate) options: &'a BuildOptions,
     pub(crate) cancel: &'a Cancel,
@@ -206,6 +207,7 @@ impl Maker<'_> {
             images: Vec::new(),
             root: self.root.clone(),
             store: self.store.clone(),
+            lock: lock.clone(),
             places: Places::of(workspace, &self.root),
             executor: executor(workspace),
             plan,

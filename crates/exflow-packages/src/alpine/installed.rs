@@ -31,6 +31,8 @@ pub struct InstalledPackage {
     pub checksum: Box<str>,
     /// The package that it was built with.
     pub origin: Box<str>,
+    /// Its licence: an SPDX expression, as a rule.
+    pub licence: Box<str>,
     /// What it needs, and what it can't be beside.
     pub depends: Box<str>,
     /// What it provides besides its name.
@@ -143,6 +145,7 @@ pub fn parse_installed(text: &[u8]) -> Result<Installed, InstalledError> {
                     b'A' => package.architecture = value()?.into(),
                     b'C' => package.checksum = value()?.into(),
                     b'o' => package.origin = value()?.into(),
+                    b'L' => package.licence = value()?.into(),
                     b'D' => package.depends = value()?.into(),
                     b'p' => package.provides = value()?.into(),
                     b'r' => package.replaces = value()?.into(),

@@ -5,6 +5,7 @@ mod ar;
 mod base;
 mod catalog;
 mod control;
+mod copyright;
 mod deb;
 mod installed;
 mod relation;
@@ -18,6 +19,7 @@ pub use base::{
 };
 pub use catalog::{Catalog, CatalogError, Package};
 pub use control::{ControlError, Paragraph, Paragraphs};
+pub use copyright::{MAX_COPYRIGHT, licences};
 pub use deb::{Control, Deb, DebError, Limits, read_deb};
 pub use installed::{Installed, InstalledPackage, STATUS, STATUS_FOLDER, system};
 pub use relation::{Alternative, Constraint, Relation, parse_relations};

@@ -7,10 +7,11 @@ use exflow_fetch::Cancel;
 use exflow_lock::RequestedPlugin;
 use exflow_manifest::Unit;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
     let workspace = session.workspace()?;
-    let lock = lockfile::read(session)?;
+    let lock = Arc::new(lockfile::read(session)?);
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
     let units: Vec<_> = workspace.units.iter().collect();

@@ -107,13 +107,9 @@ fn write_archives(
         return Ok(());
     }
     let bases = Prepared {
-        plan: prepared.plan.clone(),
         steps: archives.iter().map(|archive| archive.step).collect(),
         images: Vec::new(),
-        root: prepared.root.clone(),
-        store: prepared.store.clone(),
-        places: prepared.places.clone(),
-        executor: prepared.executor,
+        ..prepared.clone()
     };
     let made = execute(session, &bases, &args.options, cancel)?;
     if let Some(failure) = made.failure {

@@ -9,6 +9,7 @@ pub(crate) mod lock;
 pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod run;
+pub(crate) mod statements;
 pub(crate) mod update;
 pub(crate) mod verify;
 pub(crate) mod verify_image;

@@ -2,22 +2,22 @@
 
 use crate::cli::{BuildOptions, VerifiedImage};
 use crate::commands::verify::line;
-use crate::engine::{Built, Executed, execute};
+use crate::engine::{Executed, execute};
 use crate::images::OpenImage;
+use crate::outputs::Image;
 use crate::pack::laid_over;
 use crate::prepare::Prepared;
 use crate::rebuild::changed_files;
 use crate::report::Failure;
 use crate::session::{Session, platform, store_failed};
 use crate::ui::Shown;
-use exflow_content::{Entry, RelPath, Sha256, Tree};
+use exflow_content::{RelPath, Sha256};
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::image::fetch_image;
 use exflow_fetch::{Cancel, Client, FetchError, HttpOptions};
-use exflow_image::{Configuration, MAX_DOCUMENT, Manifest};
+use exflow_image::Configuration;
 use exflow_lock::{ImageDefaults, LockedImage};
 use exflow_registry::Login;
-use exflow_store::StoreError;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -49,8 +49,8 @@ pub(super) fn run(
     let login = Login::new(prepared.places.registries(), cancel.clone());
     let open = OpenImage::open(source, &prepared.places, &login, None).map_err(failed)?;
     let found = open.find(&client, &prepared.store, &platform(), None).map_err(failed)?;
-    let ours = Ours::read(prepared, built).map_err(store_failed)?;
-    if found.config == ours.manifest.config {
+    let ours = Image::new(prepared, built)?.parts()?;
+    if found.config == ours.config {
         let same = found
             .manifest
             .is_none_or(|manifest| format!("sha256:{manifest}") == built.packed.digest);
@@ -72,8 +72,11 @@ pub(super) fn run(
     let progress = Shown(&session.ui);
     let fetched =
         fetch_image(&client, &prepared.store, &found, &open, &progress).map_err(failed)?;
-    let whole = Ours::files(prepared, built).map_err(store_failed)?;
     let store = &prepared.store;
+    let tree = |digest| store.tree(digest).map_err(store_failed);
+    let of_image = &prepared.plan.images[built.image].settings;
+    let whole = laid_over(&tree(&built.base)?, &tree(&built.release)?, of_image);
+    let whole = whole.expect("an image was packed of both");
     let files = changed_files((store, &whole), (store, &fetched.tree), &RelPath::root())
         .map_err(store_failed)?;
     for file in &files {
@@ -90,7 +93,7 @@ pub(super) fn run(
         }
     }
     let what = match files.as_slice() {
-        [] => settings(&ours.config, &found),
+        [] => settings(&ours.configuration, &found),
         [file] => format!("`/{}` {}", file.path, file.how),
         files => format!("{} files differ", files.len()),
     };
@@ -105,38 +108,6 @@ pub(super) fn run(
              version of exflow; `exflow verify` shows whether a build here is always the same"
         ))
         .into())
-}
-
-/// What was built here.
-struct Ours {
-    manifest: Manifest,
-    config: Configuration,
-}
-
-impl Ours {
-    fn read(prepared: &Prepared, built: &Built) -> Result<Self, StoreError> {
-        let store = &prepared.store;
-        let layout = store.tree(&built.packed.layout)?;
-        let document = |digest: &str| -> Result<Vec<u8>, StoreError> {
-            let path = RelPath::new(format!("blobs/sha256/{digest}")).expect("a clean path");
-            match layout.get(&path) {
-                Some(Entry::File { blob, .. }) => store.read_blob(blob, MAX_DOCUMENT),
-                _ => unreachable!("a layout has the documents that it names"),
-            }
-        };
-        let digest = built.packed.digest.trim_start_matches("sha256:");
-        let manifest = Manifest::read(&document(digest)?).expect("exflow wrote it");
-        let config = Configuration::read(&document(&manifest.config.to_string())?);
-        Ok(Self { manifest, config: config.expect("exflow wrote it") })
-    }
-
-    /// All files of the image.
-    fn files(prepared: &Prepared, built: &Built) -> Result<Tree, StoreError> {
-        let store = &prepared.store;
-        let settings = &prepared.plan.images[built.image].settings;
-        let (base, release) = (store.tree(&built.base)?, store.tree(&built.release)?);
-        Ok(laid_over(&base, &release, settings).expect("an image was packed of both"))
-    }
 }
 
 /// In what two images differ whose files are the same.

@@ -31,8 +31,8 @@ pub(crate) fn place(prepared: &Prepared, built: &Built) -> Result<PathBuf, Failu
     prepared.store.checkout(&built.packed.layout).map_err(store_failed)
 }
 
-/// An image that is written to outputs.
-struct Image<'a> {
+/// An image that was built, as its layout has it.
+pub(crate) struct Image<'a> {
     built: &'a Built,
     platform: &'a Platform,
     /// The folder that its layout is in.
@@ -41,7 +41,7 @@ struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    fn new(prepared: &'a Prepared, built: &'a Built) -> Result<Self, Failure> {
+    pub(crate) fn new(prepared: &'a Prepared, built: &'a Built) -> Result<Self, Failure> {
         let layout = place(prepared, built)?;
         let platform = &prepared.plan.images[built.image].settings.platform;
         Ok(Self { built, platform, layout, manifest: digest(built)? })
@@ -62,25 +62,27 @@ impl<'a> Image<'a> {
     }
 
     /// What it consists of.
-    fn parts(&self) -> Result<Parts, Failure> {
+    pub(crate) fn parts(&self) -> Result<Parts, Failure> {
         let read = || -> io::Result<Parts> {
             let manifest = Manifest::read(&self.read_manifest()?).map_err(io::Error::other)?;
             let mut config = Vec::new();
             self.open(&manifest.config)?.read_to_end(&mut config)?;
-            let diff_ids = Configuration::read(&config).map_err(io::Error::other)?.diff_ids;
-            let layers = manifest.layers(&diff_ids).map_err(io::Error::other)?;
-            Ok(Parts { config: manifest.config, config_size: manifest.config_size, layers })
+            let configuration = Configuration::read(&config).map_err(io::Error::other)?;
+            let layers = manifest.layers(&configuration.diff_ids).map_err(io::Error::other)?;
+            let Manifest { config, config_size, .. } = manifest;
+            Ok(Parts { config, config_size, configuration, layers })
         };
         read().map_err(|error| io_failed("read the image in", &self.layout, &error))
     }
 }
 
 /// What an image consists of.
-struct Parts {
+pub(crate) struct Parts {
     /// The digest of its configuration.
-    config: Sha256,
+    pub(crate) config: Sha256,
     /// The length of its configuration in bytes.
     config_size: u64,
+    pub(crate) configuration: Configuration,
     /// Its layers, the lowest first.
     layers: Vec<LockedLayer>,
 }
@@ -163,15 +165,11 @@ pub(crate) fn write(
                 }
                 ImageOutput::Registry(name) => {
                     let (name, tags) = called(built, Some(name), &args.tags);
-                    registry::push(
-                        ui,
-                        &prepared.store,
-                        &prepared.places,
-                        &image,
-                        &name,
-                        &tags,
-                        cancel,
-                    )?;
+                    let to = registry::Target { name: &name, tags: &tags };
+                    let pushed = registry::push(ui, prepared, &image, to, cancel)?;
+                    if !args.no_statements {
+                        registry::attach(ui, prepared, &image, &pushed, cancel)?;
+                    }
                 }
             }
         }
@@ -317,7 +315,7 @@ fn is_whole(path: &Path, digest: &str, size: u64) -> bool {
         && hasher.finish().to_string() == digest
 }
 
-fn digest(built: &Built) -> Result<Sha256, Failure> {
+pub(crate) fn digest(built: &Built) -> Result<Sha256, Failure> {
     Sha256::from_oci(&built.packed.digest).ok_or_else(|| {
         let reason = io::Error::other("the image's record in the store is damaged");
         io_failed("write the image of", Path::new(&built.project), &reason)

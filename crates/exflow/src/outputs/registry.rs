@@ -1,34 +1,51 @@
-//! Images into a registry: only what the repository lacks of them.
+//! Images into a registry, only what the repository lacks of them, and what is said of them.
 
 use super::Image;
-use crate::places::Places;
+use crate::artifact::ArtifactFiles;
+use crate::prepare::Prepared;
 use crate::report::{Failure, io_failed};
 use crate::session::store_failed;
+use crate::statements::{bill, provenance};
 use crate::ui::{Shown, Ui, size};
 use exflow_content::{Digest, Encoder, Sha256};
+use exflow_diagnostics::Diagnostic;
 use exflow_fetch::Cancel;
-use exflow_registry::{ImageReference, Push, Registry, RegistryError};
-use exflow_store::{Record, Store};
+use exflow_image::{EMPTY_CONFIG, MANIFEST_TYPE, statement_manifest};
+use exflow_registry::{ImageReference, Push, Referrer, Registry, RegistryError};
+use exflow_statements::{CYCLONEDX_TYPE, IN_TOTO_TYPE, SPDX_TYPE, cyclonedx, spdx};
+use exflow_store::Record;
 use serde_json::json;
 use std::path::Path;
 
-/// The media type of a manifest (OCI image specification, "Media Types").
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const NOT_ATTACHED: &str = "exflow::registry::not-attached";
 
-/// Pushes an image under these tags.
+/// Where an image goes.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    /// The repository's name.
+    pub(super) name: &'a str,
+    pub(super) tags: &'a [String],
+}
+
+/// A registry that has an image.
+pub(super) struct PushedTo {
+    registry: Registry,
+    to: ImageReference,
+}
+
+/// Pushes an image under its tags.
 pub(super) fn push(
     ui: &Ui,
-    store: &Store,
-    places: &Places,
+    prepared: &Prepared,
     image: &Image<'_>,
-    name: &str,
-    tags: &[String],
+    Target { name, tags }: Target<'_>,
     cancel: &Cancel,
-) -> Result<(), Failure> {
+) -> Result<PushedTo, Failure> {
+    let store = &prepared.store;
     let to: ImageReference = name.parse().map_err(|error| {
         Failure::Usage(format!("`{name}` is no name of an image in a registry: {error}"))
     })?;
-    let registry = Registry::new(&places.registries(), cancel.clone())
+    let registry = Registry::new(&prepared.places.registries(), cancel.clone())
         .map_err(|error| io_failed("push to", Path::new(name), &error))?;
     let parts = image.parts()?;
     let manifest =
@@ -40,7 +57,7 @@ pub(super) fn push(
     blobs.dedup();
     let push = Push {
         manifest: &manifest,
-        media_type: MANIFEST,
+        media_type: MANIFEST_TYPE,
         blobs: &blobs,
         open: &|digest| image.open(digest),
         elsewhere: &|digest| {
@@ -48,11 +65,9 @@ pub(super) fn push(
             String::from_utf8(record.data).ok()
         },
     };
-    let pushed = registry.push(&to, tags, &push, &Shown(ui)).map_err(|error| match error {
-        RegistryError::Cancelled => Failure::Interrupted,
-        _ if cancel.is_cancelled() => Failure::Interrupted,
-        other => exflow_registry::diagnose(&other).into(),
-    })?;
+    let pushed = registry
+        .push(&to, tags, &push, &Shown(ui))
+        .map_err(|error| failed(&error, cancel, |problem| problem))?;
     for (digest, _) in &blobs {
         let data = to.repository().as_bytes().to_vec();
         let record = Record { trees: Vec::new(), data };
@@ -70,7 +85,71 @@ pub(super) fn push(
             "sent_bytes": pushed.sent,
         }));
     }
+    Ok(PushedTo { registry, to })
+}
+
+/// Attaches to an image what is said of it: as artifacts that refer to it, so that neither its digest nor any index
+/// changes.
+pub(super) fn attach(
+    ui: &Ui,
+    prepared: &Prepared,
+    image: &Image<'_>,
+    PushedTo { registry, to }: &PushedTo,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    let bill = bill(prepared, image.built)?;
+    let provenance = provenance(prepared, image.built)?;
+    let statements = [
+        (SPDX_TYPE, spdx(&bill)),
+        (CYCLONEDX_TYPE, cyclonedx(&bill)),
+        (IN_TOTO_TYPE, provenance.print()),
+    ];
+    for (kind, statement) in &statements {
+        let subject = (&image.manifest, image.manifest_size());
+        let manifest = statement_manifest(subject, kind, statement.as_bytes());
+        let files = ArtifactFiles::new(&prepared.store, &[EMPTY_CONFIG, statement.as_bytes()])?;
+        let push = Push {
+            manifest: &manifest,
+            media_type: MANIFEST_TYPE,
+            blobs: files.blobs(),
+            open: &|digest| files.open(digest),
+            elsewhere: &|_| None,
+        };
+        let referrer = Referrer { subject: &image.manifest, artifact_type: kind };
+        registry.attach(to, &push, referrer, &Shown(ui)).map_err(|error| {
+            failed(&error, cancel, |problem| {
+                let message = format!(
+                    "the image is in the registry, but nothing was attached to it: {}",
+                    problem.message
+                );
+                Diagnostic::error(NOT_ATTACHED, message)
+                    .help("push again, or without what is said of the image: `--no-statements`")
+            })
+        })?;
+        ui.event(&json!({
+            "event": "attached",
+            "project": image.built.project,
+            "subject": image.built.packed.digest,
+            "type": kind,
+            "digest": format!("sha256:{}", Sha256::of(&manifest)),
+        }));
+    }
+    let names: Vec<&str> = statements.iter().map(|(kind, _)| *kind).collect();
+    ui.tell("attached", &names.join(", "));
     Ok(())
+}
+
+/// Why something wasn't sent.
+fn failed(
+    error: &RegistryError,
+    cancel: &Cancel,
+    say: impl FnOnce(Diagnostic) -> Diagnostic,
+) -> Failure {
+    match error {
+        RegistryError::Cancelled => Failure::Interrupted,
+        _ if cancel.is_cancelled() => Failure::Interrupted,
+        other => say(exflow_registry::diagnose(other)).into(),
+    }
 }
 
 /// Where a blob was pushed to, for the next repository of the same registry that wants it.

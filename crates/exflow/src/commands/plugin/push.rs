@@ -1,4 +1,5 @@
 use super::inspect;
+use crate::artifact::ArtifactFiles;
 use crate::cli::PluginPushArgs;
 use crate::interrupt;
 use crate::places::Places;
@@ -10,8 +11,6 @@ use exflow_fetch::Cancel;
 use exflow_image::{ComponentArtifact, MANIFEST_TYPE};
 use exflow_plugin_host::{Host, Limits, Plugin, diagnose};
 use exflow_registry::{ImageReference, Push, Registry, RegistryError};
-use std::fs::File;
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -32,22 +31,12 @@ pub(crate) fn run(session: &mut Session, args: &PluginPushArgs) -> Result<ExitCo
     let mut exports = vec![interface("planner")];
     exports.extend(inspected.settings.is_some().then(|| interface("settings")));
     let artifact = ComponentArtifact::of(&bytes, &exports);
-    let failed = |error: &io::Error| io_failed("send", &args.file, error);
-    let folder = session.store()?.temp_dir().map_err(crate::session::store_failed)?;
-    let parts = [("component", &bytes), ("config", &artifact.config)];
-    for (name, bytes) in parts {
-        std::fs::write(folder.path().join(name), bytes).map_err(|error| failed(&error))?;
-    }
-    let component = Sha256::of(&bytes);
-    let blobs = parts.map(|(_, bytes)| (Sha256::of(bytes), bytes.len() as u64));
+    let files = ArtifactFiles::new(&session.store()?, &[&bytes, &artifact.config])?;
     let push = Push {
         manifest: &artifact.manifest,
         media_type: MANIFEST_TYPE,
-        blobs: &blobs,
-        open: &|digest| {
-            let name = if *digest == component { "component" } else { "config" };
-            File::open(folder.path().join(name))
-        },
+        blobs: files.blobs(),
+        open: &|digest| files.open(digest),
         elsewhere: &|_| None,
     };
     // A plugin is pushed from its own folder, too.

@@ -9,6 +9,7 @@ use exflow_fetch::Cancel;
 use exflow_manifest::Unit;
 use serde_json::{Map, Value};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 pub(crate) fn run(session: &mut Session, args: &PluginRunArgs) -> Result<ExitCode, Failure> {
     let workspace = session.workspace()?;
@@ -18,6 +19,7 @@ pub(crate) fn run(session: &mut Session, args: &PluginRunArgs) -> Result<ExitCod
     // What is fetched is as it is locked.
     let mut lock = lockfile::read(session)?;
     lock.plugins.retain(|_, plugin| plugin.sha256.is_some());
+    let lock = Arc::new(lock);
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
     let cancel = Cancel::new();

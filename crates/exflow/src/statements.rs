@@ -1,0 +1,402 @@
+//! What an image consists of and what it was made of, looked up in the store and in the plan.
+
+use crate::engine::Built;
+use crate::outputs::digest;
+use crate::prepare::Prepared;
+use crate::report::Failure;
+use crate::session::store_failed;
+use crate::sources::base_key;
+use exflow_content::{Digest, Entry, RelPath, Sha256, Tree};
+use exflow_fetch::{FetchError, System};
+use exflow_lock::{AddedPackages, LockedDebian, LockedImage, RequestedPlugin};
+use exflow_packages::debian::{MAX_COPYRIGHT, Paragraphs, licences};
+use exflow_packages::hex::{HexPackage, Term, parse_terms};
+use exflow_plan::{
+    Action, MountSource, Origin, PlannedBase, PlannedImage, PlannedRoot, PlannedRun,
+};
+use exflow_statements::{
+    Bill, Component, Material, Provenance, Role, alpine, debian, git, hex, image, otp,
+    without_secrets,
+};
+use exflow_store::{Store, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The longest file of an application or a package that is read, in bytes.
+const MAX_METADATA: u64 = 4 << 20;
+/// Where Hex serves packages to everyone.
+const HEX: &str = "https://repo.hex.pm/tarballs";
+
+/// What an image consists of.
+pub(crate) fn bill(prepared: &Prepared, built: &Built) -> Result<Bill, Failure> {
+    let planned = &prepared.plan.images[built.image];
+    let reader = Reader(&prepared.store);
+    let mut components = Vec::new();
+    if let Action::Base(base) = &prepared.plan.steps[planned.base].action {
+        components.extend(reader.base(base, &built.base)?);
+    }
+    let packages = reader.packages(prepared, planned)?;
+    let builders = reader.builders(prepared, planned)?;
+    let release = reader.0.tree(&built.release).map_err(store_failed)?;
+    for (name, version) in reader.applications(&release)? {
+        if let Some(package) = packages.get(&name) {
+            components.push(package.clone());
+            continue;
+        }
+        let role = if builders.contains(&name) { Role::OtpApplication } else { Role::Application };
+        components.push(component(role, &name, &version, otp(&name, &version)));
+    }
+    components.extend(plugin(prepared, planned));
+    Ok(Bill::new(&planned.project, digest(built)?, planned.settings.platform.clone(), components))
+}
+
+/// What an image was made of.
+pub(crate) fn provenance(prepared: &Prepared, built: &Built) -> Result<Provenance, Failure> {
+    let planned = &prepared.plan.images[built.image];
+    let mut materials = Vec::new();
+    let mut sources = Tree::new();
+    for node in prepared.plan.closure([planned.base, planned.release.step]) {
+        match &prepared.plan.steps[node].action {
+            Action::Base(base) => materials.extend(materials_of_base(base)),
+            Action::Fetch(origin) => materials.extend(material_of_origin(origin)),
+            Action::Run(PlannedRun { mounts, .. }) => {
+                for mount in mounts {
+                    if let MountSource::Sources(tree) = &mount.source {
+                        // The workspace's own files fit together.
+                        let _ = sources.merge(&RelPath::root(), tree);
+                    }
+                }
+            }
+        }
+    }
+    materials.push(Material::new("sources", "file:.", "exflowTree1", &sources.digest()));
+    if let Some(locked) = prepared.lock.plugins.get(&planned.plugin) {
+        let uri = match &locked.requested {
+            RequestedPlugin::Builtin => format!("exflow:plugin/{}", planned.plugin),
+            RequestedPlugin::Path(path) => format!("file:{path}"),
+            RequestedPlugin::Url(url) => url.clone(),
+            RequestedPlugin::Oci(reference) => format!("oci://{reference}"),
+        };
+        let name = format!("plugin:{}", planned.plugin);
+        let mut material = Material::new(name, uri, "blake3", &locked.blake3);
+        if let Some(sha256) = &locked.sha256 {
+            material.digests.insert("sha256".to_owned(), sha256.to_string());
+        }
+        materials.push(material);
+    }
+    Ok(Provenance {
+        project: planned.project.clone(),
+        image: digest(built)?,
+        platform: planned.settings.platform.clone(),
+        assembly: planned.settings.assembly,
+        materials,
+    })
+}
+
+fn component(role: Role, name: &str, version: &str, purl: Option<String>) -> Component {
+    Component {
+        role,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        purl,
+        sha256: None,
+        url: None,
+        licences: Vec::new(),
+    }
+}
+
+fn plugin(prepared: &Prepared, planned: &PlannedImage) -> Option<Component> {
+    let locked = prepared.lock.plugins.get(&planned.plugin)?;
+    let url = match &locked.requested {
+        RequestedPlugin::Url(url) => Some(url.clone()),
+        RequestedPlugin::Builtin | RequestedPlugin::Path(_) | RequestedPlugin::Oci(_) => None,
+    };
+    // What pins it; its authors may not have given it a version.
+    let version = format!("blake3:{}", locked.blake3);
+    let plain = component(Role::Plugin, &planned.plugin, &version, None);
+    Some(Component { sha256: locked.sha256, url, ..plain })
+}
+
+/// Reads what is in the store.
+struct Reader<'a>(&'a Store);
+
+impl Reader<'_> {
+    /// A file of a tree, its links followed; none where there is none, or it is longer than any of its kind.
+    fn file(&self, tree: &Tree, path: &RelPath, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+        match tree.resolve(path).and_then(|path| tree.get(&path)) {
+            Some(Entry::File { blob, size, .. }) if *size <= limit => {
+                self.0.read_blob(blob, limit).map(Some).map_err(store_failed)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn base(&self, base: &PlannedBase, tree: &Digest) -> Result<Vec<Component>, Failure> {
+        let mut components = Vec::new();
+        if let PlannedRoot::Image { image: locked, source, .. } = &base.root {
+            let (name, digest) = (source.to_string(), locked.manifest.unwrap_or(locked.config));
+            let purl = image(&name, &digest, &base.platform);
+            components.push(component(
+                Role::BaseImage,
+                &name,
+                &format!("sha256:{digest}"),
+                Some(purl),
+            ));
+        }
+        let tree = self.0.tree(tree).map_err(store_failed)?;
+        let locked = locked_packages(&base.root);
+        match System::of(self.0, &tree, &base.platform) {
+            Ok(System::Debian { suite, installed }) => {
+                for (name, package) in installed.packages() {
+                    let mut paragraphs = Paragraphs::new(package.paragraph.as_bytes());
+                    let paragraph = paragraphs.next_paragraph().ok().flatten();
+                    let architecture =
+                        paragraph.and_then(|it| it.get("Architecture")).unwrap_or_default();
+                    let purl = debian(name, &package.version, architecture, &suite);
+                    let plain = component(Role::SystemPackage, name, &package.version, purl);
+                    let sha256 = locked.get(&(name.as_str(), package.version.as_str())).copied();
+                    let licences = self.licences(&tree, name)?;
+                    components.push(Component { sha256, licences, ..plain });
+                }
+            }
+            Ok(System::Alpine(system)) => {
+                for package in &system.installed.packages {
+                    let (name, version) = (&*package.name, &*package.version);
+                    let purl = alpine(name, version, &package.architecture);
+                    let licence = Some(package.licence.to_string());
+                    components.push(Component {
+                        sha256: locked.get(&(name, version)).copied(),
+                        licences: licence
+                            .filter(|licence| !licence.is_empty())
+                            .into_iter()
+                            .collect(),
+                        ..component(Role::SystemPackage, name, version, purl)
+                    });
+                }
+            }
+            Err(FetchError::Store(error)) => return Err(store_failed(error)),
+            // It says nothing of what is installed, as an image of one program doesn't.
+            Err(_) => {}
+        }
+        Ok(components)
+    }
+
+    /// The licences of a Debian package.
+    fn licences(&self, tree: &Tree, package: &str) -> Result<Vec<String>, Failure> {
+        let Ok(path) = RelPath::new(format!("usr/share/doc/{package}/copyright")) else {
+            return Ok(Vec::new());
+        };
+        let text = self.file(tree, &path, MAX_COPYRIGHT)?.unwrap_or_default();
+        Ok(licences(&String::from_utf8_lossy(&text)).into_iter().collect())
+    }
+
+    /// The packages that a release is made with, by the application that each is.
+    fn packages(
+        &self,
+        prepared: &Prepared,
+        planned: &PlannedImage,
+    ) -> Result<BTreeMap<String, Component>, Failure> {
+        let mut packages = BTreeMap::new();
+        for node in prepared.plan.closure([planned.release.step]) {
+            let Action::Fetch(origin) = &prepared.plan.steps[node].action else { continue };
+            let Some(tree) = self.made(&origin.key())? else { continue };
+            match origin {
+                Origin::Hex(package) => {
+                    let (app, licences) = self.hex_metadata(&tree, package)?;
+                    let plain =
+                        component(Role::HexPackage, &package.name, &package.version, hex(package));
+                    let url = (package.repo == "hexpm")
+                        .then(|| format!("{HEX}/{}-{}.tar", package.name, package.version));
+                    packages
+                        .insert(app, Component { sha256: package.outer, url, licences, ..plain });
+                }
+                Origin::Git(source) => {
+                    let Some(app) = self.app_of(&tree)? else { continue };
+                    let purl = git(&app, source);
+                    packages.insert(
+                        app.clone(),
+                        component(Role::GitSource, &app, &source.revision, purl),
+                    );
+                }
+                Origin::File(_) => {}
+            }
+        }
+        Ok(packages)
+    }
+
+    /// The tree that was recorded under a key.
+    fn made(&self, key: &Digest) -> Result<Option<Tree>, Failure> {
+        let tree = || -> Result<Option<Tree>, StoreError> {
+            let Some(record) = self.0.record(key)? else { return Ok(None) };
+            record.trees.first().map(|tree| self.0.tree(tree)).transpose()
+        };
+        tree().map_err(store_failed)
+    }
+
+    /// The application that a package of Hex's is, and its licences.
+    fn hex_metadata(
+        &self,
+        tree: &Tree,
+        package: &HexPackage,
+    ) -> Result<(String, Vec<String>), Failure> {
+        let path = RelPath::new("hex_metadata.config").expect("a clean path");
+        let bytes = self.file(tree, &path, MAX_METADATA)?.unwrap_or_default();
+        let terms = parse_terms(&bytes).unwrap_or_default();
+        let field = |wanted: &str| {
+            let mut pairs = terms.iter().filter_map(Term::pair);
+            pairs.find(|(key, _)| key.text() == Some(wanted)).map(|(_, value)| value)
+        };
+        let app = field("app").and_then(Term::text).unwrap_or(&package.name);
+        let licences = match field("licenses") {
+            Some(Term::List(licences)) => {
+                licences.iter().filter_map(Term::text).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok((app.to_owned(), licences))
+    }
+
+    /// The application whose sources these are, as mix.exs or an `.app.src` says.
+    fn app_of(&self, tree: &Tree) -> Result<Option<String>, Failure> {
+        let path = RelPath::new("mix.exs").expect("a clean path");
+        if let Some(bytes) = self.file(tree, &path, MAX_METADATA)? {
+            let text = String::from_utf8_lossy(&bytes);
+            let said = text.split("app: :").nth(1).map(|rest| {
+                rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_')
+            });
+            return Ok(said.map(Iterator::collect));
+        }
+        let of_rebar = tree.entries().find_map(|(path, _)| {
+            let name = std::str::from_utf8(path.name()?).ok()?;
+            name.strip_suffix(".app.src").map(str::to_owned)
+        });
+        Ok(of_rebar)
+    }
+
+    /// The applications that the bases have which the release was made in: Erlang's and Elixir's.
+    fn builders(
+        &self,
+        prepared: &Prepared,
+        planned: &PlannedImage,
+    ) -> Result<BTreeSet<String>, Failure> {
+        let mut names = BTreeSet::new();
+        for node in prepared.plan.closure([planned.release.step]) {
+            let Action::Base(base) = &prepared.plan.steps[node].action else { continue };
+            let Some(tree) = self.made(&base_key(base))? else { continue };
+            names.extend(app_files(&tree).map(|(name, _)| name.to_owned()));
+        }
+        Ok(names)
+    }
+
+    /// The applications of a release, with their versions.
+    fn applications(&self, release: &Tree) -> Result<BTreeMap<String, String>, Failure> {
+        let mut applications = BTreeMap::new();
+        for (name, path) in app_files(release) {
+            let bytes = self.file(release, path, MAX_METADATA)?.unwrap_or_default();
+            let terms = parse_terms(&bytes).unwrap_or_default();
+            let version = match terms.first() {
+                Some(Term::Tuple(parts)) => parts.get(2).and_then(|properties| {
+                    let pairs = properties.pairs();
+                    let found = pairs.iter().find(|(key, _)| key.text() == Some("vsn"));
+                    found.and_then(|(_, value)| value.text()).map(str::to_owned)
+                }),
+                _ => None,
+            };
+            applications.insert(name.to_owned(), version.unwrap_or_default());
+        }
+        Ok(applications)
+    }
+}
+
+/// The `.app` files of a tree, by the applications that they are of.
+fn app_files(tree: &Tree) -> impl Iterator<Item = (&str, &RelPath)> {
+    tree.entries().filter_map(|(path, _)| {
+        let name = std::str::from_utf8(path.name()?).ok()?.strip_suffix(".app")?;
+        let folder = path.parent()?;
+        (folder.name() == Some(b"ebin")).then_some((name, path))
+    })
+}
+
+/// The packages that a base is locked to, by name and version.
+fn locked_packages(root: &PlannedRoot) -> BTreeMap<(&str, &str), Sha256> {
+    match root {
+        PlannedRoot::Debian { debian, .. } => of_debian(debian),
+        PlannedRoot::Image { image, .. } => match &image.packages {
+            AddedPackages::None => BTreeMap::new(),
+            AddedPackages::Debian(debian) => of_debian(debian),
+            AddedPackages::Alpine(alpine) => {
+                let packages = alpine.packages.iter();
+                packages.map(|it| ((&*it.name, &*it.version), it.sha256)).collect()
+            }
+        },
+    }
+}
+
+fn of_debian(debian: &LockedDebian) -> BTreeMap<(&str, &str), Sha256> {
+    let packages = debian.packages.iter();
+    packages.map(|it| ((&*it.name, &*it.version), it.sha256)).collect()
+}
+
+fn materials_of_base(base: &PlannedBase) -> Vec<Material> {
+    let name = format!("base:{}", base.name);
+    let of_debian = |debian: &LockedDebian| -> Vec<Material> {
+        let packages = debian.packages.iter();
+        let material = packages.map(|package| {
+            let uri = exflow_statements::debian(
+                &package.name,
+                &package.version,
+                &package.architecture,
+                "",
+            );
+            let uri = uri.unwrap_or_else(|| package.path.clone());
+            Material::new(&name, uri, "sha256", &package.sha256)
+        });
+        material.collect()
+    };
+    match &base.root {
+        PlannedRoot::Debian { debian, .. } => of_debian(debian),
+        PlannedRoot::Image { image: locked, source, .. } => {
+            let LockedImage { manifest, config, packages, .. } = &**locked;
+            let digest = manifest.as_ref().unwrap_or(config);
+            let uri = image(&source.to_string(), digest, &base.platform);
+            let mut materials = vec![Material::new(&name, uri, "sha256", digest)];
+            materials.extend(match packages {
+                AddedPackages::None => Vec::new(),
+                AddedPackages::Debian(debian) => of_debian(debian),
+                AddedPackages::Alpine(locked) => {
+                    let packages = locked.packages.iter();
+                    let material = packages.map(|apk| {
+                        let uri = alpine(&apk.name, &apk.version, &apk.architecture);
+                        let uri = uri.unwrap_or_else(|| apk.name.clone());
+                        Material::new(&name, uri, "sha256", &apk.sha256)
+                    });
+                    material.collect()
+                }
+            });
+            materials
+        }
+    }
+}
+
+fn material_of_origin(origin: &Origin) -> Option<Material> {
+    match origin {
+        Origin::Hex(package) => {
+            let name = format!("hex:{}", package.name);
+            // Old locks have the checksum of what is in the tarball, and nothing else.
+            let (algorithm, digest) = match (&package.outer, &package.inner) {
+                (Some(outer), _) => ("sha256", outer),
+                (None, Some(inner)) => ("hexInnerSha256", inner),
+                (None, None) => return None,
+            };
+            Some(Material::new(name, hex(package)?, algorithm, digest))
+        }
+        Origin::Git(source) => {
+            let address = without_secrets(&source.url);
+            let uri = format!("git+{address}@{}", source.revision);
+            Some(Material::new(format!("git:{address}"), uri, "gitCommit", &source.revision))
+        }
+        Origin::File(file) => {
+            let uri = without_secrets(&file.url);
+            Some(Material::new(format!("file:{}", file.name), uri, "sha256", &file.sha256))
+        }
+    }
+}
