@@ -7,6 +7,7 @@ mod deps;
 mod distillery;
 mod docker;
 mod export;
+mod fetches;
 mod hello;
 mod images;
 mod offline;

@@ -4,7 +4,7 @@ use crate::{EXFLOW, archive, shell, workspace};
 use exflow_content::Sha256;
 use exflow_lock::{
     Lock, LockedBase, LockedDebian, LockedPackage, LockedRoot, Platform, RequestedBase,
-    RequestedDebian, print,
+    RequestedDebian, VERSION, print,
 };
 use exflow_testkit::{
     ARCHITECTURE, Archive, Image, Package, Server, Squeeze, Workspace, entry, registry,
@@ -135,7 +135,8 @@ fn what_is_missing_stays_missing() {
 fn a_lock_of_a_newer_exflow_is_left_as_it_is() {
     let (_server, workspace) = outdated();
     let lock = workspace.read("exflow.lock");
-    let newer = lock.replace("\"version\": 1", "\"version\": 3,\n  \"minor\": 1,\n  \"news\": {}");
+    let version = format!("\"version\": {VERSION},\n  \"minor\": 1,\n  \"news\": {{}}");
+    let newer = lock.replace("\"version\": 1", &version);
     workspace.write("exflow.lock", &newer);
     workspace.ok(&["lock", "--check"]);
     workspace.ok(&["lock"]);

@@ -289,7 +289,7 @@ impl FetchError {
 
     /// The same, of a single file.
     #[must_use]
-    pub(crate) fn of_remote_file(self) -> Self {
+    pub fn of_remote_file(self) -> Self {
         match self {
             error @ (Self::Cancelled | Self::Store(_) | Self::RemoteFile(_)) => error,
             error => Self::RemoteFile(Box::new(error)),
@@ -715,7 +715,16 @@ fn diagnose_git(error: &FetchError, source: &GitError, site: Option<&Site>) -> D
         GitError::Revision { .. } => (
             NOT_FOUND,
             "nobody has it where the lock says, perhaps because a branch was rewritten: lock what is \
-             there today with `mix deps.update NAME`",
+             there today with `mix deps.update NAME`, or what a `git` of the manifest declares with \
+             `exflow update NAME`",
+        ),
+        GitError::Version(_) => {
+            (NOT_FOUND, "check the name: `git ls-remote ADDRESS` lists what there is")
+        }
+        GitError::OtherFiles { .. } => (
+            WRONG_DIGEST,
+            "somebody gives out other files under the same revision: don't use it before you know why; \
+             `exflow update NAME` locks what is there today",
         ),
         GitError::Store(error) => return exflow_store::diagnose(error, site),
         GitError::Cancelled => return diagnose(&FetchError::Cancelled, site),

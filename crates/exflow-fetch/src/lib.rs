@@ -21,7 +21,7 @@ pub use alpine::{AddedApks, AlpineSystem, add_alpine};
 pub use cancel::Cancel;
 pub use component::ComponentPlace;
 pub use error::{FetchError, diagnose};
-pub use git::{GitError, fetch_git};
+pub use git::{GitError, GitVersion, fetch_git, find_git};
 pub use hex::{HexPlaces, fetch_hex, hex_key_variable};
 pub use http::{Client, Credentials, HttpOptions, Size, Wanted};
 pub use progress::Progress;

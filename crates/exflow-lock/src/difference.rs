@@ -1,6 +1,6 @@
 //! What differs between two locks.
 
-use crate::{Lock, LockedBase, LockedPlugin, LockedRoot, Platform};
+use crate::{FetchedContent, Lock, LockedBase, LockedFetch, LockedPlugin, LockedRoot, Platform};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -11,13 +11,15 @@ pub enum InputName {
     Base(String),
     /// A plugin.
     Plugin(String),
+    /// A file or a repository that is fetched.
+    Fetch(String),
 }
 
 impl InputName {
     /// Its name, without what it is.
     pub fn name(&self) -> &str {
         match self {
-            Self::Base(name) | Self::Plugin(name) => name,
+            Self::Base(name) | Self::Plugin(name) | Self::Fetch(name) => name,
         }
     }
 }
@@ -27,6 +29,7 @@ impl fmt::Display for InputName {
         match self {
             Self::Base(name) => write!(f, "base `{name}`"),
             Self::Plugin(name) => write!(f, "plugin `{name}`"),
+            Self::Fetch(name) => write!(f, "fetch `{name}`"),
         }
     }
 }
@@ -109,6 +112,15 @@ pub fn differences(old: &Lock, new: &Lock) -> Vec<Difference> {
             changes: parts(old).changes(&parts(new)),
         });
     }
+    let names: BTreeSet<&String> = old.fetches.keys().chain(new.fetches.keys()).collect();
+    for name in names {
+        let parts = |lock: &Lock| lock.fetches.get(name).map(Parts::of_fetch).unwrap_or_default();
+        found.push(Difference {
+            input: InputName::Fetch(name.clone()),
+            platform: None,
+            changes: parts(old).changes(&parts(new)),
+        });
+    }
     found.retain(|difference| !difference.changes.is_empty());
     found
 }
@@ -129,6 +141,16 @@ impl Parts {
 
     fn of_plugin(plugin: &LockedPlugin) -> Self {
         Self { whole: whole("component", plugin.blake3.to_string()), ..Self::default() }
+    }
+
+    fn of_fetch(fetch: &LockedFetch) -> Self {
+        let whole = match &fetch.locked {
+            FetchedContent::File { sha256, .. } => whole("file", format!("sha256:{sha256}")),
+            FetchedContent::Git { revision, tree } => {
+                BTreeMap::from([("revision".to_owned(), (revision.clone(), tree.to_string()))])
+            }
+        };
+        Self { whole, ..Self::default() }
     }
 
     fn changes(&self, new: &Self) -> Vec<Change> {

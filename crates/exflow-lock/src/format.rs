@@ -2,8 +2,10 @@
 //!
 //! The structs here are the wire format and nothing else; they are converted to the model at once.
 
+mod fetch;
 mod image;
 
+use self::fetch::WireFetch;
 use self::image::{WireApk, WireDefaults, WireLayer};
 use crate::{
     Lock, LockedBase, LockedDebian, LockedPackage, LockedPlugin, LockedRoot, Platform,
@@ -17,11 +19,13 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::marker::PhantomData;
 
-/// The newest version of the format that is read and written: 2 knows bases that are images, and 3 plugins that are
-/// fetched.
-pub const VERSION: u32 = 3;
+/// The newest version of the format that is read and written: 2 knows bases that are images, 3 plugins that are
+/// fetched, and 4 files and repositories that are.
+pub const VERSION: u32 = 4;
 /// The newest minor version of that: what it adds may be overlooked.
 const MINOR: u32 = 0;
+/// The first version that knows plugins that are fetched.
+const PLUGINS: u32 = 3;
 /// The first version that knows bases that are images.
 const IMAGES: u32 = 2;
 /// The first version that there was, in which every base is made of Debian packages.
@@ -54,6 +58,9 @@ struct WireLock {
     /// Plugins by name.
     #[serde(default, deserialize_with = "unique")]
     plugins: BTreeMap<String, WirePlugin>,
+    /// Files and repositories that are fetched, by name.
+    #[serde(default, deserialize_with = "unique")]
+    fetches: BTreeMap<String, WireFetch>,
 }
 
 #[derive(Deserialize)]
@@ -228,6 +235,13 @@ pub fn print(lock: &Lock) -> String {
             json(&locked)
         );
     }
+    if !lock.fetches.is_empty() {
+        out += "\n  },\n  \"fetches\": {";
+        for (number, (name, fetch)) in lock.fetches.iter().enumerate() {
+            out += separator(number);
+            fetch::print(&mut out, name, fetch);
+        }
+    }
     out += "\n  }\n}\n";
     out
 }
@@ -236,8 +250,10 @@ pub fn print(lock: &Lock) -> String {
 fn version_of(lock: &Lock) -> u32 {
     let has_image =
         lock.bases.values().any(|base| matches!(base.requested, RequestedBase::Image(_)));
-    if lock.plugins.values().any(|plugin| plugin.sha256.is_some()) {
+    if !lock.fetches.is_empty() {
         VERSION
+    } else if lock.plugins.values().any(|plugin| plugin.sha256.is_some()) {
+        PLUGINS
     } else if has_image {
         IMAGES
     } else {
@@ -427,6 +443,10 @@ fn lower(wire: WireLock) -> Result<Lock, Wrong> {
         });
         let sha256 = sha256.transpose()?;
         lock.plugins.insert(name, LockedPlugin { requested, blake3, size, sha256 });
+    }
+    for (name, wire) in wire.fetches {
+        let locked = fetch::lower(&name, wire)?;
+        lock.fetches.insert(name, locked);
     }
     Ok(lock)
 }

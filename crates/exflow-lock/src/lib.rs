@@ -18,9 +18,9 @@ mod stale;
 pub use difference::{Change, Difference, InputName, differences};
 pub use format::{MAX_BYTES, VERSION, is_debian_package, parse, print};
 pub use model::{
-    AddedPackages, Compression, ImageDefaults, ImageSource, LocalImage, Lock, LockedAlpine,
-    LockedApk, LockedBase, LockedDebian, LockedImage, LockedLayer, LockedPackage, LockedPlugin,
-    LockedRoot, MAX_LAYER_SIZE, MAX_LAYERS, Platform, RequestedBase, RequestedDebian,
-    RequestedImage, RequestedPlugin, Wanted,
+    AddedPackages, Compression, FetchedContent, ImageDefaults, ImageSource, LocalImage, Lock,
+    LockedAlpine, LockedApk, LockedBase, LockedDebian, LockedFetch, LockedImage, LockedLayer,
+    LockedPackage, LockedPlugin, LockedRoot, MAX_LAYER_SIZE, MAX_LAYERS, Platform, RequestedBase,
+    RequestedDebian, RequestedFetch, RequestedImage, RequestedPlugin, RequestedVersion, Wanted,
 };
 pub use stale::{Stale, stale};

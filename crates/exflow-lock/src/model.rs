@@ -11,6 +11,8 @@ pub struct Lock {
     pub bases: BTreeMap<String, LockedBase>,
     /// Plugins by name.
     pub plugins: BTreeMap<String, LockedPlugin>,
+    /// Files and repositories that are fetched, by name.
+    pub fetches: BTreeMap<String, LockedFetch>,
     /// What a newer exflow has written besides, which this one doesn't know and doesn't need: where it stands in the
     /// file. A lock that has any can't be printed without losing it.
     pub unknown: Vec<String>,
@@ -303,6 +305,70 @@ pub enum RequestedPlugin {
     Oci(String),
 }
 
+/// Something that is fetched: where it comes from, and what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedFetch {
+    /// As in the manifest.
+    pub requested: RequestedFetch,
+    /// What it means. It is of the kind that was requested.
+    pub locked: FetchedContent,
+}
+
+/// Something that is fetched, as the manifest asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestedFetch {
+    /// A file of the web.
+    File {
+        /// Its address.
+        url: String,
+        /// What it has to be, where the manifest says it.
+        sha256: Option<Sha256>,
+    },
+    /// A git repository.
+    Git {
+        /// Its address.
+        url: String,
+        /// Which of its versions.
+        version: RequestedVersion,
+        /// The only folder that is wanted.
+        folder: Option<String>,
+        /// Whether its submodules are fetched, too.
+        submodules: bool,
+    },
+}
+
+/// A version of a repository, as the manifest asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestedVersion {
+    /// The newest on the branch that the repository shows first.
+    Default,
+    /// The newest on a branch.
+    Branch(String),
+    /// What a tag names.
+    Tag(String),
+    /// A revision.
+    Revision(String),
+}
+
+/// Something that is fetched, by content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchedContent {
+    /// A file.
+    File {
+        /// Its digest.
+        sha256: Sha256,
+        /// Its length in bytes.
+        size: u64,
+    },
+    /// A revision of a repository.
+    Git {
+        /// Its whole digest.
+        revision: String,
+        /// The digest of the tree of its files.
+        tree: Digest,
+    },
+}
+
 /// What a workspace asks for: what its lock has to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -310,6 +376,8 @@ pub struct Wanted {
     pub bases: BTreeMap<String, RequestedBase>,
     /// Plugins by name.
     pub plugins: BTreeMap<String, RequestedPlugin>,
+    /// What is fetched, by name.
+    pub fetches: BTreeMap<String, RequestedFetch>,
     /// The platform that is built for.
     pub platform: Platform,
 }

@@ -43,12 +43,30 @@ pub enum Stale {
         /// Which plugin.
         name: String,
     },
+    /// Something that is fetched isn't in the lock.
+    FetchMissing {
+        /// What.
+        name: String,
+    },
+    /// Something that is fetched was locked for another request.
+    FetchChanged {
+        /// What.
+        name: String,
+    },
+    /// The lock has something that is fetched, and that nothing needs.
+    FetchUnused {
+        /// What.
+        name: String,
+    },
 }
 
 impl Stale {
     /// Whether a build lacks something because of it; an entry that is only unused harms nothing.
     pub fn is_needed(&self) -> bool {
-        !matches!(self, Self::BaseUnused { .. } | Self::PluginUnused { .. })
+        !matches!(
+            self,
+            Self::BaseUnused { .. } | Self::PluginUnused { .. } | Self::FetchUnused { .. }
+        )
     }
 }
 
@@ -68,6 +86,9 @@ impl fmt::Display for Stale {
             Self::PluginUnused { name } => {
                 write!(f, "plugin `{name}` is locked and no longer used")
             }
+            Self::FetchMissing { name } => write!(f, "fetch `{name}` is not in the lock"),
+            Self::FetchChanged { name } => write!(f, "fetch `{name}` now asks for something else"),
+            Self::FetchUnused { name } => write!(f, "fetch `{name}` is locked and no longer used"),
         }
     }
 }
@@ -98,6 +119,19 @@ pub fn stale(lock: &Lock, wanted: &Wanted) -> Vec<Stale> {
             }
             Some(_) => {}
         }
+    }
+    for (name, requested) in &wanted.fetches {
+        let name = name.clone();
+        match lock.fetches.get(&name) {
+            None => stale.push(Stale::FetchMissing { name }),
+            Some(locked) if locked.requested != *requested => {
+                stale.push(Stale::FetchChanged { name });
+            }
+            Some(_) => {}
+        }
+    }
+    for name in lock.fetches.keys().filter(|name| !wanted.fetches.contains_key(*name)) {
+        stale.push(Stale::FetchUnused { name: name.clone() });
     }
     for name in lock.bases.keys().filter(|name| !wanted.bases.contains_key(*name)) {
         stale.push(Stale::BaseUnused { name: name.clone() });
@@ -193,6 +227,7 @@ mod tests {
         let wanted = Wanted {
             bases: wanted.iter().map(|(name, list)| ((*name).into(), base(list))).collect(),
             plugins: BTreeMap::from([("mix-release".into(), RequestedPlugin::Builtin)]),
+            fetches: BTreeMap::new(),
             platform: Platform::LinuxAmd64,
         };
         let found: Vec<_> = stale(&lock, &wanted).iter().map(ToString::to_string).collect();

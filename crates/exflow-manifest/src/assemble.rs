@@ -3,11 +3,12 @@
 use crate::grammar::quoted;
 use crate::members::Members;
 use crate::model::{
-    Base, Manifest, Project, Spanned, Stage, StageKind, Unit, Workspace, WorkspaceNode,
+    Base, Fetch, Fetched, Manifest, Need, Project, Spanned, Stage, StageKind, Unit, Workspace,
+    WorkspaceNode,
 };
 use crate::problems::{
     CYCLE, DUPLICATE, MISPLACED, MISSING_NODE, NO_MEMBER, NO_PROJECT, UNKNOWN_BASE, UNKNOWN_PLUGIN,
-    UNKNOWN_STAGE,
+    UNKNOWN_STAGE, WRONG_VALUE,
 };
 use exflow_content::RelPath;
 use exflow_diagnostics::{Diagnostic, Diagnostics, MAX_SHOWN, Site, SourceName, did_you_mean};
@@ -37,7 +38,13 @@ pub fn assemble(
                 .help("a member is a folder with an `exflow.kdl` that declares a project"),
         );
     }
-    let Manifest { workspace, bases: base_nodes, plugins: plugin_nodes, projects } = root;
+    let Manifest {
+        workspace,
+        bases: base_nodes,
+        plugins: plugin_nodes,
+        fetches: fetch_nodes,
+        projects,
+    } = root;
     let executor = workspace.as_ref().and_then(|node| node.executor);
     let mirror = |of: fn(&WorkspaceNode) -> &Option<Spanned<String>>| {
         Some(of(workspace.as_ref()?).as_ref()?.value.clone())
@@ -51,6 +58,7 @@ pub fn assemble(
     let registries = workspace.map(|node| node.registries).unwrap_or_default();
     let bases = by_name(base_nodes, |base| &base.name, "base", &mut problems);
     let plugins = by_name(plugin_nodes, |plugin| &plugin.name, "plugin", &mut problems);
+    let fetches = by_name(fetch_nodes, |fetch| &fetch.name, "fetch", &mut problems);
     let mut found: Vec<(RelPath, Project)> = Vec::new();
     found.extend(projects.into_iter().map(|project| (RelPath::root(), project)));
     for (folder, manifest) in members {
@@ -82,7 +90,7 @@ pub fn assemble(
                 );
             }
         }
-        let unit = unit(folder, project, &mut problems);
+        let unit = unit(folder, project, &fetches, &mut problems);
         for stage in unit.stages.values() {
             known_base(&unit, stage, &bases, &mut problems);
         }
@@ -95,11 +103,15 @@ pub fn assemble(
     let used: BTreeSet<&String> =
         stages.filter_map(|stage| stage.base.as_ref()).map(|base| &base.value).collect();
     let bases = bases.into_iter().filter(|(name, _)| used.contains(name)).collect();
+    let needs = units.values().flat_map(|unit| unit.stages.values()).flat_map(|it| &it.needs);
+    let needed: BTreeSet<String> = needs.map(|need| need.name.value.clone()).collect();
+    let fetches = fetches.into_iter().filter(|(name, _)| needed.contains(name)).collect();
     let units = units.into_values().collect();
     problems.into_result(Workspace {
         name,
         bases,
         plugins,
+        fetches,
         units,
         executor,
         debian_mirror,
@@ -137,7 +149,11 @@ fn misplaced(manifest: &Manifest, problems: &mut Diagnostics) {
     let workspace = manifest.workspace.iter().map(|node| ("workspace", &node.name.site));
     let bases = manifest.bases.iter().map(|node| ("base", &node.site));
     let plugins = manifest.plugins.iter().map(|node| ("plugin", &node.name.site));
-    for (what, site) in workspace.chain(bases).chain(plugins) {
+    let fetches = manifest.fetches.iter().map(|node| match node.what {
+        Fetched::File { .. } => ("fetch", &node.site),
+        Fetched::Git { .. } => ("git", &node.site),
+    });
+    for (what, site) in workspace.chain(bases).chain(plugins).chain(fetches) {
         problems.push(
             Diagnostic::error(MISPLACED, format!("`{what}` in the manifest of a member"))
                 .at(site, "not here")
@@ -147,7 +163,12 @@ fn misplaced(manifest: &Manifest, problems: &mut Diagnostics) {
 }
 
 /// The project with every stage that it has: those that its tool supplies need not be written.
-fn unit(folder: RelPath, project: Project, problems: &mut Diagnostics) -> Unit {
+fn unit(
+    folder: RelPath,
+    project: Project,
+    fetches: &BTreeMap<String, Fetch>,
+    problems: &mut Diagnostics,
+) -> Unit {
     let Project { name, tool, stages: written } = project;
     let mut stages: BTreeMap<String, Stage> =
         written.into_iter().map(|stage| (stage.kind.name().to_owned(), stage)).collect();
@@ -175,7 +196,7 @@ fn unit(folder: RelPath, project: Project, problems: &mut Diagnostics) -> Unit {
             stage.base = Some(Spanned { value: default.to_owned(), site: stage.site.clone() });
         }
     }
-    let own_stages = order(&name, &stages, problems);
+    let own_stages = order(&name, &stages, fetches, problems);
     Unit { name, folder, tool, stages, own_stages }
 }
 
@@ -212,6 +233,7 @@ fn suggestion<'a>(
 fn order(
     project: &Spanned<String>,
     stages: &BTreeMap<String, Stage>,
+    fetches: &BTreeMap<String, Fetch>,
     problems: &mut Diagnostics,
 ) -> Vec<String> {
     let own: BTreeSet<&str> = stages
@@ -220,11 +242,38 @@ fn order(
         .map(|stage| stage.kind.name())
         .collect();
     let is_own = |name: &str| own.contains(name);
-    for need in stages.values().flat_map(|stage| &stage.needs) {
+    for stage in stages.values().filter(|stage| is_own(stage.kind.name())) {
+        if let Some(fetch) = fetches.get(stage.kind.name()) {
+            problems.push(
+                Diagnostic::error(
+                    DUPLICATE,
+                    format!("`{}` is a stage, and something that is fetched", stage.kind.name()),
+                )
+                .at(&stage.site, "a stage here")
+                .at(&fetch.site, "fetched here")
+                .help("give one of them another name: `needs` couldn't tell them apart"),
+            );
+        }
+    }
+    for Need { name: need, at } in stages.values().flat_map(|stage| &stage.needs) {
         if is_own(&need.value) {
+            if let Some(at) = at {
+                problems.push(
+                    Diagnostic::error(
+                        WRONG_VALUE,
+                        format!("stage `{}` is laid where its `output` says", need.value),
+                    )
+                    .at(&at.site, "it has a place already")
+                    .help("leave `at` out: it is for what `fetch` and `git` declare"),
+                );
+            }
             continue;
         }
-        let help = match suggestion(&need.value, own.iter().copied(), problems) {
+        if fetches.contains_key(&need.value) {
+            continue;
+        }
+        let known = || own.iter().copied().chain(fetches.keys().map(String::as_str));
+        let help = match suggestion(&need.value, known(), problems) {
             Some(near) => format!("did you mean `{near}`?"),
             None if stages.contains_key(&need.value) => {
                 "only stages of your own can be needed: the others follow each other anyway".into()
@@ -247,7 +296,7 @@ fn order(
         let needs: BTreeSet<&str> = stages[*name]
             .needs
             .iter()
-            .map(|need| need.value.as_str())
+            .map(|need| need.name.value.as_str())
             .filter(|need| is_own(need))
             .collect();
         waits.insert(name, needs.len());

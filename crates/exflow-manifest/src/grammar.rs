@@ -133,7 +133,15 @@ static LABEL: Spec = Spec {
     repeats: true,
     children: &[],
 };
-static NEEDS: Spec = leaf("needs", "stages of your own whose outputs it sees", TEXTS, true);
+static NEEDS: Spec = Spec {
+    name: "needs",
+    about: "what it sees: outputs of stages of your own, and what `fetch` and `git` declare, which is laid `at` a path \
+            relative to the project",
+    arguments: TEXTS,
+    properties: Properties::Named(&[("at", Kind::Text)]),
+    repeats: true,
+    children: &[],
+};
 static INPUTS: Spec = leaf(
     "inputs",
     "patterns of the files that it reads, relative to the project; with a `/` before them, to the workspace",
@@ -220,13 +228,42 @@ static PLUGIN: Spec = Spec {
     repeats: true,
     children: &[],
 };
+static FETCH: Spec = Spec {
+    name: "fetch",
+    about: "a file that is fetched: from which address, and what its sha256 is, which the lock says otherwise; \
+            `executable=#true` for a program",
+    arguments: TEXT,
+    properties: Properties::Named(&[
+        ("url", Kind::Text),
+        ("sha256", Kind::Text),
+        ("executable", Kind::Flag),
+    ]),
+    repeats: true,
+    children: &[],
+};
+static GIT: Spec = Spec {
+    name: "git",
+    about: "a git repository that is fetched: from which address, and which `branch`, `tag` or `revision` of it, its \
+            default branch where none is named; with `folder`, only that; with `submodules=#true`, those, too",
+    arguments: TEXT,
+    properties: Properties::Named(&[
+        ("url", Kind::Text),
+        ("branch", Kind::Text),
+        ("tag", Kind::Text),
+        ("revision", Kind::Text),
+        ("folder", Kind::Text),
+        ("submodules", Kind::Flag),
+    ]),
+    repeats: true,
+    children: &[],
+};
 pub(crate) static FILE: Spec = Spec {
     name: "the file",
     about: "",
     arguments: Arguments::None,
     properties: NO_PROPERTIES,
     repeats: false,
-    children: &[&WORKSPACE, &BASE, &PLUGIN, &PROJECT],
+    children: &[&WORKSPACE, &BASE, &PLUGIN, &FETCH, &GIT, &PROJECT],
 };
 
 /// Every node of the manifest as lines of Markdown, for the reference in `docs/`.

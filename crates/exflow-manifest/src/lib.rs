@@ -18,9 +18,9 @@ pub use format::format;
 pub use grammar::{reference, schema};
 pub use members::{MANIFEST, MemberPlace, Members};
 pub use model::{
-    Base, BaseImage, BaseSource, ExecutorName, ImageOrigin, Manifest, Plugin, PluginSource,
-    Project, RegistryNode, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, Unit,
-    Workspace, WorkspaceNode, values,
+    Base, BaseImage, BaseSource, ExecutorName, Fetch, Fetched, GitVersion, ImageOrigin, Manifest,
+    Need, Plugin, PluginSource, Project, RegistryNode, ReleaseTool, Scalar, Setting, Spanned,
+    Stage, StageKind, Unit, Workspace, WorkspaceNode, values,
 };
 pub use parse::{MAX_BYTES, parse};
 

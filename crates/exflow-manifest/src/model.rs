@@ -1,6 +1,6 @@
 //! What a manifest says, as values that remember where they were said.
 
-use exflow_content::RelPath;
+use exflow_content::{RelPath, Sha256};
 use exflow_diagnostics::Site;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub struct Manifest {
     pub bases: Vec<Base>,
     /// Its `plugin` nodes.
     pub plugins: Vec<Plugin>,
+    /// Its `fetch` and `git` nodes.
+    pub fetches: Vec<Fetch>,
     /// Its `project` nodes: what is built of its folder, as several releases of an umbrella are.
     pub projects: Vec<Project>,
 }
@@ -145,6 +147,64 @@ pub enum PluginSource {
     Oci(Spanned<String>),
 }
 
+/// `fetch "tool" url="…"` or `git "icons" url="…"`: something from outside that stages see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    /// The name that `needs` uses.
+    pub name: Spanned<String>,
+    /// What it is.
+    pub what: Fetched,
+    /// The whole node.
+    pub site: Site,
+}
+
+/// What is fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// A file.
+    File {
+        /// Its address, of `https` or `http`.
+        url: String,
+        /// What it has to be.
+        sha256: Option<Sha256>,
+        /// Whether it is a program.
+        is_executable: bool,
+    },
+    /// A git repository.
+    Git {
+        /// Its address, as git understands it.
+        url: String,
+        /// Which of its versions.
+        version: GitVersion,
+        /// The only folder of it that is wanted, relative and clean.
+        folder: Option<RelPath>,
+        /// Whether its submodules are fetched, too.
+        submodules: bool,
+    },
+}
+
+/// A version of a git repository, as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitVersion {
+    /// The newest on the branch that the repository shows first.
+    Default,
+    /// The newest on a branch.
+    Branch(String),
+    /// What a tag names.
+    Tag(String),
+    /// A revision, by its whole digest.
+    Revision(String),
+}
+
+/// `needs "icons" at="assets/icons"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// A stage of the user's own, or something that is fetched.
+    pub name: Spanned<String>,
+    /// Where it is laid, relative to the project: only of something that is fetched.
+    pub at: Option<Spanned<RelPath>>,
+}
+
 /// `project "hello" { … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
@@ -219,8 +279,8 @@ pub struct Stage {
     pub base: Option<Spanned<String>>,
     /// Environment variables, each where its value is said.
     pub env: BTreeMap<String, Spanned<String>>,
-    /// Stages of the user's own whose outputs it sees.
-    pub needs: Vec<Spanned<String>>,
+    /// What it sees: outputs of stages of the user's own, and what is fetched.
+    pub needs: Vec<Need>,
     /// Patterns of the files that it reads: relative to the project, or with a `/` before them to
     /// the workspace. Each is valid.
     pub inputs: Vec<String>,
@@ -251,6 +311,8 @@ pub struct Workspace {
     pub bases: BTreeMap<String, Base>,
     /// The declared plugins, by name.
     pub plugins: BTreeMap<String, Plugin>,
+    /// What is fetched and needed by a stage, by name.
+    pub fetches: BTreeMap<String, Fetch>,
     /// Its projects, by name.
     pub units: Vec<Unit>,
     /// What runs the steps.

@@ -3,12 +3,12 @@
 use crate::grammar::{BUILD_STAGE, Checker, FILE, OWN_STAGE, RUNTIME_STAGE};
 use crate::members;
 use crate::model::{
-    Base, BaseImage, BaseSource, ExecutorName, ImageOrigin, Manifest, Plugin, PluginSource,
-    Project, RegistryNode, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, WorkspaceNode,
-    values,
+    Base, BaseImage, BaseSource, ExecutorName, Fetch, Fetched, GitVersion, ImageOrigin, Manifest,
+    Need, Plugin, PluginSource, Project, RegistryNode, ReleaseTool, Scalar, Setting, Spanned,
+    Stage, StageKind, WorkspaceNode, values,
 };
 use crate::problems::{DUPLICATE, MISSING_NODE, SYNTAX, TOO_LARGE};
-use exflow_content::{PatternSet, RelPath};
+use exflow_content::{PatternSet, RelPath, Sha256};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName, did_you_mean};
 use kdl::{KdlDocument, KdlEntry, KdlNode, KdlValue};
 use std::collections::BTreeMap;
@@ -79,6 +79,23 @@ fn is_debian_package(name: &str) -> bool {
         && name.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
         })
+}
+
+/// Whether git allows this name of a branch or a tag (git-check-ref-format(1)), and takes it for nothing else.
+fn is_git_name(name: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.strip_suffix(".lock").is_none()
+            && !part.ends_with('.')
+    };
+    name.len() <= 200
+        && !name.starts_with('-')
+        && name != "@"
+        && name.split('/').all(is_part)
+        && !name.contains("..")
+        && !name.contains("@{")
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"~^:?*[\\".contains(&byte))
 }
 
 /// Whether some distribution may allow this name of a package. Which one it is, only the image tells.
@@ -234,6 +251,8 @@ impl Parser<'_> {
                 "workspace" => manifest.workspace = self.workspace(node),
                 "base" => manifest.bases.extend(self.base(node)),
                 "plugin" => manifest.plugins.extend(self.plugin(node)),
+                "fetch" => manifest.fetches.extend(self.fetch(node)),
+                "git" => manifest.fetches.extend(self.git(node)),
                 "project" => manifest.projects.extend(self.project(node)),
                 _ => {}
             }
@@ -592,6 +611,112 @@ impl Parser<'_> {
         None
     }
 
+    /// The address of something that is fetched. Who has access is nobody's business but the host's.
+    fn address(&mut self, node: &KdlNode) -> Option<String> {
+        let Some(url) = node.entry("url") else {
+            self.missing(node, "`url`", "say where it is: `url=\"https://…\"`");
+            return None;
+        };
+        let url = self.text(url)?;
+        let rest = url.value.split_once("://").map_or("", |(_, rest)| rest);
+        let user = rest.split('/').next().and_then(|host| Some(host.rsplit_once('@')?.0));
+        if user.is_some_and(|user| user.contains(':')) {
+            let help = "nothing that is secret belongs into a manifest";
+            self.check.wrong_value(&url.site, "`url`", "it has a password", help);
+            return None;
+        }
+        if url.value.is_empty() || !url.value.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.check.wrong_value(
+                &url.site,
+                "`url`",
+                "not an address",
+                "for example `https://example.org/tool-1.0`",
+            );
+            return None;
+        }
+        Some(url.value)
+    }
+
+    fn fetch(&mut self, node: &KdlNode) -> Option<Fetch> {
+        let url = self.address(node)?;
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            let site = node.entry("url").map(|entry| self.check.entry_site(entry));
+            let site = site.unwrap_or_else(|| self.check.head_site(node));
+            let help = "a file is fetched by `https://` or `http://`; a repository is a node `git`";
+            self.check.wrong_value(&site, "`url`", "not an address of the web", help);
+            return None;
+        }
+        let sha256 = match node.entry("sha256").and_then(|entry| self.text(entry)) {
+            None => None,
+            Some(text) => match text.value.parse::<Sha256>() {
+                Ok(sha256) => Some(sha256),
+                Err(error) => {
+                    let help = "64 hexadecimal digits, as `sha256sum` prints them; left out, the lock says what it is";
+                    self.check.wrong_value(&text.site, "`sha256`", &error.to_string(), help);
+                    return None;
+                }
+            },
+        };
+        let is_executable = node.get("executable").and_then(KdlValue::as_bool).unwrap_or(false);
+        let what = Fetched::File { url, sha256, is_executable };
+        Some(Fetch { name: self.name(node)?, what, site: self.check.head_site(node) })
+    }
+
+    fn git(&mut self, node: &KdlNode) -> Option<Fetch> {
+        let url = self.address(node)?;
+        let mut version = GitVersion::Default;
+        let named = ["branch", "tag", "revision"].iter().filter_map(|name| node.entry(*name));
+        for (number, entry) in named.enumerate() {
+            let text = self.text(entry)?;
+            if number > 0 {
+                let help = "name one of `branch`, `tag` and `revision`";
+                self.check.wrong_value(&text.site, "`git`", "a second version", help);
+                return None;
+            }
+            let name = text.value.clone();
+            version = match entry.name().map(kdl::KdlIdentifier::value) {
+                Some("branch") => GitVersion::Branch(name),
+                Some("tag") => GitVersion::Tag(name),
+                _ => GitVersion::Revision(name),
+            };
+            let fits = match &version {
+                GitVersion::Revision(revision) => {
+                    matches!(revision.len(), 40 | 64)
+                        && revision.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                }
+                _ => is_git_name(&text.value),
+            };
+            if !fits {
+                let help = "a branch or tag by its name, a revision by its whole digest: 40 or 64 of `0-9a-f`";
+                self.check.wrong_value(&text.site, "`git`", "no version of a repository", help);
+                return None;
+            }
+        }
+        let folder = match node.entry("folder").and_then(|entry| self.text(entry)) {
+            None => None,
+            Some(folder) => Some(self.path(&folder)?.value).filter(|folder| !folder.is_root()),
+        };
+        let submodules = node.get("submodules").and_then(KdlValue::as_bool).unwrap_or(false);
+        let what = Fetched::Git { url, version, folder, submodules };
+        Some(Fetch { name: self.name(node)?, what, site: self.check.head_site(node) })
+    }
+
+    fn needs(&mut self, node: &KdlNode) -> Vec<Need> {
+        let mut needs = Vec::new();
+        for child in nodes(node, "needs") {
+            let names: Vec<Spanned<String>> =
+                arguments(child).filter_map(|entry| self.text(entry)).collect();
+            let at = child.entry("at").and_then(|entry| self.text(entry));
+            let at = at.and_then(|at| self.path(&at));
+            if let (Some(_), Some(second)) = (&at, names.get(1)) {
+                let help = "give each a node `needs` of its own";
+                self.check.wrong_value(&second.site, "`needs`", "two at one place", help);
+            }
+            needs.extend(names.into_iter().map(|name| Need { name, at: at.clone() }));
+        }
+        needs
+    }
+
     fn project(&mut self, node: &KdlNode) -> Option<Project> {
         let tool = nodes(node, "release-tool").next().and_then(|node| self.tool(node));
         let mut stages: Vec<Stage> = Vec::new();
@@ -770,7 +895,7 @@ impl Parser<'_> {
             kind,
             base: node.entry("base").and_then(|entry| self.text(entry)),
             env: self.pairs(node, "env", true),
-            needs: self.texts(node, "needs"),
+            needs: self.needs(node),
             inputs,
             run,
             outputs,

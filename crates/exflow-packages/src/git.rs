@@ -13,6 +13,8 @@ pub struct GitSource {
     pub submodules: bool,
     /// The only folder that is wanted.
     pub sparse: Option<String>,
+    /// The digest of the tree that comes of it, where that is known: a revision is a digest of SHA-1, as a rule.
+    pub tree: Option<Digest>,
 }
 
 impl GitSource {
@@ -25,13 +27,18 @@ impl GitSource {
     /// The key of its tree. The content is the identity: where it comes from is not in it.
     ///
     /// # Encoding
-    /// Tag `exflow git source 1`; the revision; whether with submodules; optional, the folder.
+    /// Tag `exflow git source 1`, or where the tree is known `exflow git source 2`; the revision; whether with submodules;
+    /// optional, the folder; the tree, where it is known.
     pub fn key(&self) -> Digest {
-        let mut encoder = Encoder::new("exflow git source 1");
+        let tag = if self.tree.is_some() { "exflow git source 2" } else { "exflow git source 1" };
+        let mut encoder = Encoder::new(tag);
         encoder.text(&self.revision).flag(self.submodules);
         encoder.optional(self.sparse.as_ref(), |encoder, folder| {
             encoder.text(folder);
         });
+        if let Some(tree) = &self.tree {
+            encoder.digest(tree);
+        }
         encoder.digest_of()
     }
 }
@@ -46,6 +53,7 @@ mod tests {
             revision: "0123456789abcdef0123456789abcdef01234567".into(),
             submodules: false,
             sparse: None,
+            tree: None,
         }
     }
 
@@ -63,6 +71,7 @@ mod tests {
         keys.push(GitSource { submodules: true, ..source() }.key());
         keys.push(GitSource { sparse: Some("lib".into()), ..source() }.key());
         keys.push(GitSource { revision: "f".repeat(40), ..source() }.key());
+        keys.push(GitSource { tree: Some(Digest::of(b"files")), ..source() }.key());
         let all = keys.len();
         keys.sort();
         keys.dedup();

@@ -4,12 +4,16 @@ use crate::graph::{
     Action, ImageSettings, MountSource, Output, Plan, PlannedBase, PlannedImage, PlannedMount,
     PlannedRoot, PlannedRun, Step, StepId,
 };
-use crate::inputs::InlineFiles;
+use crate::inputs::{InlineFiles, Origin};
 use crate::proposal::{Proposal, ProposedFetch, ProposedStep, UsedThing};
 use exflow_content::{Digest, Encoder, PatternError, PatternSet, RelPath, STEP_MTIME, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
-use exflow_lock::{ImageDefaults, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian};
-use exflow_manifest::{Spanned, Stage, Unit, Workspace, values};
+use exflow_lock::{
+    FetchedContent, ImageDefaults, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian,
+};
+use exflow_manifest::{Fetched, Need, Spanned, Stage, Unit, Workspace, values};
+use exflow_packages::RemoteFile;
+use exflow_packages::git::GitSource;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +60,16 @@ pub fn plan(
 /// Where steps see the workspace.
 pub(crate) fn source_root() -> RelPath {
     RelPath::new("src").expect("a clean path")
+}
+
+/// What a file is called that is at `url`: as the last part of its path, or where that is no name, `name`.
+fn last_name(url: &str, name: &str) -> RelPath {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
+    let last =
+        path.split_once('/').map_or("", |(_, path)| path.rsplit('/').next().unwrap_or_default());
+    let last = RelPath::new(last).ok().filter(|last| !last.is_root());
+    last.unwrap_or_else(|| RelPath::new(name).expect("a name in a manifest is one of a file"))
 }
 
 /// The environment of every step, before all that is said of it.
@@ -233,7 +247,7 @@ impl Planner<'_> {
             let Some(inputs) = self.inputs(unit, stage) else { continue };
             let mut mounts = vec![inputs];
             for need in &stage.needs {
-                mounts.extend(own.get(need.value.as_str()).cloned().unwrap_or_default());
+                mounts.extend(self.needed(unit, stage, need, &own));
             }
             let mut env = self.environment(base);
             env.extend(values(&stage.env));
@@ -264,6 +278,74 @@ impl Planner<'_> {
         if let Some(proposal) = proposal {
             self.proposal(unit, proposal, &own);
         }
+    }
+
+    /// What a stage sees because it needs something: outputs of another stage, or something that is fetched.
+    fn needed(
+        &mut self,
+        unit: &Unit,
+        stage: &Stage,
+        need: &Need,
+        own: &BTreeMap<&str, Vec<PlannedMount>>,
+    ) -> Vec<PlannedMount> {
+        let name = need.name.value.as_str();
+        if let Some(mounts) = own.get(name) {
+            return mounts.clone();
+        }
+        let Some(fetch) = self.workspace.fetches.get(name) else { return Vec::new() };
+        let Some(locked) = self.lock.fetches.get(name) else {
+            self.problems.push(
+                Diagnostic::error(NOT_LOCKED, format!("fetch `{name}` is not in the lock"))
+                    .at(&fetch.site, "declared here")
+                    .help("run `exflow lock`"),
+            );
+            return Vec::new();
+        };
+        let folder = source_root().join(&unit.folder);
+        let at = need.at.as_ref().map(|at| at.value.clone()).filter(|at| !at.is_root());
+        // What is laid under several names is fetched under each.
+        let mut called = format!("fetch:{name}");
+        let (origin, at) = match (&fetch.what, &locked.locked) {
+            (Fetched::File { url, is_executable, .. }, FetchedContent::File { sha256, .. }) => {
+                let at = at.unwrap_or_else(|| last_name(url, name));
+                let parent = at.parent().unwrap_or_default();
+                let file = at.strip(&parent).unwrap_or_else(|| at.clone());
+                if file != last_name(url, name) {
+                    called = format!("{called}:{file}");
+                }
+                let origin = Origin::File(RemoteFile {
+                    url: url.clone(),
+                    sha256: *sha256,
+                    name: file,
+                    is_executable: *is_executable,
+                });
+                (origin, parent)
+            }
+            (
+                Fetched::Git { url, folder, submodules, .. },
+                FetchedContent::Git { revision, tree },
+            ) => {
+                let origin = Origin::Git(GitSource {
+                    url: url.clone(),
+                    revision: revision.clone(),
+                    submodules: *submodules,
+                    sparse: folder.as_ref().map(RelPath::to_string),
+                    tree: Some(*tree),
+                });
+                (origin, at.unwrap_or_else(|| RelPath::new(name).expect("a name")))
+            }
+            _ => unreachable!("something is locked as what is requested"),
+        };
+        let step = Step {
+            name: called,
+            stages: vec![(unit.name.value.clone(), stage.kind.name().to_owned())],
+            action: Action::Fetch(origin.clone()),
+            site: Some(fetch.site.clone()),
+            time_limit: DEFAULT_TIME_LIMIT,
+        };
+        let step = self.share(origin.key(), step);
+        let source = MountSource::Output(Output { step, index: 0 });
+        vec![PlannedMount { at: folder.join(&at), source }]
     }
 
     fn proposal(
@@ -405,7 +487,7 @@ impl Planner<'_> {
             |mount| !matches!(&mount.source, MountSource::Sources(tree) if tree.is_empty()),
         );
         for need in stage.needs.iter().filter(|_| !is_shared) {
-            mounts.extend(known.own.get(need.value.as_str()).cloned().unwrap_or_default());
+            mounts.extend(self.needed(unit, stage, need, known.own));
         }
         if !proposed.files.is_empty() {
             let Ok(files) = InlineFiles::new(&proposed.files) else {

@@ -189,6 +189,7 @@ fn fetch(fetch: &Fetch) -> Result<plan::ProposedFetch, PluginError> {
                 revision: source.revision.clone(),
                 submodules: source.submodules,
                 sparse: source.sparse.clone(),
+                tree: None,
             })
         }
         Origin::File(file) => {

@@ -151,6 +151,7 @@ mod tests {
             revision: "0123456789abcdef0123456789abcdef01234567".to_owned(),
             submodules: false,
             sparse: None,
+            tree: None,
         };
         for url in [
             "https://github.com/Team/Tool.git",

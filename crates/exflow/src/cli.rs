@@ -329,7 +329,8 @@ pub(crate) enum LockCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct LockWhyArgs {
-    /// A base, a plugin, or a package of a base; with `base:`, `plugin:` or `package:` before it, only that
+    /// A base, a plugin, something that is fetched, or a package of a base; with `base:`, `plugin:`, `fetch:` or
+    /// `package:` before it, only that
     #[arg(value_name = "INPUT")]
     pub(crate) input: String,
 }
@@ -353,8 +354,8 @@ pub(crate) struct FetchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpdateArgs {
-    /// Which inputs: bases and plugins by name, or by patterns such as `build*`; with `base:` or `plugin:` before it,
-    /// only such. All of them where none is named
+    /// Which inputs: bases, plugins and what is fetched, by name or by patterns such as `build*`; with `base:`, `plugin:`
+    /// or `fetch:` before it, only such. All of them where none is named
     #[arg(value_name = "INPUT")]
     pub(crate) inputs: Vec<String>,
 

@@ -9,32 +9,35 @@ use exflow_manifest::Workspace;
 use std::collections::BTreeSet;
 
 /// The inputs whose names fit one of `patterns`; all of them where there are none. A pattern that fits none is an
-/// error. `base:NAME` and `plugin:NAME` name only such, where both have one of that name.
+/// error. `base:NAME`, `plugin:NAME` and `fetch:NAME` name only such, where several have one of that name.
 pub(crate) fn chosen(
     workspace: &Workspace,
     patterns: &[String],
 ) -> Result<BTreeSet<InputName>, Failure> {
     let wanted = wanted(workspace);
     let bases = wanted.bases.into_keys().map(InputName::Base);
-    let all: BTreeSet<InputName> =
-        bases.chain(wanted.plugins.into_keys().map(InputName::Plugin)).collect();
+    let plugins = wanted.plugins.into_keys().map(InputName::Plugin);
+    let fetches = wanted.fetches.into_keys().map(InputName::Fetch);
+    let all: BTreeSet<InputName> = bases.chain(plugins).chain(fetches).collect();
     if patterns.is_empty() {
         return Ok(all);
     }
     let mut chosen = BTreeSet::new();
     for pattern in patterns {
         let (kind, name) = match pattern.split_once(':') {
-            Some((kind @ ("base" | "plugin"), name)) => (Some(kind), name),
+            Some((kind @ ("base" | "plugin" | "fetch"), name)) => (Some(kind), name),
             _ => (None, pattern.as_str()),
         };
         let glob = PatternSet::new([name])
             .map_err(|error| Failure::Usage(format!("no input is called so: {error}")))?;
         let fits = |input: &&InputName| {
             let is_kind = match input {
-                InputName::Base(_) => kind != Some("plugin"),
-                InputName::Plugin(_) => kind != Some("base"),
+                InputName::Base(_) => "base",
+                InputName::Plugin(_) => "plugin",
+                InputName::Fetch(_) => "fetch",
             };
-            is_kind && RelPath::new(input.name()).is_ok_and(|name| glob.matches(&name))
+            kind.is_none_or(|kind| kind == is_kind)
+                && RelPath::new(input.name()).is_ok_and(|name| glob.matches(&name))
         };
         let fitting: Vec<&InputName> = all.iter().filter(fits).collect();
         if fitting.is_empty() {

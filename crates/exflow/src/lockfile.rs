@@ -2,6 +2,7 @@
 
 use crate::cli::BuildOptions;
 use crate::components::Components;
+use crate::fetches;
 use crate::report::Failure;
 use crate::resolve::{resolve, would_move};
 use crate::session::{
@@ -117,6 +118,9 @@ fn stale_problem(workspace: &Workspace, stale: &Stale) -> Diagnostic {
         Stale::PluginMissing { name } | Stale::PluginChanged { name } => {
             return diagnostic.at_known(plugin_site(workspace, name), "asked for here");
         }
+        Stale::FetchMissing { name }
+        | Stale::FetchChanged { name }
+        | Stale::FetchUnused { name } => fetches::site(workspace, name).cloned(),
         Stale::PluginUnused { .. } => None,
     };
     diagnostic.at_known(site.as_ref(), "declared here")
@@ -246,6 +250,7 @@ fn adjusted(
     let mut lock = old.clone();
     let mut bases: BTreeSet<String> = BTreeSet::new();
     let mut plugins: BTreeSet<String> = BTreeSet::new();
+    let mut fetched: BTreeSet<String> = BTreeSet::new();
     for stale in stale(old, &wanted) {
         match stale {
             Stale::BaseMissing { name }
@@ -262,10 +267,17 @@ fn adjusted(
             Stale::PluginUnused { name } if drops => {
                 lock.plugins.remove(&name);
             }
-            Stale::BaseUnused { .. } | Stale::PluginUnused { .. } => {}
+            Stale::FetchMissing { name } | Stale::FetchChanged { name } => {
+                fetched.insert(name);
+            }
+            Stale::FetchUnused { name } if drops => {
+                lock.fetches.remove(&name);
+            }
+            Stale::BaseUnused { .. } | Stale::PluginUnused { .. } | Stale::FetchUnused { .. } => {}
         }
     }
     lock_plugins(session, workspace, &wanted, &mut lock, &plugins, false, cancel)?;
+    fetches::lock(session, workspace, &wanted, &mut lock, &fetched, false, cancel)?;
     let platform = &wanted.platform;
     resolve(session, workspace, &mut lock, &bases, platform, cancel)?;
     Ok(lock)
@@ -308,10 +320,15 @@ fn updated(
     let mut lock = old.clone();
     let mut bases: BTreeMap<Platform, BTreeSet<String>> = BTreeMap::new();
     let mut plugins = BTreeSet::new();
+    let mut fetched = BTreeSet::new();
     for input in inputs {
         let name = match input {
             InputName::Plugin(name) => {
                 plugins.insert(name.clone());
+                continue;
+            }
+            InputName::Fetch(name) => {
+                fetched.insert(name.clone());
                 continue;
             }
             InputName::Base(name) => name,
@@ -328,6 +345,7 @@ fn updated(
         }
     }
     lock_plugins(session, workspace, &wanted, &mut lock, &plugins, true, cancel)?;
+    fetches::lock(session, workspace, &wanted, &mut lock, &fetched, true, cancel)?;
     for (platform, names) in bases {
         resolve(session, workspace, &mut lock, &names, &platform, cancel)?;
     }

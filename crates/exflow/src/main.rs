@@ -9,6 +9,7 @@ mod components;
 mod engine;
 mod executors;
 mod failed;
+mod fetches;
 mod forecast;
 mod images;
 mod inputs;

@@ -1,5 +1,6 @@
 //! What a command works on: the workspace around the current folder, and the user's store.
 
+use crate::fetches;
 use crate::report::{Failure, io_failed, say_all};
 use crate::ui::Ui;
 use exflow_content::{Digest, RelPath};
@@ -340,7 +341,14 @@ pub(crate) fn wanted(workspace: &Workspace) -> Wanted {
         };
         (name.clone(), requested)
     });
-    Wanted { bases: bases.collect(), plugins: plugins.collect(), platform: platform() }
+    let fetches = workspace.fetches.iter();
+    let fetches = fetches.map(|(name, fetch)| (name.clone(), fetches::requested(&fetch.what)));
+    Wanted {
+        bases: bases.collect(),
+        plugins: plugins.collect(),
+        fetches: fetches.collect(),
+        platform: platform(),
+    }
 }
 
 fn image_source(image: &BaseImage) -> ImageSource {

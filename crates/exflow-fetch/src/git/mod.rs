@@ -16,6 +16,7 @@ use exflow_packages::git::GitSource;
 use exflow_store::{Store, StoreError};
 use program::{Objects, Program};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Read};
 
 /// How much a repository and its submodules may take as git keeps them, in bytes, each.
@@ -63,6 +64,17 @@ pub enum GitError {
         revision: String,
         /// What git says of it.
         said: String,
+    },
+    /// The repository has no such branch or tag.
+    #[error("it has no {0}")]
+    Version(String),
+    /// A revision has other files than it had when it was locked. Git's own digests can be made to match.
+    #[error("its files are {found}, and {expected} is locked")]
+    OtherFiles {
+        /// The digest of their tree.
+        found: Digest,
+        /// What is locked.
+        expected: Digest,
     },
     /// Something else has failed.
     #[error("git failed: {0}")]
@@ -159,7 +171,81 @@ fn fetch(
     progress.begin(&name, 0);
     let tree = read(client.cancel(), store, source);
     progress.end(&name);
-    tree.map(Some)
+    let tree = tree?;
+    match &source.tree {
+        Some(expected) if tree.digest() != *expected => {
+            Err(GitError::OtherFiles { found: tree.digest(), expected: *expected })
+        }
+        _ => Ok(Some(tree)),
+    }
+}
+
+/// The revision that a version of a repository has today.
+pub fn find_git(
+    client: &Client,
+    store: &Store,
+    url: &str,
+    version: &GitVersion<'_>,
+) -> Result<String, FetchError> {
+    let found = || -> Result<Option<String>, GitError> {
+        let kind = address::kind(url)?;
+        if client.is_offline() && kind == address::Kind::Remote {
+            return Ok(None);
+        }
+        let folder = store.temp_dir()?;
+        let cancel = client.cancel();
+        let path = folder.path().to_owned();
+        let git = Program { folder: path, cancel, limit: MAX_REPOSITORY };
+        git.run(&["init", "--quiet", "--bare", "--template=", "."], 1 << 16)?;
+        let name = match version {
+            GitVersion::Default => "HEAD".to_owned(),
+            GitVersion::Branch(name) => format!("refs/heads/{name}"),
+            GitVersion::Tag(name) => format!("refs/tags/{name}"),
+        };
+        // What an annotated tag names stands behind it.
+        let peeled = format!("{name}^{{}}");
+        let listed = match git.run(&["ls-remote", "--quiet", "--", url, &name, &peeled], MAX_LIST) {
+            Err(GitError::Failed(said)) => return Err(classify(said)),
+            other => other?,
+        };
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        let revision = |wanted: &str| {
+            let mut lines = listed.lines().filter_map(|line| line.split_once('\t'));
+            lines.find(|(_, name)| *name == wanted).map(|(revision, _)| revision.to_owned())
+        };
+        let revision = revision(&peeled).or_else(|| revision(&name));
+        let revision = revision.filter(|revision| GitSource::is_revision(revision));
+        revision.map(Some).ok_or_else(|| GitError::Version(version.to_string()))
+    };
+    let shown = shown(url);
+    match found() {
+        Ok(Some(revision)) => Ok(revision),
+        Ok(None) => Err(FetchError::Offline { what: shown }),
+        Err(GitError::Cancelled) => Err(FetchError::Cancelled),
+        Err(GitError::Store(error)) => Err(FetchError::Store(error)),
+        Err(source) => Err(FetchError::Git { url: shown, source }),
+    }
+}
+
+/// A version of a repository that may be another revision tomorrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GitVersion<'a> {
+    /// The newest on the branch that the repository shows first.
+    Default,
+    /// The newest on a branch.
+    Branch(&'a str),
+    /// What a tag names.
+    Tag(&'a str),
+}
+
+impl fmt::Display for GitVersion<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default branch"),
+            Self::Branch(name) => write!(f, "branch `{name}`"),
+            Self::Tag(name) => write!(f, "tag `{name}`"),
+        }
+    }
 }
 
 fn read(cancel: &Cancel, store: &Store, source: &GitSource) -> Result<Tree, GitError> {

@@ -95,7 +95,7 @@ impl Program<'_> {
     pub(super) fn run(&self, arguments: &[&str], most: u64) -> Result<Vec<u8>, GitError> {
         let mut command = self.command(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        if arguments.first() == Some(&"fetch") {
+        if matches!(arguments.first(), Some(&"fetch" | &"ls-remote")) {
             self.keep_ssh_quiet(&mut command)?;
         }
         let mut running = Running::start(&mut command)?;

@@ -66,6 +66,7 @@ impl Bench {
             revision: revision.to_owned(),
             submodules: false,
             sparse: None,
+            tree: None,
         }
     }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
-    AddedPackages, Compression, ImageDefaults, ImageSource, LocalImage, LockedAlpine, LockedApk,
-    LockedImage, LockedLayer, RequestedImage,
+    AddedPackages, Compression, FetchedContent, ImageDefaults, ImageSource, LocalImage,
+    LockedAlpine, LockedApk, LockedFetch, LockedImage, LockedLayer, RequestedFetch, RequestedImage,
+    RequestedVersion,
 };
 use exflow_content::{Digest, Sha256};
 use exflow_diagnostics::{Sources, Style, render};
@@ -121,6 +122,39 @@ fn images() -> Lock {
     lock
 }
 
+/// A file and a repository of each kind.
+fn fetches() -> Lock {
+    let file = |sha256: Option<Sha256>| LockedFetch {
+        requested: RequestedFetch::File { url: "https://example.org/tool".into(), sha256 },
+        locked: FetchedContent::File { sha256: Sha256::of(b"tool"), size: 4 },
+    };
+    let revision = "0123456789abcdef0123456789abcdef01234567";
+    let git = |version: RequestedVersion, folder: Option<&str>| LockedFetch {
+        requested: RequestedFetch::Git {
+            url: "ssh://git@example.org/icons.git".into(),
+            version,
+            folder: folder.map(str::to_owned),
+            submodules: folder.is_some(),
+        },
+        locked: FetchedContent::Git { revision: revision.into(), tree: Digest::of(b"files") },
+    };
+    let all = [
+        ("any", git(RequestedVersion::Default, None)),
+        ("branch", git(RequestedVersion::Branch("main".into()), None)),
+        ("file", file(None)),
+        ("known", file(Some(Sha256::of(b"tool")))),
+        ("revision", git(RequestedVersion::Revision(revision.into()), None)),
+        ("tag", git(RequestedVersion::Tag("v1".into()), Some("optimized/24"))),
+    ];
+    let fetches = all.map(|(name, fetch)| (name.to_owned(), fetch)).into();
+    Lock { fetches, ..sample() }
+}
+
+/// All that a lock may hold.
+fn everything() -> Lock {
+    Lock { fetches: fetches().fetches, plugins: fetched().plugins, ..images() }
+}
+
 fn name() -> SourceName {
     SourceName::new("exflow.lock")
 }
@@ -208,9 +242,40 @@ fn plugins_that_are_fetched_are_pinned() {
 }
 
 #[test]
+fn what_is_fetched_is_pinned() {
+    let good = print(&fetches());
+    insta::assert_snapshot!(good.split("\"plugins\"").nth(1).unwrap());
+    let tool = Sha256::of(b"tool").to_string();
+    for (from, to) in [
+        ("\"url\":", "\"git\":\"x\",\"url\":"),
+        ("\"url\":", "\"git\":"),
+        ("\"tag\":", "\"branch\":\"x\",\"tag\":"),
+        ("\"git\":\"ssh", "\"sha256\":\"ab\",\"git\":\"ssh"),
+        ("\"size\":4", "\"tree\":\"ab\""),
+        ("\"revision\":\"0123456789abcdef0123", "\"revision\":\"0123456789ABCDEF0123"),
+        ("\"revision\":\"0123", "\"revision\":\"0"),
+        ("\"tree\":\"", "\"tree\":\"0"),
+        ("optimized/24", "../24"),
+        (&*tool, "ab"),
+    ] {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good, "{from}");
+        let shown = check(&text);
+        assert!(shown.contains(INVALID), "{from} to {to}: {shown}");
+    }
+    // The manifest says what it has to be, and the lock something else.
+    let (before, known) = good.split_once("\"known\"").unwrap();
+    let other = known.replacen(&tool, &Sha256::of(b"other").to_string(), 1);
+    let shown = check(&format!("{before}\"known\"{other}"));
+    assert!(shown.contains("`known` is not locked as what is requested"), "{shown}");
+}
+
+#[test]
 fn an_older_exflow_reads_what_it_can_understand() {
     assert!(print(&sample()).contains("\"version\": 1,"));
     assert!(print(&images()).contains("\"version\": 2,"));
+    assert!(print(&fetched()).contains("\"version\": 3,"));
+    assert!(print(&fetches()).contains("\"version\": 4,"));
 }
 
 #[test]
@@ -240,6 +305,7 @@ fn refuses_images_that_are_none() {
 
 #[test]
 fn parse_is_the_inverse_of_print() {
+    assert_eq!(parse(&name(), &print(&everything())), Ok(everything()));
     assert_eq!(parse(&name(), &print(&images())), Ok(images()));
     assert_eq!(parse(&name(), &print(&sample())), Ok(sample()));
     assert_eq!(parse(&name(), &print(&Lock::default())), Ok(Lock::default()));
@@ -259,7 +325,7 @@ fn says_that_a_merge_is_unresolved() {
 
 #[test]
 fn refuses_a_newer_version() {
-    let text = print(&sample()).replace("\"version\": 1", "\"version\": 4, \"new\": {}");
+    let text = print(&sample()).replace("\"version\": 1", "\"version\": 5, \"new\": {}");
     insta::assert_snapshot!(check(&text));
 }
 
@@ -364,7 +430,7 @@ fn refuses_what_stands_twice() {
 
 #[test]
 fn every_cut_is_an_error() {
-    let good = print(&images());
+    let good = print(&everything());
     for end in 0..good.trim_end().len() {
         assert!(parse(&name(), &good[..end]).is_err(), "cut at {end}");
     }
@@ -377,8 +443,8 @@ proptest! {
     }
 
     #[test]
-    fn an_altered_byte_is_an_error_or_another_lock(at in 0usize..4000, byte in 32u8..127) {
-        let good = print(&images());
+    fn an_altered_byte_is_an_error_or_another_lock(at in 0usize..8000, byte in 32u8..127) {
+        let good = print(&everything());
         let mut bytes = good.clone().into_bytes();
         let at = at % bytes.len();
         bytes[at] = byte;
@@ -386,7 +452,7 @@ proptest! {
         // Only white space between values can change and mean the same.
         if let Ok(lock) = parse(&name(), &text) {
             let space = |text: &str| text.split_whitespace().collect::<String>();
-            prop_assert!(lock != images() || space(&text) == space(&good));
+            prop_assert!(lock != everything() || space(&text) == space(&good));
         }
     }
 }

@@ -6,7 +6,7 @@ use exflow_diagnostics::{did_you_mean, printable};
 use exflow_lock::{
     InputName, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian, RequestedImage,
 };
-use exflow_manifest::Workspace;
+use exflow_manifest::{Stage, Workspace};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ pub(crate) fn run(session: &mut Session, args: &LockWhyArgs) -> Result<ExitCode,
     let workspace = session.workspace()?;
     let lock = lockfile::read(session)?;
     let (kind, name) = match args.input.split_once(':') {
-        Some((kind @ ("base" | "plugin" | "package"), name)) => (Some(kind), name),
+        Some((kind @ ("base" | "plugin" | "package" | "fetch"), name)) => (Some(kind), name),
         _ => (None, args.input.as_str()),
     };
     let may_be = |wanted: &str| kind.is_none_or(|kind| kind == wanted);
@@ -35,6 +35,12 @@ pub(crate) fn run(session: &mut Session, args: &LockWhyArgs) -> Result<ExitCode,
     if lock.plugins.contains_key(name) && may_be("plugin") {
         text += &format!("{}\n", InputName::Plugin(name.to_owned()));
         text += &projects_with(&workspace, name);
+    }
+    if lock.fetches.contains_key(name) && may_be("fetch") {
+        text += &format!("{}\n", InputName::Fetch(name.to_owned()));
+        text += &stages_that(&workspace, |stage| {
+            stage.needs.iter().any(|need| need.name.value == name)
+        });
     }
     for found in packages(&lock, name).into_iter().filter(|_| may_be("package")) {
         let Locked { base, platform, version, is_named } = found;
@@ -51,10 +57,14 @@ pub(crate) fn run(session: &mut Session, args: &LockWhyArgs) -> Result<ExitCode,
 }
 
 fn stages_on(workspace: &Workspace, base: &str) -> String {
+    stages_that(workspace, |stage| stage.base.as_ref().is_some_and(|found| found.value == base))
+}
+
+fn stages_that(workspace: &Workspace, need: impl Fn(&Stage) -> bool) -> String {
     let mut text = String::new();
     for unit in &workspace.units {
         for (name, stage) in &unit.stages {
-            if stage.base.as_ref().is_some_and(|found| found.value == base) {
+            if need(stage) {
                 text += &format!("  stage `{name}` of project `{}`\n", unit.name.value);
             }
         }
@@ -96,6 +106,7 @@ fn packages<'a>(lock: &'a Lock, name: &str) -> Vec<Locked<'a>> {
 fn unknown(lock: &Lock, input: &str, name: &str) -> Failure {
     let mut known: BTreeSet<&str> =
         lock.bases.keys().chain(lock.plugins.keys()).map(String::as_str).collect();
+    known.extend(lock.fetches.keys().map(String::as_str));
     let roots = lock.bases.values().flat_map(|base| base.locked.values());
     known.extend(roots.flat_map(LockedRoot::packages).map(|(name, ..)| name));
     let help = match did_you_mean(name, known) {
