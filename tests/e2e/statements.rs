@@ -176,7 +176,7 @@ fn statements_are_attached_and_change_no_digest() {
     workspace.ok(&["build", "--output", &taken, "--tag", &list, "--no-statements"]);
     workspace.fails(&["build", "--output", &taken], 1).says(&[
         "exflow::registry::not-attached",
-        "the image is in the registry",
+        "the image is in the registry, but not all that is said of it",
         "--no-statements",
     ]);
     // Once is enough.

@@ -1,12 +1,14 @@
 //! Builds that are done once more, and images of others.
 
+use crate::deps;
 use crate::docker::docker;
 use crate::hello::{built_in_the_sandbox, hello, sharing};
 use crate::steps::ARCHIVE;
 use crate::{one_stage, workspace};
 use exflow_content::{Digest, RelPath};
 use exflow_store::{Record, Store};
-use exflow_testkit::{DockerRegistry, Workspace, missing, ordinary_user};
+use exflow_testkit::{DockerRegistry, HexFixture, HexMirror, Workspace, missing, ordinary_user};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,12 +37,13 @@ fn the_example_comes_out_the_same_in_both_executors_and_as_another_user() {
     let run = workspace.ok(&["verify", "--from-store"]);
     assert_eq!(run.stdout, format!("hello {digest}\n"));
     let sandbox = match ordinary_user() {
-        Some(_) => "same 1 step in the sandbox as user 65534",
+        Some(_) => "same 1 step in the sandbox as another user",
         None => "same 1 step in the sandbox",
     };
     run.says(&[sandbox]);
     if let Some(host) = docker(test) {
-        let run = workspace.env("DOCKER_HOST", &host).ok(&["verify", "--from-store"]);
+        let workspace = workspace.env("DOCKER_HOST", &host).env("EXFLOW_EXECUTOR", "auto");
+        let run = workspace.ok(&["verify", "--from-store"]);
         assert_eq!(run.stdout, format!("hello {digest}\n"));
         run.says(&[sandbox, "same 1 step in Docker"]);
     }
@@ -67,9 +70,11 @@ fn what_differs_is_said_by_file_and_chunk() {
     let event = workspace.fails(&["verify", "--json"], 1).events();
     let event = event.iter().find(|event| event["event"] == "different").unwrap().clone();
     assert_eq!(event["chunks"], serde_json::json!(["Line", "LitT"]));
-    assert_eq!((&event["step"], &event["path"]), (&"made:one".into(), &file[1..].into()));
-    // What a build gives is what it gave.
-    assert!(workspace.ok(&["build"]).stderr.contains("done"));
+    assert_eq!((&event["of"], &event["path"]), (&"made:one".into(), &file[1..].into()));
+    // What is in the store is what it was: verifying has changed nothing.
+    let made = blobs(&workspace.store(), b"same\n");
+    assert_eq!(made.len(), 1);
+    assert_eq!(workspace.ok(&["build", "--json"]).events().len(), 0);
 }
 
 #[test]
@@ -95,10 +100,51 @@ fn a_step_that_stands_on_one_that_differs_is_compared_by_itself() {
     run.says(&["done made:two"]);
 }
 
+/// They are compiled together, in one sandbox.
+#[test]
+fn of_packages_that_are_compiled_together_the_one_that_differs_is_named() {
+    let package = |name: &str, code: &str| {
+        let module = format!("defmodule {name} do\n  {code}\nend\n");
+        let mix = format!(
+            "defmodule {name}.MixProject do\n  use Mix.Project\n  def project, do: [app: :{}, version: \"1.0.0\", deps: deps()]\n  \
+             defp deps, do: []\nend\n",
+            name.to_lowercase()
+        );
+        HexFixture::new(&name.to_lowercase(), "1.0.0")
+            .build_tools(&["mix"])
+            .file("mix.exs", 0o644, mix.as_bytes())
+            .file("lib/a.ex", 0o644, module.as_bytes())
+    };
+    let restless = package(
+        "Restless",
+        "@at System.unique_integer() + System.os_time()\n  def at, do: {:at, @at}",
+    );
+    let calm = package("Calm", "def at, do: Restless.at()").requires("restless", "~> 1.0");
+    let packages = [restless, calm];
+    let hex = HexMirror::new(&packages);
+    let deps = "{:restless, \"~> 1.0\"}, {:calm, \"~> 1.0\"}";
+    let workspace = deps::small(&hex, deps, &packages).env("DOCKER_HOST", "unix:///nowhere");
+    workspace.ok(&["lock"]);
+    let run = workspace.fails(&["verify", "--from-store"], 1);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert!(
+        !lines.is_empty() && lines.iter().all(|line| line.contains("restless")),
+        "{}\n{}",
+        run.stdout,
+        run.stderr
+    );
+    assert!(
+        run.stdout.contains("Elixir.Restless.beam has other content in its chunk"),
+        "{}",
+        run.stdout
+    );
+    run.says(&["exflow::verify::different", "steps together"]);
+}
+
 #[test]
 fn a_step_that_fails_the_second_time() {
     // As another user, which only root can be.
-    let workspace = made("mkdir out; echo who; ! grep 65534 /proc/self/uid_map");
+    let workspace = made("mkdir out; echo who; ! grep 2000000019 /proc/self/uid_map");
     if ordinary_user().is_some() {
         let run = workspace.fails(&["verify"], 1);
         run.says(&["exflow::exec::step-failed", "  | who", "the whole log: "]);
@@ -199,6 +245,28 @@ fn an_image_that_someone_else_has_built() {
         assert_eq!(run.stdout, format!("hello {digest}\n"));
         run.says(&["is what this commit gives"]);
     }
+    // One whose configuration is ours, and whose layers are not: nothing is believed of it.
+    let lies = workspace.root().join("lies");
+    let copied = std::process::Command::new("cp")
+        .args(["-r", "theirs", "lies"])
+        .current_dir(workspace.root())
+        .status();
+    assert!(copied.unwrap().success());
+    let json = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let blob = |digest: &str| lies.join("blobs/sha256").join(digest.trim_start_matches("sha256:"));
+    let mut index = json(&lies.join("index.json"));
+    let mut manifest_of = json(&blob(index["manifests"][0]["digest"].as_str().unwrap()));
+    let layers = manifest_of["layers"].as_array_mut().unwrap();
+    let first = layers[0].clone();
+    *layers.last_mut().unwrap() = first;
+    let bytes = manifest_of.to_string();
+    let named = exflow_content::Sha256::of(bytes.as_bytes());
+    fs::write(blob(&named.to_string()), &bytes).unwrap();
+    index["manifests"][0]["digest"] = format!("sha256:{named}").into();
+    index["manifests"][0]["size"] = bytes.len().into();
+    fs::write(lies.join("index.json"), index.to_string()).unwrap();
+    let run = workspace.fails(&["verify", "--image", "oci=lies"], 1);
+    run.says(&["exflow::fetch::bad-layer"]);
     // One that was built from something else.
     let manifest = workspace.read("exflow.kdl");
     let greeting = workspace.read("lib/hello/application.ex");

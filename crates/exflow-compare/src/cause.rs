@@ -15,6 +15,8 @@ pub enum Cause {
     AppFile,
     /// Only debug information, documentation or the options of the compiler differ.
     DebugInformation,
+    /// Only lines and the files that they are in, or attributes, differ, which are not stripped.
+    Lines,
     /// A module that was compressed or laid out in another way, with the same content.
     Layout,
     /// A literal of a module was computed when it was compiled.
@@ -31,7 +33,9 @@ pub enum Cause {
 
 /// Chunks that a running system doesn't need.
 const BESIDE_CODE: &[&str] =
-    &["Abst", "CInf", "Dbgi", "DbgB", "Docs", "ExCk", "ExDc", "ExDp", "Line", "Meta", "Attr"];
+    &["Abst", "CInf", "Dbgi", "DbgB", "Docs", "ExCk", "ExDc", "ExDp", "Meta"];
+/// Chunks that a running system has, and that hold where the sources were.
+const LINES: &[&str] = &["Line", "Attr"];
 /// Chunks that hold what a module has written out in it.
 const LITERALS: &[&str] = &["LitT", "StrT", "AtU8", "Atom"];
 
@@ -48,6 +52,11 @@ impl Cause {
                 Self::Layout
             } else if all_of(BESIDE_CODE) {
                 Self::DebugInformation
+            } else if chunks
+                .iter()
+                .all(|chunk| LINES.contains(&&**chunk) || BESIDE_CODE.contains(&&**chunk))
+            {
+                Self::Lines
             } else if chunks.iter().any(|chunk| LITERALS.contains(&&**chunk)) {
                 Self::Literal
             } else {
@@ -106,6 +115,10 @@ impl fmt::Display for Cause {
                 "only debug information differs, which holds paths and options: strip it (`strip_beams: true`), or set \
                  `ERL_COMPILER_OPTIONS=deterministic` (from Elixir 1.18 on)"
             }
+            Self::Lines => {
+                "only the lines and the files that they are in differ, or attributes: sources were at another place, or an \
+                 attribute is computed"
+            }
             Self::Layout => "the content of the module is the same: it was only compressed or laid out in another way",
             Self::Literal => {
                 "something in the module was computed when it was compiled: a time, a random number, a path, the output of \
@@ -159,7 +172,7 @@ mod tests {
         let first = module(b"1", b"1", b"1");
         let path = RelPath::new("ebin/Elixir.Shop.beam").unwrap();
         for (second, cause, differ) in [
-            (module(b"1", b"1", b"2"), Cause::DebugInformation, &["Dbgi", "Line"][..]),
+            (module(b"1", b"1", b"2"), Cause::Lines, &["Dbgi", "Line"][..]),
             (module(b"2", b"1", b"1"), Cause::Code, &["Code"]),
             (module(b"2", b"2", b"2"), Cause::Literal, &["Code", "Dbgi", "Line", "LitT"]),
             (gzip(&first, 9), Cause::Layout, &[]),
@@ -167,6 +180,8 @@ mod tests {
             let (found, chunks) = Cause::of(&path, &first, &second);
             assert_eq!((found, chunks), (cause, differ.iter().map(ToString::to_string).collect()));
         }
+        let debug = |debug: &[u8]| beam(&[("Code", b"1"), ("Dbgi", debug), ("Docs", debug)]);
+        assert_eq!(of("ebin/a.beam", &debug(b"1"), &debug(b"2")), Cause::DebugInformation);
         // One that is damaged is a file as any other.
         assert_eq!(of("ebin/a.beam", &first, b"FOR1"), Cause::Unknown);
     }

@@ -368,6 +368,11 @@ fn known(store: &Store, apk: &LockedApk, key: &Digest) -> Result<Option<Unpacked
     Ok(decode(&record.data, apk, tree).ok())
 }
 
+/// The keys under which packages that are added to an image are kept.
+pub fn apk_keys(alpine: &LockedAlpine) -> impl Iterator<Item = Digest> {
+    alpine.packages.iter().map(apk_key)
+}
+
 /// # Encoding
 /// The key of an unpacked package: tag `exflow apk 1`; its sha256; its checksum in the index.
 fn apk_key(apk: &LockedApk) -> Digest {

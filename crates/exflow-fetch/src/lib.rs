@@ -17,7 +17,7 @@ mod remote_file;
 mod system;
 mod workshop;
 
-pub use alpine::{AddedApks, AlpineSystem, add_alpine};
+pub use alpine::{AddedApks, AlpineSystem, add_alpine, apk_keys};
 pub use cancel::Cancel;
 pub use component::ComponentPlace;
 pub use error::{FetchError, diagnose};

@@ -76,6 +76,50 @@ pub fn statement_manifest(subject: (&Sha256, u64), kind: &str, statement: &[u8])
     manifest.to_string().into_bytes()
 }
 
+/// The media type of an index.
+pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+
+/// An artifact that refers to an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    /// The digest of its manifest.
+    pub digest: Sha256,
+    /// The length of its manifest in bytes.
+    pub size: u64,
+    /// What it is: a media type.
+    pub kind: String,
+}
+
+/// The list of what refers to an image, for registries that keep none by themselves (OCI distribution specification 1.1,
+/// "Referrers Tag Schema"): `before` is the list as it is, if there is one. None where all of `referrers` are in it. What
+/// others have listed stays as it is.
+pub fn list_referrers(
+    before: Option<&[u8]>,
+    referrers: &[Referrer],
+) -> Result<Option<Vec<u8>>, DocumentError> {
+    let mut index: Value = match before {
+        Some(bytes) => json(bytes)?,
+        None => json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] }),
+    };
+    let Some(listed) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
+        return Err(DocumentError::Invalid("it is no index".to_owned()));
+    };
+    let length = listed.len();
+    for Referrer { digest, size, kind } in referrers {
+        let digest = format!("sha256:{digest}");
+        if !listed.iter().any(|known| known["digest"] == digest.as_str()) {
+            listed.push(json!({
+                "mediaType": MANIFEST_TYPE,
+                "digest": digest,
+                "size": size,
+                "artifactType": kind,
+            }));
+        }
+    }
+    let is_new = listed.len() > length;
+    Ok(is_new.then(|| index.to_string().into_bytes()))
+}
+
 fn descriptor(kind: &str, bytes: &[u8]) -> Value {
     json!({
         "mediaType": kind,
@@ -124,6 +168,28 @@ mod tests {
         let manifest =
             statement_manifest((&Sha256::of(b"image"), 5), "application/spdx+json", b"statement");
         insta::assert_snapshot!(String::from_utf8(manifest).unwrap());
+    }
+
+    #[test]
+    fn what_others_have_listed_stays() {
+        let referrer = |text: &str| Referrer {
+            digest: Sha256::of(text.as_bytes()),
+            size: 7,
+            kind: "application/spdx+json".to_owned(),
+        };
+        let (one, two) = (referrer("one"), referrer("two"));
+        let first = list_referrers(None, std::slice::from_ref(&one)).unwrap().unwrap();
+        let theirs = br#"{"schemaVersion":2,"manifests":[{"digest":"sha256:x","more":1}],"annotations":{"a":"b"}}"#;
+        let both = list_referrers(Some(theirs), &[one.clone(), two.clone()]).unwrap().unwrap();
+        let both: Value = serde_json::from_slice(&both).unwrap();
+        assert_eq!(both["manifests"][0], json!({"digest": "sha256:x", "more": 1}));
+        assert_eq!(both["annotations"], json!({"a": "b"}));
+        assert_eq!(both["manifests"].as_array().unwrap().len(), 3);
+        assert_eq!(list_referrers(Some(&first), &[one]), Ok(None));
+        assert!(list_referrers(Some(&first), &[two]).unwrap().is_some());
+        for bad in [&b"{}"[..], b"[]", b"<html>", b"{\"manifests\": 1}"] {
+            assert!(list_referrers(Some(bad), &[]).is_err());
+        }
     }
 
     #[test]

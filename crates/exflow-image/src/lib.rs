@@ -31,7 +31,8 @@ mod user;
 
 pub use archive::{IndexError, LAYOUT, check_index, image_name, index, write_archive};
 pub use artifact::{
-    ComponentArtifact, EMPTY_CONFIG, MANIFEST_TYPE, component_of, statement_manifest,
+    ComponentArtifact, EMPTY_CONFIG, INDEX_TYPE, MANIFEST_TYPE, Referrer, component_of,
+    list_referrers, statement_manifest,
 };
 pub use config::{Described, LayerDigests, describe};
 pub use contents::{LayerContents, LayerLimits, changes, decompress, read_layer};

@@ -16,6 +16,6 @@ mod registry;
 
 pub use error::{RegistryError, diagnose};
 pub use login::Login;
-pub use push::{Push, Pushed, Referrer};
+pub use push::{Push, Pushed};
 pub use reference::{BaseReference, ImageReference, ReferenceError};
 pub use registry::{Registry, Settings};

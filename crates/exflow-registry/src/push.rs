@@ -5,7 +5,6 @@ use exflow_fetch::Progress;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci_client::RegistryOperation;
 use oci_client::errors::OciDistributionError;
-use oci_client::manifest::{ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OciManifest};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -39,58 +38,16 @@ pub struct Pushed {
     pub mounted: usize,
 }
 
-/// What an artifact refers to.
-#[derive(Debug, Clone, Copy)]
-pub struct Referrer<'a> {
-    /// The digest of the manifest that it refers to.
-    pub subject: &'a Sha256,
-    /// What it is: a media type.
-    pub artifact_type: &'a str,
-}
-
 impl Registry {
-    /// Sends an artifact that refers to a manifest of the same repository: under no tag, but listed among what refers to
-    /// that. Where the registry doesn't list such by itself, the list is kept under a tag (OCI distribution specification
-    /// 1.1, "Referrers Tag Schema"): `sha256-…`.
-    pub fn attach(
+    /// Sends an artifact under no tag: who wants it knows its digest.
+    pub fn push_untagged(
         &self,
         to: &ImageReference,
         push: &Push<'_>,
-        referrer: Referrer<'_>,
         progress: &dyn Progress,
     ) -> Result<Pushed, RegistryError> {
-        let digest = Sha256::of(push.manifest);
-        let by_digest = to.with_digest(&digest);
-        let pushed = self.push_to(to, std::slice::from_ref(&by_digest), push, progress)?;
-        self.runtime.block_on(async {
-            let registry = to.registry();
-            let subject = to.with_digest(referrer.subject);
-            let listed = self.try_to(registry, "list what refers to an image", || {
-                self.client.pull_referrers(&subject.0, None)
-            });
-            let mut index = listed.await?;
-            let name = format!("sha256:{digest}");
-            if index.manifests.iter().any(|entry| entry.digest == name) {
-                return Ok(());
-            }
-            index.schema_version = 2;
-            index.media_type = Some(OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned());
-            index.manifests.push(ImageIndexEntry {
-                media_type: push.media_type.to_owned(),
-                digest: name,
-                size: i64::try_from(push.manifest.len()).unwrap_or(i64::MAX),
-                platform: None,
-                annotations: None,
-                artifact_type: Some(referrer.artifact_type.to_owned()),
-            });
-            let tag = to.with_tag(&format!("sha256-{}", referrer.subject));
-            let index = OciManifest::ImageIndex(index);
-            let put = self.try_to(registry, "take the list of what refers to an image", || {
-                self.client.push_manifest(&tag.0, &index)
-            });
-            put.await.map(drop)
-        })?;
-        Ok(pushed)
+        let by_digest = to.with_digest(&Sha256::of(push.manifest));
+        self.push_to(to, &[by_digest], push, progress)
     }
 
     /// Sends an image to one or several tags of a repository: what the repository lacks of it, and

@@ -38,10 +38,10 @@ impl ImageReference {
 }
 
 impl ImageReference {
-    /// What has this digest in the same repository.
+    /// What has this digest in the same repository: at the same address as a tag would have. For the library it is one,
+    /// because it panics at registries that don't say where a manifest without a tag is.
     pub(crate) fn with_digest(&self, digest: &Sha256) -> Self {
-        let (registry, repository) = (self.registry().to_owned(), self.repository().to_owned());
-        Self(Reference::with_digest(registry, repository, format!("sha256:{digest}")))
+        self.with_tag(&format!("sha256:{digest}"))
     }
 }
 

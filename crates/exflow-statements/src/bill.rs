@@ -10,6 +10,8 @@ pub struct Bill {
     pub image: Sha256,
     /// What it is for.
     pub platform: Platform,
+    /// Whether all that is in it is listed: not where what is installed in its base can't be told.
+    pub is_complete: bool,
     /// What is in it, and what made it. Sorted by role, name and version, each once: see [`Bill::new`].
     pub components: Vec<Component>,
 }
@@ -65,15 +67,16 @@ impl Bill {
         project: impl Into<String>,
         image: Sha256,
         platform: Platform,
+        is_complete: bool,
         mut components: Vec<Component>,
     ) -> Self {
         components.sort();
         components.dedup();
-        Self { project: project.into(), image, platform, components }
+        Self { project: project.into(), image, platform, is_complete, components }
     }
 
     /// What names the image for documents: a package URL.
     pub(crate) fn purl(&self) -> String {
-        crate::image(&self.project, &self.image, &self.platform)
+        crate::image(&self.project, &self.image, &self.platform).unwrap_or_default()
     }
 }

@@ -22,10 +22,9 @@ pub fn cyclonedx(bill: &Bill) -> String {
     let depends: Vec<&str> = inside.map(|(reference, _)| &**reference).collect();
     let components: Vec<Value> =
         named.iter().map(|(reference, component)| one(reference, component)).collect();
-    printed(&json!({
+    let mut document = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": serial_number(bill),
         "version": 1,
         "metadata": {
             "component": {
@@ -40,7 +39,13 @@ pub fn cyclonedx(bill: &Bill) -> String {
         },
         "components": components,
         "dependencies": [{ "ref": image, "dependsOn": depends }],
-    }))
+        "compositions": [{
+            "aggregate": if bill.is_complete { "complete" } else { "incomplete" },
+            "assemblies": [image],
+        }],
+    });
+    document["serialNumber"] = serial_number(&printed(&document)).into();
+    printed(&document)
 }
 
 fn one(reference: &str, component: &Component) -> Value {
@@ -61,8 +66,16 @@ fn one(reference: &str, component: &Component) -> Value {
     if let Some(sha256) = &component.sha256 {
         value["hashes"] = json!([hash(sha256)]);
     }
-    if let Some(expression) = expression(&component.licences, &mut Others::new()) {
-        value["licenses"] = json!([{ "expression": expression }]);
+    let mut others = Others::new();
+    if let Some(expression) = expression(&component.licences, &mut others) {
+        // It has no place to say what a reference means: then each is named as its source names it.
+        value["licenses"] = if others.is_empty() {
+            json!([{ "expression": expression }])
+        } else {
+            let names =
+                component.licences.iter().map(|name| json!({ "license": { "name": name } }));
+            names.collect::<Vec<_>>().into()
+        };
     }
     if let Some(url) = &component.url {
         value["externalReferences"] = json!([{ "type": "distribution", "url": url }]);
@@ -77,9 +90,9 @@ fn hash(sha256: &Sha256) -> Value {
     json!({ "alg": "SHA-256", "content": sha256.to_string() })
 }
 
-/// A UUID of the image's digest (RFC 9562, version 8): the same image has the same one.
-fn serial_number(bill: &Bill) -> String {
-    let digest = Sha256::of(format!("exflow cyclonedx 1 {}", bill.image).as_bytes()).to_string();
+/// A UUID of the document's digest (RFC 9562, version 8): another document has another one.
+fn serial_number(document: &str) -> String {
+    let digest = Sha256::of(document.as_bytes()).to_string();
     let variant = ['8', '9', 'a', 'b'][usize::from(digest.as_bytes()[16] % 4)];
     format!(
         "urn:uuid:{}-{}-8{}-{variant}{}-{}",

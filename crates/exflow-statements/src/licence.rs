@@ -1,6 +1,6 @@
 //! Licences as SPDX expressions (SPDX specification 2.3, annex D).
 
-use spdx::{Expression, license_id};
+use spdx::{Expression, ParseMode, license_id};
 use std::collections::BTreeMap;
 
 /// What stands for a licence that SPDX doesn't know, and what its source calls it.
@@ -9,14 +9,8 @@ pub(crate) type Others = BTreeMap<String, String>;
 /// The expression that says that all of `found` hold; none where there are none. What SPDX doesn't know stands in it as
 /// a reference, and is added to `others`.
 pub(crate) fn expression(found: &[String], others: &mut Others) -> Option<String> {
-    let mut terms: Vec<String> = Vec::new();
-    for one in found {
-        let term = one_expression(one, others);
-        // Where nothing is to be chosen, each licence stands once.
-        let parts =
-            if term.contains(" OR ") { vec![&*term] } else { term.split(" AND ").collect() };
-        terms.extend(parts.into_iter().map(str::to_owned));
-    }
+    let found = found.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+    let mut terms: Vec<String> = found.map(|text| one_expression(text, others)).collect();
     terms.sort();
     terms.dedup();
     match terms.as_slice() {
@@ -25,30 +19,47 @@ pub(crate) fn expression(found: &[String], others: &mut Others) -> Option<String
         terms => {
             let enclosed = terms
                 .iter()
-                .map(|term| if term.contains(" OR ") { format!("({term})") } else { term.clone() });
+                .map(|term| if term.contains(' ') { format!("({term})") } else { term.clone() });
             Some(enclosed.collect::<Vec<_>>().join(" AND "))
         }
     }
 }
 
 fn one_expression(text: &str, others: &mut Others) -> String {
-    if Expression::parse(text).is_ok() {
-        return text.to_owned();
-    }
-    let mut more = others.clone();
-    if let Some(translated) = of_debian(text, &mut more)
-        && Expression::parse(&translated).is_ok()
-    {
-        *others = more;
-        return translated;
-    }
-    // What people write by habit: `Apache 2.0`.
-    if let Ok(Some(canonical)) = Expression::canonicalize(text)
-        && Expression::parse(&canonical).is_ok()
-    {
-        return canonical;
+    // A reference leads into a document that isn't here.
+    let refers = text.contains("LicenseRef-") || text.contains("DocumentRef-");
+    if !refers {
+        let upper = in_capitals(text);
+        if Expression::parse_mode(&upper, ParseMode::STRICT).is_ok() {
+            return upper;
+        }
+        let mut more = others.clone();
+        if let Some(translated) = of_debian(text, &mut more)
+            && Expression::parse_mode(&translated, ParseMode::STRICT).is_ok()
+        {
+            *others = more;
+            return translated;
+        }
+        // What people write by habit: `Apache 2.0`.
+        if let Ok(Some(canonical)) = Expression::canonicalize(text)
+            && let canonical = in_capitals(&canonical)
+            && Expression::parse_mode(&canonical, ParseMode::STRICT).is_ok()
+        {
+            return canonical;
+        }
     }
     reference(text, others)
+}
+
+/// With operators as the specification has them; some write them small.
+fn in_capitals(text: &str) -> String {
+    let words = text.split(' ').map(|word| match word {
+        "and" => "AND",
+        "or" => "OR",
+        "with" => "WITH",
+        word => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A licence that SPDX doesn't know.
@@ -114,7 +125,6 @@ fn name(debian: &str, others: &mut Others) -> String {
         "BSD-3-clause" => Some("BSD-3-Clause".to_owned()),
         "BSD-4-clause" => Some("BSD-4-Clause".to_owned()),
         "zlib" => Some("Zlib".to_owned()),
-        "OpenSSL" | "Zlib" | "ISC" => Some(debian.to_owned()),
         _ => gnu(debian),
     };
     let known = known.unwrap_or_else(|| debian.to_owned());
@@ -153,19 +163,25 @@ mod tests {
             (&["Apache-2.0"][..], "Apache-2.0"),
             (&["MIT", "Apache-2.0", "MIT"], "Apache-2.0 AND MIT"),
             (&["MIT OR Apache-2.0", "ISC"], "ISC AND (MIT OR Apache-2.0)"),
+            (&["MIT or Apache-2.0", "Zlib"], "(MIT OR Apache-2.0) AND Zlib"),
             (&["GPL-2+"], "GPL-2.0-or-later"),
             (&["LGPL-2.1"], "LGPL-2.1-only"),
             (&["Expat"], "MIT"),
             (&["MIT/X11"], "MIT"),
             (&["Apache 2.0"], "Apache-2.0"),
-            (&["GPL-3+ and ISC", "GPL-3+ and Expat"], "GPL-3.0-or-later AND ISC AND MIT"),
             (&["GPL-3+ and Expat"], "GPL-3.0-or-later AND MIT"),
             (&["BSD-3-clause or GPL-2+"], "BSD-3-Clause OR GPL-2.0-or-later"),
             (&["GPL-2+ or Expat, and ISC"], "(GPL-2.0-or-later OR MIT) AND ISC"),
+            (
+                &["GPL-2+ and Expat, and ISC", "GPL-2+ and BSD-3-clause, and ISC"],
+                "((GPL-2.0-or-later AND BSD-3-Clause) AND ISC) AND ((GPL-2.0-or-later AND MIT) AND ISC)",
+            ),
+            (&["", " MIT "], "MIT"),
         ] {
             assert_eq!(said(found), (Some(expected.to_owned()), Vec::new()), "{found:?}");
         }
         assert_eq!(said(&[]), (None, Vec::new()));
+        assert_eq!(said(&[" "]), (None, Vec::new()));
     }
 
     #[test]
@@ -179,14 +195,32 @@ mod tests {
         let (expression, others) = said(&["a b", "a/b"]);
         assert_eq!(expression.unwrap(), "LicenseRef-a-b AND LicenseRef-a-b-2");
         assert_eq!(others.len(), 2);
+        let (expression, others) = said(&["LicenseRef-mine", "DocumentRef-x:LicenseRef-y"]);
+        assert_eq!(
+            expression.unwrap(),
+            "LicenseRef-DocumentRef-x-LicenseRef-y AND LicenseRef-LicenseRef-mine"
+        );
+        assert_eq!(others.len(), 2);
     }
 
     proptest! {
         #[test]
-        fn whatever_is_found_makes_an_expression(found in proptest::collection::vec(".{1,30}", 1..4)) {
+        fn whatever_is_found_makes_an_expression_whose_references_are_explained(
+            found in proptest::collection::vec(
+                prop_oneof![
+                    ".{1,30}",
+                    "(MIT|GPL-2\\+|Expat|x)( (and|or|AND|OR|with|,) (ISC|LicenseRef-a|BSD-3-clause|\\(MIT\\)|GPL-3)){0,3}",
+                ],
+                1..4,
+            ),
+        ) {
             let mut others = Others::new();
-            let expression = expression(&found, &mut others).unwrap();
-            prop_assert!(Expression::parse(&expression).is_ok(), "{expression}");
+            let Some(expression) = expression(&found, &mut others) else { return Ok(()) };
+            let parsed = Expression::parse_mode(&expression, ParseMode::STRICT);
+            prop_assert!(parsed.is_ok(), "{expression}");
+            for word in expression.split([' ', '(', ')']).filter(|word| word.contains("Ref-")) {
+                prop_assert!(others.contains_key(word), "{word} in {expression}");
+            }
         }
     }
 }

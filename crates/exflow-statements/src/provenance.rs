@@ -1,7 +1,7 @@
 //! Provenance (SLSA provenance 1.0) as an in-toto statement (in-toto attestation framework 1.0, "Statement").
 
 use crate::{HOME, VERSION, printed};
-use exflow_content::Sha256;
+use exflow_content::{Digest, Sha256};
 use exflow_lock::Platform;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ pub struct Provenance {
     pub platform: Platform,
     /// The version of the image assembly.
     pub assembly: u32,
+    /// The key of the image: of its settings, its base and its release.
+    pub key: Digest,
     /// Everything that it was made of. Sorted, each once: see [`Provenance::print`].
     pub materials: Vec<Material>,
 }
@@ -76,7 +78,10 @@ impl Provenance {
                         "project": self.project,
                         "platform": self.platform.to_string(),
                     },
-                    "internalParameters": { "imageAssembly": self.assembly },
+                    "internalParameters": {
+                        "imageAssembly": self.assembly,
+                        "image": self.key.to_string(),
+                    },
                     "resolvedDependencies": dependencies,
                 },
                 "runDetails": {

@@ -51,7 +51,6 @@ pub fn spdx(bill: &Bill) -> String {
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
         "name": bill.project,
-        "documentNamespace": format!("{HOME}/spdx/{}", bill.image),
         "creationInfo": { "created": CREATED, "creators": [format!("Tool: exflow-{VERSION}")] },
         "packages": packages,
         "relationships": relationships,
@@ -59,6 +58,14 @@ pub fn spdx(bill: &Bill) -> String {
     if !licences.is_empty() {
         document["hasExtractedLicensingInfos"] = licences.into();
     }
+    if !bill.is_complete {
+        let comment =
+            "The packages of the operating system are not listed: what is installed can't be told.";
+        document["comment"] = comment.into();
+    }
+    // Another document has another one (6.5).
+    let digest = Sha256::of(printed(&document).as_bytes());
+    document["documentNamespace"] = format!("{HOME}/spdx/{digest}").into();
     printed(&document)
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use exflow_content::Sha256;
+use exflow_content::{Digest, Sha256};
 use exflow_lock::Platform;
 
 fn component(role: Role, name: &str, version: &str) -> Component {
@@ -30,7 +30,7 @@ fn bill() -> Bill {
     };
     let plugin = Component { purl: None, ..component(Role::Plugin, "mix-release", "") };
     let base = Component {
-        purl: Some(image("debian:bookworm", &Sha256::of(b"base"), &Platform::LinuxAmd64)),
+        purl: image("docker.io/library/debian", &Sha256::of(b"base"), &Platform::LinuxAmd64),
         ..component(Role::BaseImage, "debian:bookworm", "")
     };
     let components = vec![
@@ -42,7 +42,21 @@ fn bill() -> Bill {
         dash,
         base,
     ];
-    Bill::new("shop", Sha256::of(b"image"), Platform::LinuxAmd64, components)
+    Bill::new("shop", Sha256::of(b"image"), Platform::LinuxAmd64, true, components)
+}
+
+#[test]
+fn what_is_not_known_is_said() {
+    let whole = bill();
+    let part = Bill { is_complete: false, ..whole.clone() };
+    assert!(
+        cyclonedx(&part).contains("\"incomplete\"")
+            && !cyclonedx(&whole).contains("\"incomplete\"")
+    );
+    assert!(spdx(&part).contains("not listed") && !spdx(&whole).contains("not listed"));
+    // Another document has another name.
+    let name = |text: String| text.split("documentNamespace").nth(1).unwrap()[..120].to_owned();
+    assert_ne!(name(spdx(&part)), name(spdx(&whole)));
 }
 
 #[test]
@@ -64,6 +78,7 @@ fn as_provenance() {
         image: Sha256::of(b"image"),
         platform: Platform::LinuxArm64,
         assembly: 1,
+        key: Digest::of(b"key"),
         materials: vec![sources.clone(), package.clone(), sources.clone()],
     };
     let printed = provenance.print();

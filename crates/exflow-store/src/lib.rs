@@ -23,6 +23,7 @@
 //! the second rename changes nothing, so there is no lock.
 
 mod blobs;
+mod check;
 mod checked;
 mod checkout;
 mod claim;

@@ -33,6 +33,12 @@ impl Store {
             Err(error) if !error.is_damage() => return Err(error),
             Ok(_) | Err(_) => {}
         }
+        self.discard(digest)?;
+        Ok(true)
+    }
+
+    /// Takes a tree and its checkout out of the store.
+    pub(crate) fn discard(&self, digest: &Digest) -> Result<(), StoreError> {
         let tree = self.path("trees", digest);
         let checkout = self.root().join("checkouts").join(digest.to_string());
         // Another process may have the checkout mounted: it goes out of the way, and is removed
@@ -42,8 +48,7 @@ impl Store {
             other => other,
         };
         gone(fs::rename(&checkout, self.new_file()?)).doing("take away", &checkout)?;
-        gone(fs::remove_file(&tree)).doing("remove", &tree)?;
-        Ok(true)
+        gone(fs::remove_file(&tree)).doing("remove", &tree)
     }
 
     /// Reads a tree.

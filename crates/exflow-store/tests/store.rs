@@ -446,7 +446,7 @@ fn a_tree_is_brought_over_and_every_byte_is_checked_on_the_way() {
     assert!(to.has_blobs(&to.tree(&digest).unwrap()));
     // Nothing is shared: what befalls one leaves the other as it is.
     let damaged = damage_a_blob(&from);
-    to.check_tree(&digest, &mut BTreeSet::new()).unwrap();
+    assert!(to.check_trees(&BTreeSet::from([digest])).unwrap().is_empty());
     let (_third, third) = store();
     let error = third.import_tree(&from, &digest).unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt { path, .. } if *path == damaged), "{error}");
@@ -454,18 +454,53 @@ fn a_tree_is_brought_over_and_every_byte_is_checked_on_the_way() {
 }
 
 #[test]
-fn a_changed_byte_is_found_in_whatever_mode_it_is() {
+fn a_changed_byte_is_found_and_all_that_has_it_is_taken_away() {
     let (_folder, store) = store();
     let digest = store.put_tree(&sample(&store)).unwrap();
-    store.checkout(&digest).unwrap();
-    let mut seen = BTreeSet::new();
-    store.check_tree(&digest, &mut seen).unwrap();
+    // Another tree with the same file, and one without.
+    let mut other = Tree::new();
+    let blob = store.put_blob(b"same").unwrap();
+    other.insert(path("b"), Entry::File { mode: Mode::EXECUTABLE, blob, size: 4 }).unwrap();
+    let other = store.put_tree(&other).unwrap();
+    let mut third = Tree::new();
+    let blob = store.put_blob(b"third").unwrap();
+    third.insert(path("c"), Entry::File { mode: Mode::FILE, blob, size: 5 }).unwrap();
+    let third = store.put_tree(&third).unwrap();
+    let all = BTreeSet::from([digest, other, third]);
+    let checkouts: Vec<PathBuf> = all.iter().map(|tree| store.checkout(tree).unwrap()).collect();
+    assert!(store.check_trees(&all).unwrap().is_empty());
+    // In one of its modes: the other ones are as they should be.
     let damaged = damage_a_blob(&store);
-    // Once is enough for a command, and not for the next.
-    store.check_tree(&digest, &mut seen).unwrap();
-    let error = store.check_tree(&digest, &mut BTreeSet::new()).unwrap_err();
-    assert!(matches!(&error, StoreError::Corrupt { path, .. } if *path == damaged), "{error}");
-    assert!(!damaged.exists());
+    let found = store.check_trees(&all).unwrap();
+    assert!(
+        matches!(&found[..], [StoreError::Corrupt { path, .. }] if *path == damaged),
+        "{found:?}"
+    );
+    assert!(!damaged.exists() && !store.has_tree(&digest) && !store.has_tree(&other));
+    assert!(store.has_tree(&third));
+    assert_eq!(checkouts.iter().filter(|checkout| checkout.exists()).count(), 1);
+    assert!(store.check_trees(&BTreeSet::from([third])).unwrap().is_empty());
+    assert_eq!(store.check_trees(&BTreeSet::from([digest])).unwrap().len(), 1);
+}
+
+#[test]
+fn a_changed_byte_of_a_copy_is_found() {
+    let (_folder, store) = store();
+    let mut tree = Tree::new();
+    let blob = store.put_blob(b"same").unwrap();
+    for at in ["a", "b"] {
+        tree.insert(path(at), Entry::File { mode: Mode::FILE, blob, size: 4 }).unwrap();
+    }
+    let digest = store.put_tree(&tree).unwrap();
+    let checkout = store.checkout(&digest).unwrap();
+    assert!(store.check_trees(&BTreeSet::from([digest])).unwrap().is_empty());
+    fs::write(checkout.join("b"), b"sAme").unwrap();
+    let found = store.check_trees(&BTreeSet::from([digest])).unwrap();
+    assert!(
+        matches!(&found[..], [StoreError::Corrupt { path, .. }] if path.ends_with("b")),
+        "{found:?}"
+    );
+    assert!(!checkout.exists());
 }
 
 /// Changes a byte of the last of all blobs, and leaves its length: the file that it was.

@@ -278,7 +278,9 @@ impl Engine<'_> {
             let outputs: Vec<Digest> = trees.by_ref().take(run.outputs.len()).collect();
             let said = run.argv.last().and_then(|last| RelPath::new(last).ok());
             let ended_well = said.is_some_and(|path| ended_well.get(&path).is_some());
-            if !ended_well || !self.is_ready(*node) {
+            // What stands on something that came out different has seen that, and not what it is to be done with.
+            let differs = self.before.is_some_and(|before| before.differs(&self.needs(*node)));
+            if !ended_well || differs || !self.is_ready(*node) {
                 continue;
             }
             self.keep(&self.command(run), &plan.steps[*node].name, &outputs)?;

@@ -161,14 +161,8 @@ impl<'a> Engine<'a> {
 
     /// The nodes that are wanted, and all that they need, in order.
     pub(crate) fn nodes(&self) -> Vec<usize> {
-        let plan = &self.prepared.plan;
-        let images = self.prepared.images.iter();
-        let wanted = images
-            .clone()
-            .map(|image| &plan.images[*image])
-            .flat_map(|image| [image.base, image.release.step]);
-        let mut nodes = plan.closure(wanted.chain(self.prepared.steps.iter().copied()));
-        nodes.extend(images.map(|image| self.first_image() + image));
+        let mut nodes = self.prepared.needed_steps();
+        nodes.extend(self.prepared.images.iter().map(|image| self.first_image() + image));
         nodes
     }
 
@@ -263,7 +257,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The key of what comes of a node whose needs are done.
-    pub(crate) fn key(&self, node: usize) -> Digest {
+    fn key(&self, node: usize) -> Digest {
         if let Some(image) = node.checked_sub(self.first_image()) {
             return self.image_key(image).0;
         }
@@ -425,10 +419,11 @@ impl<'a> Engine<'a> {
                 (Action::Run(_), _) | (_, None) => None,
                 (_, Some(before)) => before.bring(&self.prepared.store, node)?,
             };
+            if let Some(outputs) = brought {
+                self.set_done(node, outputs, State::Ran)?;
+                return Ok(());
+            }
             let outputs = match &step.action {
-                Action::Base(_) | Action::Fetch(_) if brought.is_some() => {
-                    brought.unwrap_or_default()
-                }
                 Action::Base(base) => self.shown(&step.name, || self.run_base(base, step))?,
                 Action::Fetch(origin) => {
                     self.shown(&step.name, || self.fetch(origin, step)).map(|tree| vec![tree])?

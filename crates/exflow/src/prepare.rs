@@ -33,6 +33,13 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// The steps that are wanted, and all that they need, each after those that it needs.
+    pub(crate) fn needed_steps(&self) -> Vec<StepId> {
+        let images = self.images.iter().map(|image| &self.plan.images[*image]);
+        let of_images = images.flat_map(|image| [image.base, image.release.step]);
+        self.plan.closure(of_images.chain(self.steps.iter().copied()))
+    }
+
     /// The index of the one image that was asked for, to be `verb`: run, exported.
     pub(crate) fn one_image(&self, verb: &str) -> Result<usize, Failure> {
         let images = &self.plan.images;

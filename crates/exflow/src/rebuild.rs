@@ -75,6 +75,11 @@ impl<'a> Before<'a> {
         Ok(before.clone())
     }
 
+    /// Whether one of these steps came out different.
+    pub(crate) fn differs(&self, steps: &[StepId]) -> bool {
+        self.different().steps.iter().any(|(step, _)| steps.contains(step))
+    }
+
     pub(crate) fn compare_image(&self, image: usize, packed: &Packed) {
         if self.images.get(&image).is_some_and(|before| **before != packed.digest) {
             self.different().images.push((image, packed.digest.clone()));
@@ -152,11 +157,10 @@ impl Rebuild<'_> {
     /// Does everything anew, and compares it with what came `before`.
     pub(crate) fn run(&self, before: &Before<'_>) -> Result<Rebuilt, Failure> {
         let place = if self.as_other {
-            let folder = OthersFolder::new().map_err(|error| {
-                let path = std::env::temp_dir();
-                store_failed(StoreError::Io { action: "make a folder in", path, source: error })
-            })?;
-            Place::Others(folder)
+            Place::Others(OthersFolder::new().map_err(|source| {
+                let path = self.prepared.root.clone();
+                store_failed(StoreError::Io { action: "work as another user on", path, source })
+            })?)
         } else {
             Place::Own(before.store.temp_dir().map_err(store_failed)?)
         };
@@ -178,7 +182,7 @@ impl Rebuild<'_> {
         let rebuilt = if self.as_other {
             as_other_user(work).map_err(|source| {
                 let path = root.to_owned();
-                store_failed(StoreError::Io { action: "become another user in", path, source })
+                store_failed(StoreError::Io { action: "work as another user in", path, source })
             })?
         } else {
             work()

@@ -117,6 +117,11 @@ fn unpack_error(workshop: &Workshop<'_>, package: &LockedPackage, source: DebErr
     FetchError::Package { package: package.name.clone(), source }
 }
 
+/// The keys under which the packages of a base are kept.
+pub fn package_keys(debian: &LockedDebian) -> impl Iterator<Item = Digest> {
+    debian.packages.iter().map(|package| deb_key(&package.sha256))
+}
+
 /// The key of an unpacked package.
 fn deb_key(sha256: &Sha256) -> Digest {
     let mut encoder = Encoder::new("exflow deb 2");

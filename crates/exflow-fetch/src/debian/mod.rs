@@ -5,8 +5,8 @@ mod mirrors;
 mod signature;
 mod suite;
 
-pub use base::fetch_base;
 pub(crate) use base::fetch_packages;
+pub use base::{fetch_base, package_keys};
 pub use mirrors::{
     AptSource, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors, parse_apt_sources,
 };

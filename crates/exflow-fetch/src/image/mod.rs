@@ -11,7 +11,7 @@ mod registry;
 
 pub use archive::ImageArchive;
 pub use layout::ImageLayout;
-pub use registry::{Endpoint, Repository};
+pub use registry::{Endpoint, Referrers, Repository};
 
 use crate::workshop::{Finished, Workshop, known_tree, side_by_side};
 use crate::{Client, FetchError, Progress};
@@ -213,6 +213,11 @@ fn known(
 /// What the files of a layer take that was unpacked, in bytes; none where it isn't known.
 pub fn files_bytes(store: &Store, layer: &LockedLayer) -> Result<Option<u64>, StoreError> {
     Ok(known_tree(store, &layer_key(layer))?.map(|(_, tree)| tree.size()))
+}
+
+/// The keys under which the layers of an image are kept.
+pub fn layer_keys(image: &LockedImage) -> impl Iterator<Item = Digest> {
+    image.layers.iter().map(layer_key)
 }
 
 /// # Encoding

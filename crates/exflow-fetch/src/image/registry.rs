@@ -33,6 +33,15 @@ pub struct Repository<'a> {
     pub credentials: &'a dyn Credentials,
 }
 
+/// Who keeps the list of what refers to a manifest (OCI distribution specification 1.1, "Listing Referrers").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Referrers {
+    /// The registry does by itself.
+    Listed,
+    /// Whoever pushes does, under a tag: the list as it is, if there is one.
+    Tagged(Option<Vec<u8>>),
+}
+
 impl Repository<'_> {
     pub(crate) fn urls(&self, kind: &str, name: &str) -> Vec<String> {
         let repository = &self.repository;
@@ -83,6 +92,23 @@ impl Repository<'_> {
         let expected = Sha256::from_oci(reference);
         let (bytes, url) = self.document(client, "manifests", reference, expected.as_ref())?;
         component_of(&bytes).map_err(bad(url))
+    }
+
+    /// What the registry says of the artifacts that refer to a manifest.
+    pub fn referrers(&self, client: &Client, subject: &Sha256) -> Result<Referrers, FetchError> {
+        let get = |kind: &str, name: &str| -> Result<Option<Vec<u8>>, FetchError> {
+            for url in self.urls(kind, name) {
+                let got = client.get_as(&url, MAX_DOCUMENT, DOCUMENTS, self.credentials)?;
+                if got.is_some() {
+                    return Ok(got);
+                }
+            }
+            Ok(None)
+        };
+        if get("referrers", &format!("sha256:{subject}"))?.is_some() {
+            return Ok(Referrers::Listed);
+        }
+        Ok(Referrers::Tagged(get("manifests", &format!("sha256-{subject}"))?))
     }
 
     fn lock(

@@ -18,6 +18,12 @@ use std::process::ExitCode;
 pub(crate) fn sbom(session: &mut Session, args: &SbomArgs) -> Result<ExitCode, Failure> {
     let (prepared, built) = build(session, args.project.as_ref(), &args.options)?;
     let bill = bill(&prepared, &built)?;
+    if !bill.is_complete {
+        session.ui.tell(
+            "note",
+            "what is installed in its base can't be told: its packages are not listed",
+        );
+    }
     let text = match args.format {
         SbomFormat::Spdx => spdx(&bill),
         SbomFormat::Cyclonedx => cyclonedx(&bill),

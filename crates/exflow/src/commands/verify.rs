@@ -1,20 +1,24 @@
 use crate::cli::{BuildOptions, ExecutorChoice, VerifyArgs};
 use crate::commands::verify_image;
-use crate::engine::{Built, Engine, Executed, execute};
-use crate::executors::{Executors, has_docker};
+use crate::engine::{Built, Executed, execute};
+use crate::executors::{choice, has_docker};
 use crate::failed::{Failed, report_failed};
 use crate::interrupt;
 use crate::lockfile::OnStale;
-use crate::other_user::{self, NOBODY};
+use crate::other_user;
 use crate::prepare::{Prepared, prepare};
 use crate::rebuild::{Before, Changed, ChangedFile, ChangedThing, Rebuild, Rebuilt};
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
+use crate::sources::base_key;
 use exflow_compare::Cause;
 use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Diagnostics};
-use exflow_fetch::{Cancel, Client, HttpOptions};
-use exflow_plan::{Action, StepId};
+use exflow_fetch::debian::package_keys;
+use exflow_fetch::image::layer_keys;
+use exflow_fetch::{Cancel, Client, HttpOptions, apk_keys};
+use exflow_lock::AddedPackages;
+use exflow_plan::{Action, PlannedRoot, StepId};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -52,14 +56,22 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<ExitCode, 
         client: &client,
         cancel: &cancel,
         jobs: jobs.map_or(1, NonZeroUsize::get),
-        nodes: nodes(session, &prepared, &client, &cancel),
+        nodes: prepared.needed_steps(),
     };
     let mut problems = Diagnostics::new();
+    let mut done = Ok(());
     if !args.from_store && !options.offline {
-        problems.extend(verification.fetch(session)?);
+        done = verification.fetch(session, &mut problems);
     }
-    for way in ways(args.options.executor) {
-        problems.extend(verification.rebuild(session, way)?);
+    for way in ways(args.options.executor)? {
+        if done.is_ok() {
+            done = verification.rebuild(session, way, &mut problems);
+        }
+    }
+    if let Err(failure) = done {
+        // What was found before is worth knowing all the same.
+        session.warn(&problems);
+        return Err(failure);
     }
     problems.into_result(())?;
     for built in &built {
@@ -74,15 +86,6 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// The steps that are needed, each after those that it needs.
-fn nodes(session: &Session, prepared: &Prepared, client: &Client, cancel: &Cancel) -> Vec<StepId> {
-    let executors = Executors::new(ExecutorChoice::Auto, prepared.store.clone(), &session.ui);
-    let engine = Engine::new(prepared, &session.ui, &executors, client, cancel, 1);
-    let mut nodes = engine.nodes();
-    nodes.retain(|node| *node < engine.first_image());
-    nodes
-}
-
 /// Reads every byte in the store that what was built consists of.
 fn check_store(
     session: &Session,
@@ -92,20 +95,10 @@ fn check_store(
 ) -> Result<(), Failure> {
     session.ui.tell("checking", "what is in the store, byte by byte");
     let trees = outputs.values().flatten().chain(built.iter().map(|built| &built.packed.layout));
-    let trees: BTreeSet<&Digest> = trees.collect();
-    let mut seen = BTreeSet::new();
-    let mut problems = Diagnostics::new();
-    for tree in trees {
-        if let Err(error) = prepared.store.check_tree(tree, &mut seen) {
-            if !error.is_damage() {
-                return Err(store_failed(error));
-            }
-            problems.push(exflow_store::diagnose(&error, None));
-            // Or what is left of it would be taken for the whole.
-            prepared.store.discard_if_damaged(tree).map_err(store_failed)?;
-        }
-    }
-    Ok(problems.into_result(())?)
+    let trees: BTreeSet<Digest> = trees.copied().collect();
+    let damaged = prepared.store.check_trees(&trees).map_err(store_failed)?;
+    let problems = damaged.iter().map(|error| exflow_store::diagnose(error, None));
+    Ok(problems.collect::<Diagnostics>().into_result(())?)
 }
 
 /// How everything is done anew.
@@ -113,7 +106,7 @@ fn check_store(
 struct Way {
     executor: ExecutorChoice,
     as_other: bool,
-    /// Whether nothing is said where it can't be had here.
+    /// Whether it may be left out where it can't be had here.
     is_optional: bool,
 }
 
@@ -123,19 +116,20 @@ impl Way {
             ExecutorChoice::Docker => "in Docker",
             ExecutorChoice::Sandbox | ExecutorChoice::Auto => "in the sandbox",
         };
-        if self.as_other { format!("{executor} as user {NOBODY}") } else { executor.to_owned() }
+        if self.as_other { format!("{executor} as another user") } else { executor.to_owned() }
     }
 }
 
-fn ways(chosen: Option<ExecutorChoice>) -> Vec<Way> {
+/// In which ways it is done: in both executors, unless one is asked for by name.
+fn ways(argument: Option<ExecutorChoice>) -> Result<Vec<Way>, Failure> {
+    let chosen = choice(argument, None)?;
     let docker = match chosen {
-        Some(ExecutorChoice::Sandbox) => false,
-        Some(ExecutorChoice::Docker) => true,
-        Some(ExecutorChoice::Auto) | None => has_docker(),
+        ExecutorChoice::Sandbox => false,
+        ExecutorChoice::Docker => true,
+        ExecutorChoice::Auto => has_docker(),
     };
-    let sandbox = chosen != Some(ExecutorChoice::Docker);
     let mut ways = Vec::new();
-    if sandbox {
+    if chosen != ExecutorChoice::Docker {
         ways.push(Way {
             executor: ExecutorChoice::Sandbox,
             as_other: other_user::is_possible(),
@@ -146,7 +140,7 @@ fn ways(chosen: Option<ExecutorChoice>) -> Vec<Way> {
         let executor = ExecutorChoice::Docker;
         ways.push(Way { executor, as_other: false, is_optional: false });
     }
-    ways
+    Ok(ways)
 }
 
 struct Verification<'a> {
@@ -162,7 +156,7 @@ struct Verification<'a> {
 
 impl Verification<'_> {
     /// Fetches what comes from outside once more.
-    fn fetch(&self, session: &mut Session) -> Result<Diagnostics, Failure> {
+    fn fetch(&self, session: &mut Session, problems: &mut Diagnostics) -> Result<(), Failure> {
         session.ui.tell("verifying", "what comes from outside: it is fetched once more");
         let steps = &self.prepared.plan.steps;
         let nodes = self.nodes.iter().copied();
@@ -180,16 +174,14 @@ impl Verification<'_> {
             as_other: false,
         };
         let Rebuilt { changes, failures } = rebuild.run(&before)?;
-        if !failures.is_empty() {
-            return Err(report_failed(session, failures));
-        }
-        let mut problems = Diagnostics::new();
         for changed in &changes {
-            self.list(session, changed, "fetched once more")?;
+            list(session, &self.name(changed.what), "fetched once more", &changed.files)?;
             let ChangedThing::Step(step) = changed.what else { continue };
-            // What isn't what is locked is not to be believed again.
-            self.forget(session, &prepared, step);
             let step = &steps[step];
+            // What isn't what is locked is not to be believed again.
+            for key in keys_of(&step.action) {
+                prepared.store.forget(&key);
+            }
             let message = format!("`{}` in the store is not what is locked", step.name);
             let problem = Diagnostic::error(OTHER_SOURCE, message).help(
                 "the store has been tampered with, or was written by an exflow with a fault: this entry is forgotten, build again",
@@ -197,18 +189,16 @@ impl Verification<'_> {
             problems
                 .push(problem.at_known(step.site.as_ref(), "what is fetched for it is different"));
         }
-        Ok(problems)
-    }
-
-    fn forget(&self, session: &Session, prepared: &Prepared, step: StepId) {
-        let executors = Executors::new(ExecutorChoice::Auto, prepared.store.clone(), &session.ui);
-        let engine =
-            Engine::new(prepared, &session.ui, &executors, self.client, self.cancel, self.jobs);
-        prepared.store.forget(&engine.key(step));
+        if failures.is_empty() { Ok(()) } else { Err(report_failed(session, failures)) }
     }
 
     /// Does every step anew in one way.
-    fn rebuild(&self, session: &mut Session, way: Way) -> Result<Diagnostics, Failure> {
+    fn rebuild(
+        &self,
+        session: &mut Session,
+        way: Way,
+        problems: &mut Diagnostics,
+    ) -> Result<(), Failure> {
         session.ui.tell("verifying", &format!("every step, {}", way.name()));
         let before = Before::new(&self.prepared.store, self.outputs, self.built, false);
         let rebuild = Rebuild {
@@ -223,23 +213,21 @@ impl Verification<'_> {
         let Rebuilt { changes, failures } = rebuild.run(&before)?;
         if failures.iter().any(is_no_sandbox) {
             if way.as_other {
-                let note =
-                    format!("the sandbox can't be had here as user {NOBODY}: it is tried as root");
-                session.ui.tell("note", &note);
-                return self.rebuild(session, Way { as_other: false, ..way });
+                let note = "the sandbox can't be had here as another user: it is tried as root";
+                session.ui.tell("note", note);
+                return self.rebuild(session, Way { as_other: false, ..way }, problems);
             }
             if way.is_optional {
                 session.ui.tell("note", "the sandbox can't be had here: only Docker is compared");
-                return Ok(Diagnostics::new());
+                return Ok(());
             }
+        }
+        for changed in &changes {
+            list(session, &self.name(changed.what), &way.name(), &changed.files)?;
+            problems.push(self.problem(changed, way));
         }
         if !failures.is_empty() {
             return Err(report_failed(session, failures));
-        }
-        let mut problems = Diagnostics::new();
-        for changed in &changes {
-            self.list(session, changed, &way.name())?;
-            problems.push(self.problem(changed, way));
         }
         if changes.is_empty() {
             let steps = &self.prepared.plan.steps;
@@ -248,33 +236,7 @@ impl Verification<'_> {
             let steps = if count == 1 { "step" } else { "steps" };
             session.ui.tell("same", &format!("{count} {steps} {}", way.name()));
         }
-        Ok(problems)
-    }
-
-    /// Lists the files that came out different.
-    fn list(&self, session: &Session, changed: &Changed, way: &str) -> Result<(), Failure> {
-        let name = self.name(changed.what);
-        for file in &changed.files {
-            session.ui.event(&json!({
-                "event": "different",
-                "step": name,
-                "way": way,
-                "path": file.path.to_string(),
-                "how": file.how.to_string(),
-                "chunks": file.chunks,
-                "cause": file.cause.map(|cause| cause.to_string()),
-            }));
-        }
-        if session.ui.is_json() {
-            return Ok(());
-        }
-        let mut lines: Vec<String> =
-            changed.files.iter().take(MAX_LISTED).map(|file| line(&name, file)).collect();
-        if changed.files.len() > MAX_LISTED {
-            let more = changed.files.len() - MAX_LISTED;
-            lines.push(format!("{name}: and {more} files more, all of which `--json` prints\n"));
-        }
-        session.print(&lines.concat())
+        Ok(())
     }
 
     fn name(&self, what: ChangedThing) -> String {
@@ -322,13 +284,69 @@ fn hint(files: &[ChangedFile]) -> String {
     likely.map_or(Cause::Unknown, |(cause, _)| cause).to_string()
 }
 
-pub(super) fn line(name: &str, file: &ChangedFile) -> String {
+/// Lists what came out different: for machines each file, and for people as many as anyone reads.
+pub(super) fn list(
+    session: &Session,
+    name: &str,
+    way: &str,
+    files: &[ChangedFile],
+) -> Result<(), Failure> {
+    for file in files {
+        session.ui.event(&json!({
+            "event": "different",
+            "of": name,
+            "way": way,
+            "path": file.path.to_string(),
+            "how": file.how.to_string(),
+            "chunks": file.chunks,
+            "cause": file.cause.map(|cause| cause.to_string()),
+        }));
+    }
+    if files.is_empty() {
+        session.ui.event(&json!({ "event": "different", "of": name, "way": way }));
+    }
+    if session.ui.is_json() {
+        return Ok(());
+    }
+    let mut lines: Vec<String> =
+        files.iter().take(MAX_LISTED).map(|file| line(name, file)).collect();
+    if files.len() > MAX_LISTED {
+        let more = files.len() - MAX_LISTED;
+        lines.push(format!("{name}: and {more} files more, all of which `--json` prints\n"));
+    }
+    session.print(&lines.concat())
+}
+
+fn line(name: &str, file: &ChangedFile) -> String {
     let chunks = match file.chunks.as_slice() {
         [] => String::new(),
         [chunk] => format!(" in its chunk {chunk}"),
         chunks => format!(" in its chunks {}", chunks.join(", ")),
     };
     format!("{name}: /{} {}{chunks}\n", file.path, file.how)
+}
+
+/// The keys of everything that is kept of something from outside.
+fn keys_of(action: &Action) -> Vec<Digest> {
+    match action {
+        Action::Run(_) => Vec::new(),
+        Action::Fetch(origin) => vec![origin.key()],
+        Action::Base(base) => {
+            let mut keys = vec![base_key(base)];
+            match &base.root {
+                PlannedRoot::Debian { debian, .. } => keys.extend(package_keys(debian)),
+                PlannedRoot::Image { image, .. } => {
+                    keys.extend(layer_keys(image));
+                    match &image.packages {
+                        AddedPackages::None => {}
+                        AddedPackages::Debian(debian) => keys.extend(package_keys(debian)),
+                        AddedPackages::Alpine(alpine) => keys.extend(apk_keys(alpine)),
+                    }
+                }
+            }
+            keys
+        }
+    }
 }
 
 fn is_no_sandbox(failed: &Failed) -> bool {

@@ -1,7 +1,7 @@
 //! An image that someone else has built, compared with what is built here.
 
 use crate::cli::{BuildOptions, VerifiedImage};
-use crate::commands::verify::line;
+use crate::commands::verify::list;
 use crate::engine::{Executed, execute};
 use crate::images::OpenImage;
 use crate::outputs::Image;
@@ -50,15 +50,20 @@ pub(super) fn run(
     let open = OpenImage::open(source, &prepared.places, &login, None).map_err(failed)?;
     let found = open.find(&client, &prepared.store, &platform(), None).map_err(failed)?;
     let ours = Image::new(prepared, built)?.parts()?;
-    if found.config == ours.config {
-        let same = found
-            .manifest
-            .is_none_or(|manifest| format!("sha256:{manifest}") == built.packed.digest);
-        if !same {
-            session.ui.tell(
-                "note",
-                "the layers are compressed in another way: what is in them is the same",
-            );
+    let is_ours =
+        found.manifest.is_some_and(|manifest| format!("sha256:{manifest}") == built.packed.digest);
+    let progress = Shown(&session.ui);
+    // Whoever has our manifest has our layers. Otherwise each is read: a configuration says which layers there are, and a
+    // manifest may name others.
+    let mut fetched = None;
+    if !is_ours {
+        let read = fetch_image(&client, &prepared.store, &found, &open, &progress);
+        fetched = Some(read.map_err(failed)?);
+    }
+    let Some(fetched) = fetched.filter(|_| found.config != ours.config) else {
+        if !is_ours {
+            let note = "its layers are compressed in another way: what is in them is the same";
+            session.ui.tell("note", note);
         }
         session.ui.event(&json!({
             "event": "verified", "project": built.project, "digest": built.packed.digest, "image": name,
@@ -68,10 +73,7 @@ pub(super) fn run(
         }
         session.ui.tell("verified", &format!("`{name}` is what this commit gives"));
         return Ok(ExitCode::SUCCESS);
-    }
-    let progress = Shown(&session.ui);
-    let fetched =
-        fetch_image(&client, &prepared.store, &found, &open, &progress).map_err(failed)?;
+    };
     let store = &prepared.store;
     let tree = |digest| store.tree(digest).map_err(store_failed);
     let of_image = &prepared.plan.images[built.image].settings;
@@ -79,33 +81,22 @@ pub(super) fn run(
     let whole = whole.expect("an image was packed of both");
     let files = changed_files((store, &whole), (store, &fetched.tree), &RelPath::root())
         .map_err(store_failed)?;
-    for file in &files {
-        session.ui.event(&json!({
-            "event": "different",
-            "image": name,
-            "path": file.path.to_string(),
-            "how": file.how.to_string(),
-            "chunks": file.chunks,
-            "cause": file.cause.map(|cause| cause.to_string()),
-        }));
-        if !session.ui.is_json() {
-            session.print(&line(&name, file))?;
-        }
-    }
+    list(session, &name, "built by someone else", &files)?;
     let what = match files.as_slice() {
         [] => settings(&ours.configuration, &found),
         [file] => format!("`/{}` {}", file.path, file.how),
         files => format!("{} files differ", files.len()),
     };
     let message = format!("`{name}` is not what this commit gives: {what}");
-    let digest = &built.packed.digest;
-    let theirs =
-        found.manifest.map_or_else(|| found.config.to_string(), |digest| digest.to_string());
+    let (theirs, here) = match found.manifest {
+        Some(manifest) => (format!("sha256:{manifest}"), built.packed.digest.clone()),
+        None => (format!("sha256:{}", found.config), format!("sha256:{}", ours.config)),
+    };
     Err(Diagnostic::error(DIFFERENT_IMAGE, message)
         .at_known(site, "what it is compared with")
         .help(format!(
-            "it is sha256:{theirs}, and here {digest} is built: look whether it was built from this commit, with the same \
-             version of exflow; `exflow verify` shows whether a build here is always the same"
+            "it is {theirs}, and here {here} is built: look whether it was built from this commit, with the same version of \
+             exflow; `exflow verify` shows whether a build here is always the same"
         ))
         .into())
 }

@@ -9,9 +9,12 @@ use crate::statements::{bill, provenance};
 use crate::ui::{Shown, Ui, size};
 use exflow_content::{Digest, Encoder, Sha256};
 use exflow_diagnostics::Diagnostic;
-use exflow_fetch::Cancel;
-use exflow_image::{EMPTY_CONFIG, MANIFEST_TYPE, statement_manifest};
-use exflow_registry::{ImageReference, Push, Referrer, Registry, RegistryError};
+use exflow_fetch::image::{Referrers, Repository};
+use exflow_fetch::{Cancel, Client, FetchError, HttpOptions};
+use exflow_image::{
+    EMPTY_CONFIG, INDEX_TYPE, MANIFEST_TYPE, Referrer, list_referrers, statement_manifest,
+};
+use exflow_registry::{BaseReference, ImageReference, Login, Push, Registry, RegistryError};
 use exflow_statements::{CYCLONEDX_TYPE, IN_TOTO_TYPE, SPDX_TYPE, cyclonedx, spdx};
 use exflow_store::Record;
 use serde_json::json;
@@ -94,16 +97,25 @@ pub(super) fn attach(
     ui: &Ui,
     prepared: &Prepared,
     image: &Image<'_>,
-    PushedTo { registry, to }: &PushedTo,
+    pushed: &PushedTo,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
+    let PushedTo { registry, to } = pushed;
     let bill = bill(prepared, image.built)?;
+    if !bill.is_complete {
+        let project = &image.built.project;
+        let note = format!(
+            "what is installed in the base of `{project}` can't be told: its packages are in no bill"
+        );
+        ui.tell("note", &note);
+    }
     let provenance = provenance(prepared, image.built)?;
     let statements = [
         (SPDX_TYPE, spdx(&bill)),
         (CYCLONEDX_TYPE, cyclonedx(&bill)),
         (IN_TOTO_TYPE, provenance.print()),
     ];
+    let mut referrers = Vec::new();
     for (kind, statement) in &statements {
         let subject = (&image.manifest, image.manifest_size());
         let manifest = statement_manifest(subject, kind, statement.as_bytes());
@@ -115,28 +127,92 @@ pub(super) fn attach(
             open: &|digest| files.open(digest),
             elsewhere: &|_| None,
         };
-        let referrer = Referrer { subject: &image.manifest, artifact_type: kind };
-        registry.attach(to, &push, referrer, &Shown(ui)).map_err(|error| {
-            failed(&error, cancel, |problem| {
-                let message = format!(
-                    "the image is in the registry, but nothing was attached to it: {}",
-                    problem.message
-                );
-                Diagnostic::error(NOT_ATTACHED, message)
-                    .help("push again, or without what is said of the image: `--no-statements`")
-            })
-        })?;
+        registry
+            .push_untagged(to, &push, &Shown(ui))
+            .map_err(|error| failed(&error, cancel, not_attached))?;
+        referrers.push(Referrer {
+            digest: Sha256::of(&manifest),
+            size: manifest.len() as u64,
+            kind: (*kind).to_owned(),
+        });
+    }
+    list(ui, prepared, image, pushed, &referrers, cancel)?;
+    for Referrer { digest, kind, .. } in &referrers {
         ui.event(&json!({
             "event": "attached",
             "project": image.built.project,
             "subject": image.built.packed.digest,
             "type": kind,
-            "digest": format!("sha256:{}", Sha256::of(&manifest)),
+            "digest": format!("sha256:{digest}"),
         }));
     }
     let names: Vec<&str> = statements.iter().map(|(kind, _)| *kind).collect();
     ui.tell("attached", &names.join(", "));
     Ok(())
+}
+
+/// How often the list is written where others write to it at the same time.
+const TRIES: usize = 3;
+
+/// Has what refers to an image listed, where the registry doesn't do that by itself.
+fn list(
+    ui: &Ui,
+    prepared: &Prepared,
+    image: &Image<'_>,
+    PushedTo { registry, to }: &PushedTo,
+    referrers: &[Referrer],
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    let fetching = |error: FetchError| match error {
+        FetchError::Cancelled => Failure::Interrupted,
+        error => not_attached(exflow_fetch::diagnose(&error, None)).into(),
+    };
+    let places = &prepared.places;
+    let name = format!("{}/{}", to.registry(), to.repository());
+    let reference: BaseReference = name.parse().expect("a repository that was pushed to");
+    let login = Login::new(places.registries(), cancel.clone());
+    let client = Client::new(HttpOptions::default(), cancel.clone());
+    let repository = Repository {
+        // The registry itself: a mirror may be behind.
+        endpoints: places.endpoints(&reference).pop().into_iter().collect(),
+        repository: reference.repository().to_owned(),
+        credentials: &login,
+    };
+    for _ in 0..TRIES {
+        let before = match repository.referrers(&client, &image.manifest).map_err(fetching)? {
+            Referrers::Listed => return Ok(()),
+            Referrers::Tagged(before) => before,
+        };
+        let list = list_referrers(before.as_deref(), referrers).map_err(|error| {
+            let message = format!("what is under the tag `sha256-{}`: {error}", image.manifest);
+            not_attached(Diagnostic::error(NOT_ATTACHED, message))
+        })?;
+        let Some(list) = list else { return Ok(()) };
+        let push = Push {
+            manifest: &list,
+            media_type: INDEX_TYPE,
+            blobs: &[],
+            open: &|_| Err(std::io::ErrorKind::NotFound.into()),
+            elsewhere: &|_| None,
+        };
+        let tag = format!("sha256-{}", image.manifest);
+        registry
+            .push(to, &[tag], &push, &Shown(ui))
+            .map_err(|error| failed(&error, cancel, not_attached))?;
+        // Looked at once more: somebody may have written another list over it.
+    }
+    Err(not_attached(Diagnostic::error(NOT_ATTACHED, "others write to the list all the time"))
+        .into())
+}
+
+fn not_attached(problem: Diagnostic) -> Diagnostic {
+    let message = format!(
+        "the image is in the registry, but not all that is said of it: {}",
+        problem.message
+    );
+    let help = problem.help.map(|help| format!("{help}; or push"));
+    let help = help.unwrap_or_else(|| "push again, or".to_owned());
+    Diagnostic::error(NOT_ATTACHED, message).help(format!("{help} without it: `--no-statements`"))
 }
 
 /// Why something wasn't sent.

@@ -1,5 +1,6 @@
-//! What an image consists of and what it was made of, looked up in the store and in the plan.
+//! What an image consists of.
 
+use super::image_purl;
 use crate::engine::Built;
 use crate::outputs::digest;
 use crate::prepare::Prepared;
@@ -8,16 +9,11 @@ use crate::session::store_failed;
 use crate::sources::base_key;
 use exflow_content::{Digest, Entry, RelPath, Sha256, Tree};
 use exflow_fetch::{FetchError, System};
-use exflow_lock::{AddedPackages, LockedDebian, LockedImage, RequestedPlugin};
+use exflow_lock::{AddedPackages, LockedDebian, RequestedPlugin};
 use exflow_packages::debian::{MAX_COPYRIGHT, Paragraphs, licences};
 use exflow_packages::hex::{HexPackage, Term, parse_terms};
-use exflow_plan::{
-    Action, MountSource, Origin, PlannedBase, PlannedImage, PlannedRoot, PlannedRun,
-};
-use exflow_statements::{
-    Bill, Component, Material, Provenance, Role, alpine, debian, git, hex, image, otp,
-    without_secrets,
-};
+use exflow_plan::{Action, Origin, PlannedBase, PlannedImage, PlannedRoot};
+use exflow_statements::{Bill, Component, Role, alpine, debian, git, hex, otp, without_secrets};
 use exflow_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,13 +27,15 @@ pub(crate) fn bill(prepared: &Prepared, built: &Built) -> Result<Bill, Failure> 
     let planned = &prepared.plan.images[built.image];
     let reader = Reader(&prepared.store);
     let mut components = Vec::new();
+    let mut is_complete = true;
     if let Action::Base(base) = &prepared.plan.steps[planned.base].action {
-        components.extend(reader.base(base, &built.base)?);
+        is_complete = reader.base(base, &built.base, &mut components)?;
     }
-    let packages = reader.packages(prepared, planned)?;
-    let builders = reader.builders(prepared, planned)?;
     let release = reader.0.tree(&built.release).map_err(store_failed)?;
-    for (name, version) in reader.applications(&release)? {
+    let applications = reader.applications(&release)?;
+    let packages = reader.packages(prepared, planned, &applications)?;
+    let builders = reader.builders(prepared, planned)?;
+    for (name, version) in applications {
         if let Some(package) = packages.get(&name) {
             components.push(package.clone());
             continue;
@@ -46,50 +44,8 @@ pub(crate) fn bill(prepared: &Prepared, built: &Built) -> Result<Bill, Failure> 
         components.push(component(role, &name, &version, otp(&name, &version)));
     }
     components.extend(plugin(prepared, planned));
-    Ok(Bill::new(&planned.project, digest(built)?, planned.settings.platform.clone(), components))
-}
-
-/// What an image was made of.
-pub(crate) fn provenance(prepared: &Prepared, built: &Built) -> Result<Provenance, Failure> {
-    let planned = &prepared.plan.images[built.image];
-    let mut materials = Vec::new();
-    let mut sources = Tree::new();
-    for node in prepared.plan.closure([planned.base, planned.release.step]) {
-        match &prepared.plan.steps[node].action {
-            Action::Base(base) => materials.extend(materials_of_base(base)),
-            Action::Fetch(origin) => materials.extend(material_of_origin(origin)),
-            Action::Run(PlannedRun { mounts, .. }) => {
-                for mount in mounts {
-                    if let MountSource::Sources(tree) = &mount.source {
-                        // The workspace's own files fit together.
-                        let _ = sources.merge(&RelPath::root(), tree);
-                    }
-                }
-            }
-        }
-    }
-    materials.push(Material::new("sources", "file:.", "exflowTree1", &sources.digest()));
-    if let Some(locked) = prepared.lock.plugins.get(&planned.plugin) {
-        let uri = match &locked.requested {
-            RequestedPlugin::Builtin => format!("exflow:plugin/{}", planned.plugin),
-            RequestedPlugin::Path(path) => format!("file:{path}"),
-            RequestedPlugin::Url(url) => url.clone(),
-            RequestedPlugin::Oci(reference) => format!("oci://{reference}"),
-        };
-        let name = format!("plugin:{}", planned.plugin);
-        let mut material = Material::new(name, uri, "blake3", &locked.blake3);
-        if let Some(sha256) = &locked.sha256 {
-            material.digests.insert("sha256".to_owned(), sha256.to_string());
-        }
-        materials.push(material);
-    }
-    Ok(Provenance {
-        project: planned.project.clone(),
-        image: digest(built)?,
-        platform: planned.settings.platform.clone(),
-        assembly: planned.settings.assembly,
-        materials,
-    })
+    let platform = planned.settings.platform.clone();
+    Ok(Bill::new(&planned.project, digest(built)?, platform, is_complete, components))
 }
 
 fn component(role: Role, name: &str, version: &str, purl: Option<String>) -> Component {
@@ -107,7 +63,7 @@ fn component(role: Role, name: &str, version: &str, purl: Option<String>) -> Com
 fn plugin(prepared: &Prepared, planned: &PlannedImage) -> Option<Component> {
     let locked = prepared.lock.plugins.get(&planned.plugin)?;
     let url = match &locked.requested {
-        RequestedPlugin::Url(url) => Some(url.clone()),
+        RequestedPlugin::Url(url) => Some(without_secrets(url)),
         RequestedPlugin::Builtin | RequestedPlugin::Path(_) | RequestedPlugin::Oci(_) => None,
     };
     // What pins it; its authors may not have given it a version.
@@ -130,17 +86,18 @@ impl Reader<'_> {
         }
     }
 
-    fn base(&self, base: &PlannedBase, tree: &Digest) -> Result<Vec<Component>, Failure> {
-        let mut components = Vec::new();
+    /// What a base consists of. Whether that is all: what is installed can't always be told.
+    fn base(
+        &self,
+        base: &PlannedBase,
+        tree: &Digest,
+        components: &mut Vec<Component>,
+    ) -> Result<bool, Failure> {
         if let PlannedRoot::Image { image: locked, source, .. } = &base.root {
-            let (name, digest) = (source.to_string(), locked.manifest.unwrap_or(locked.config));
-            let purl = image(&name, &digest, &base.platform);
-            components.push(component(
-                Role::BaseImage,
-                &name,
-                &format!("sha256:{digest}"),
-                Some(purl),
-            ));
+            let digest = locked.manifest.unwrap_or(locked.config);
+            let purl = image_purl(source, locked, &base.platform);
+            let version = format!("sha256:{digest}");
+            components.push(component(Role::BaseImage, &source.to_string(), &version, purl));
         }
         let tree = self.0.tree(tree).map_err(store_failed)?;
         let locked = locked_packages(&base.root);
@@ -174,10 +131,9 @@ impl Reader<'_> {
                 }
             }
             Err(FetchError::Store(error)) => return Err(store_failed(error)),
-            // It says nothing of what is installed, as an image of one program doesn't.
-            Err(_) => {}
+            Err(_) => return Ok(false),
         }
-        Ok(components)
+        Ok(true)
     }
 
     /// The licences of a Debian package.
@@ -194,6 +150,7 @@ impl Reader<'_> {
         &self,
         prepared: &Prepared,
         planned: &PlannedImage,
+        applications: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, Component>, Failure> {
         let mut packages = BTreeMap::new();
         for node in prepared.plan.closure([planned.release.step]) {
@@ -210,12 +167,13 @@ impl Reader<'_> {
                         .insert(app, Component { sha256: package.outer, url, licences, ..plain });
                 }
                 Origin::Git(source) => {
-                    let Some(app) = self.app_of(&tree)? else { continue };
-                    let purl = git(&app, source);
-                    packages.insert(
-                        app.clone(),
-                        component(Role::GitSource, &app, &source.revision, purl),
-                    );
+                    // Of those that it may be, the ones that there are.
+                    let apps = self.apps_of(&tree)?.into_iter();
+                    for app in apps.filter(|app| applications.contains_key(app)) {
+                        let purl = git(&app, source);
+                        let plain = component(Role::GitSource, &app, &source.revision, purl);
+                        packages.entry(app).or_insert(plain);
+                    }
                 }
                 Origin::File(_) => {}
             }
@@ -255,21 +213,29 @@ impl Reader<'_> {
         Ok((app.to_owned(), licences))
     }
 
-    /// The application whose sources these are, as mix.exs or an `.app.src` says.
-    fn app_of(&self, tree: &Tree) -> Result<Option<String>, Failure> {
-        let path = RelPath::new("mix.exs").expect("a clean path");
-        if let Some(bytes) = self.file(tree, &path, MAX_METADATA)? {
-            let text = String::from_utf8_lossy(&bytes);
-            let said = text.split("app: :").nth(1).map(|rest| {
-                rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_')
-            });
-            return Ok(said.map(Iterator::collect));
+    /// The applications that sources may be of: what any mix.exs or `.app.src` in them says.
+    fn apps_of(&self, tree: &Tree) -> Result<BTreeSet<String>, Failure> {
+        let mut apps = BTreeSet::new();
+        for (path, _) in tree.entries() {
+            let Some(name) = path.name().and_then(|name| std::str::from_utf8(name).ok()) else {
+                continue;
+            };
+            if let Some(app) = name.strip_suffix(".app.src") {
+                apps.insert(app.to_owned());
+            }
+            if name == "mix.exs"
+                && let Some(bytes) = self.file(tree, path, MAX_METADATA)?
+            {
+                let text = String::from_utf8_lossy(&bytes);
+                let is_name = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '_';
+                let said = text
+                    .split("app:")
+                    .skip(1)
+                    .filter_map(|rest| rest.trim_start().strip_prefix(':'));
+                apps.extend(said.map(|rest| rest.chars().take_while(is_name).collect::<String>()));
+            }
         }
-        let of_rebar = tree.entries().find_map(|(path, _)| {
-            let name = std::str::from_utf8(path.name()?).ok()?;
-            name.strip_suffix(".app.src").map(str::to_owned)
-        });
-        Ok(of_rebar)
+        Ok(apps)
     }
 
     /// The applications that the bases have which the release was made in: Erlang's and Elixir's.
@@ -334,69 +300,4 @@ fn locked_packages(root: &PlannedRoot) -> BTreeMap<(&str, &str), Sha256> {
 fn of_debian(debian: &LockedDebian) -> BTreeMap<(&str, &str), Sha256> {
     let packages = debian.packages.iter();
     packages.map(|it| ((&*it.name, &*it.version), it.sha256)).collect()
-}
-
-fn materials_of_base(base: &PlannedBase) -> Vec<Material> {
-    let name = format!("base:{}", base.name);
-    let of_debian = |debian: &LockedDebian| -> Vec<Material> {
-        let packages = debian.packages.iter();
-        let material = packages.map(|package| {
-            let uri = exflow_statements::debian(
-                &package.name,
-                &package.version,
-                &package.architecture,
-                "",
-            );
-            let uri = uri.unwrap_or_else(|| package.path.clone());
-            Material::new(&name, uri, "sha256", &package.sha256)
-        });
-        material.collect()
-    };
-    match &base.root {
-        PlannedRoot::Debian { debian, .. } => of_debian(debian),
-        PlannedRoot::Image { image: locked, source, .. } => {
-            let LockedImage { manifest, config, packages, .. } = &**locked;
-            let digest = manifest.as_ref().unwrap_or(config);
-            let uri = image(&source.to_string(), digest, &base.platform);
-            let mut materials = vec![Material::new(&name, uri, "sha256", digest)];
-            materials.extend(match packages {
-                AddedPackages::None => Vec::new(),
-                AddedPackages::Debian(debian) => of_debian(debian),
-                AddedPackages::Alpine(locked) => {
-                    let packages = locked.packages.iter();
-                    let material = packages.map(|apk| {
-                        let uri = alpine(&apk.name, &apk.version, &apk.architecture);
-                        let uri = uri.unwrap_or_else(|| apk.name.clone());
-                        Material::new(&name, uri, "sha256", &apk.sha256)
-                    });
-                    material.collect()
-                }
-            });
-            materials
-        }
-    }
-}
-
-fn material_of_origin(origin: &Origin) -> Option<Material> {
-    match origin {
-        Origin::Hex(package) => {
-            let name = format!("hex:{}", package.name);
-            // Old locks have the checksum of what is in the tarball, and nothing else.
-            let (algorithm, digest) = match (&package.outer, &package.inner) {
-                (Some(outer), _) => ("sha256", outer),
-                (None, Some(inner)) => ("hexInnerSha256", inner),
-                (None, None) => return None,
-            };
-            Some(Material::new(name, hex(package)?, algorithm, digest))
-        }
-        Origin::Git(source) => {
-            let address = without_secrets(&source.url);
-            let uri = format!("git+{address}@{}", source.revision);
-            Some(Material::new(format!("git:{address}"), uri, "gitCommit", &source.revision))
-        }
-        Origin::File(file) => {
-            let uri = without_secrets(&file.url);
-            Some(Material::new(format!("file:{}", file.name), uri, "sha256", &file.sha256))
-        }
-    }
 }
