@@ -26,6 +26,8 @@ mod rebuild;
 mod report;
 mod resolve;
 mod session;
+#[cfg(test)]
+mod single_changes;
 mod sources;
 mod statements;
 mod ui;
