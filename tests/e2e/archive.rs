@@ -452,3 +452,70 @@ fn a_wrong_beginning_of_a_download() {
         server.requests().into_iter().filter(|request| request.contains("big")).collect();
     assert_eq!(asked, ["GET pool/big_1.0_all.deb from 1000", "GET pool/big_1.0_all.deb"]);
 }
+
+/// What was published anew, and is on no mirror, nor in the snapshot archive under its date.
+#[test]
+fn a_package_that_is_nowhere_but_in_the_snapshot_archive_by_its_hash() {
+    let archive = archive();
+    let (server, workspace) = served(&archive, &app());
+    workspace.ok(&["lock"]);
+    let package = "pool/library_2.0_all.deb";
+    let mut files = archive.files();
+    let deb = files.remove(package).unwrap();
+    server.now_serves(files.clone());
+    workspace.fails(&["build"], 1).says(&[
+        "exflow::fetch::not-found",
+        package,
+        "exflow update",
+        "exflow.kdl:",
+    ]);
+    let hash = "0123456789abcdef0123456789abcdef01234567";
+    let answer = format!(
+        "{{\"result\": [{{\"architecture\": \"arm64\", \"hash\": \"{}\"}}, {{\"architecture\": \"all\", \"hash\": \"{hash}\"}}]}}",
+        "f".repeat(40)
+    );
+    files.insert("snapshot/mr/binary/library/2.0/binfiles".to_owned(), answer.into_bytes());
+    files.insert(format!("snapshot/file/{hash}"), b"something else".to_vec());
+    server.now_serves(files.clone());
+    // Whatever the archive says, the lock decides.
+    workspace.fails(&["build"], 1).says(&["exflow::fetch::not-found", package]);
+    files.insert(format!("snapshot/file/{hash}"), deb);
+    server.now_serves(files);
+    workspace.ok(&["build"]);
+}
+
+#[test]
+fn a_folder_that_is_shared_has_what_others_have_fetched() {
+    let (server, first) = served(&archive(), &app());
+    let shared = tempfile::tempdir().unwrap();
+    let downloads = shared.path().join("downloads");
+    let with = |workspace: exflow_testkit::Workspace| {
+        workspace.env("EXFLOW_DOWNLOADS", downloads.to_string_lossy())
+    };
+    let first = with(first);
+    first.ok(&["build"]);
+    let lock = first.read("exflow.lock");
+    // Another store, and no network.
+    let second = || {
+        let second = exflow_testkit::Workspace::new(crate::EXFLOW);
+        second.with("exflow.kdl", &app()).with("exflow.lock", &lock)
+    };
+    second().fails(&["build", "--offline"], 1).says(&["exflow::fetch::offline"]);
+    with(second()).ok(&["build", "--offline"]);
+    // A changed byte is found, and what is right takes its place once it is fetched.
+    let name = lock.split("library_2.0_all.deb").nth(1).unwrap();
+    let name = name.split("\"sha256\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let file = downloads.join(name);
+    let good = std::fs::read(&file).unwrap();
+    let mut bad = good.clone();
+    bad[100] ^= 1;
+    std::fs::write(&file, bad).unwrap();
+    with(second()).fails(&["build", "--offline"], 1).says(&["exflow::fetch::wrong-digest", name]);
+    server.forget();
+    std::fs::remove_dir_all(first.store()).unwrap();
+    first.ok(&["build"]);
+    let asked: Vec<String> =
+        server.requests().into_iter().filter(|asked| asked.contains(".deb")).collect();
+    assert_eq!(asked, ["GET pool/library_2.0_all.deb"]);
+    assert_eq!(std::fs::read(&file).unwrap(), good);
+}

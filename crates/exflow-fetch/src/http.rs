@@ -24,6 +24,9 @@ pub struct HttpOptions {
     pub pause: Duration,
     /// Use no network: whatever is not in the store is an error.
     pub offline: bool,
+    /// A folder that holds downloads, each called by its sha256, and gets those that it lacks. Others may write to it:
+    /// whatever is taken from it is checked.
+    pub shared: Option<PathBuf>,
 }
 
 impl Default for HttpOptions {
@@ -35,6 +38,7 @@ impl Default for HttpOptions {
             retries: 4,
             pause: Duration::from_millis(300),
             offline: false,
+            shared: None,
         }
     }
 }
@@ -116,6 +120,19 @@ impl Wanted<'_> {
 
     fn transfer(&self) -> Transfer<'_> {
         Transfer { name: self.name, size: self.size, credentials: self.credentials }
+    }
+}
+
+/// Puts a copy of a download that was checked at its place in the shared folder. It is only for others: where that fails,
+/// nothing is lost.
+fn share(download: &Path, place: &Path) {
+    let Some((folder, name)) = place.parent().zip(place.file_name()) else { return };
+    let new = folder.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let shared = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::copy(download, &new))
+        .and_then(|_| std::fs::rename(&new, place));
+    if shared.is_err() {
+        let _ = std::fs::remove_file(&new);
     }
 }
 
@@ -265,7 +282,7 @@ impl Client {
 
     /// Downloads `wanted` into the store, unless it is there already.
     ///
-    /// Each address is tried in turn. What an interrupted download left is continued. Nothing is
+    /// The shared folder comes first, then each address in turn. What an interrupted download left is continued. Nothing is
     /// believed before its digest has been checked. Where someone else is downloading the same,
     /// theirs is waited for.
     pub fn download(
@@ -279,13 +296,20 @@ impl Client {
         }
         let mut last = FetchError::Offline { what: wanted.name.into() };
         progress.begin(wanted.name, wanted.size.known());
-        for url in wanted.urls {
+        let shared = self.shared(&wanted.sha256);
+        let in_folder = shared.iter().filter(|path| path.is_file());
+        let in_folder: Vec<String> =
+            in_folder.filter_map(|path| Some(format!("file://{}", path.to_str()?))).collect();
+        for url in in_folder.iter().chain(wanted.urls) {
             if self.options.offline && !url.starts_with("file://") {
                 continue;
             }
             match self.download_from(store, &wanted, url, progress) {
                 Ok(path) => {
                     progress.end(wanted.name);
+                    if let Some(shared) = shared.filter(|_| !in_folder.contains(url)) {
+                        share(&path, &shared);
+                    }
                     return Ok(path);
                 }
                 Err(error @ (FetchError::Cancelled | FetchError::Store(_))) => {
@@ -301,6 +325,12 @@ impl Client {
         }
         progress.end(wanted.name);
         Err(last)
+    }
+
+    /// Where a download is in the shared folder, or would be.
+    fn shared(&self, sha256: &Sha256) -> Option<PathBuf> {
+        let folder = self.options.shared.as_ref()?;
+        Some(std::path::absolute(folder).ok()?.join(sha256.to_string()))
     }
 
     fn download_from(

@@ -1,13 +1,13 @@
 //! Plugins that are fetched: what they are today, and what was locked.
 
-use crate::places::Places;
+use crate::places::{Places, http};
 use crate::report::Failure;
 use crate::session::Session;
 use crate::ui::{Shown, Ui};
 use exflow_content::{Digest, Sha256};
 use exflow_diagnostics::Site;
 use exflow_fetch::image::Repository;
-use exflow_fetch::{Cancel, Client, ComponentPlace, FetchError, HttpOptions};
+use exflow_fetch::{Cancel, Client, ComponentPlace, FetchError};
 use exflow_lock::{LockedPlugin, RequestedPlugin};
 use exflow_manifest::Workspace;
 use exflow_plugin_host::MAX_COMPONENT;
@@ -33,7 +33,7 @@ impl<'a> Components<'a> {
         cancel: &Cancel,
     ) -> Self {
         let places = Places::of(workspace, &session.root);
-        let options = HttpOptions { offline, ..HttpOptions::default() };
+        let options = http(offline);
         Self {
             client: Client::new(options, cancel.clone()),
             login: Login::new(places.registries(), cancel.clone()),

@@ -6,6 +6,7 @@ use crate::executors::{Executors, choice};
 use crate::failed::{Failed, report_failed};
 use crate::forecast::{last_key, why};
 use crate::pack::{self, BaseTrees, Packed};
+use crate::places::http;
 use crate::preflight::Bases;
 use crate::prepare::Prepared;
 use crate::rebuild::Before;
@@ -16,7 +17,7 @@ use crate::ui::{Shown, Ui, seconds};
 use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Site};
 use exflow_exec::{ExecError, Executor, Exit, Lane, Outcome, RunOptions, schedule};
-use exflow_fetch::{Cancel, Client, HexPlaces, HttpOptions};
+use exflow_fetch::{Cancel, Client, HexPlaces};
 use exflow_plan::{Action, Command, MountSource, Output, PlannedImage, PlannedRun, StepId};
 use exflow_store::{Claim, Record, StoreError};
 use serde_json::json;
@@ -107,8 +108,7 @@ pub(crate) fn execute(
     options: &BuildOptions,
     cancel: &Cancel,
 ) -> Result<Executed, Failure> {
-    let http = HttpOptions { offline: options.offline, ..HttpOptions::default() };
-    let client = Client::new(http, cancel.clone());
+    let client = Client::new(http(options.offline), cancel.clone());
     let choice = choice(options.executor, prepared.executor)?;
     let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok());
     let jobs = jobs.map_or(1, NonZeroUsize::get);

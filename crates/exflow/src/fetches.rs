@@ -1,5 +1,6 @@
 //! What the manifest has fetched means today, to be locked: files of the web, and git repositories.
 
+use crate::places::http;
 use crate::report::Failure;
 use crate::resolve::would_move;
 use crate::session::Session;
@@ -7,8 +8,7 @@ use crate::ui::{Shown, Ui};
 use exflow_content::{RelPath, Sha256};
 use exflow_diagnostics::{Diagnostics, Site};
 use exflow_fetch::{
-    Cancel, Client, FetchError, GitVersion, HttpOptions, Size, Wanted as WantedFile, fetch_git,
-    find_git,
+    Cancel, Client, FetchError, GitVersion, Size, Wanted as WantedFile, fetch_git, find_git,
 };
 use exflow_lock::{FetchedContent, Lock, LockedFetch, RequestedFetch, RequestedVersion, Wanted};
 use exflow_manifest::{Fetched, Workspace};
@@ -58,7 +58,7 @@ pub(crate) fn lock(
         return Ok(());
     }
     let store = session.store()?;
-    let client = Client::new(HttpOptions::default(), cancel.clone());
+    let client = Client::new(http(false), cancel.clone());
     let finder = Finder { client: &client, store: &store, ui: &session.ui };
     let mut problems = Diagnostics::new();
     for name in names {

@@ -3,11 +3,12 @@
 use crate::cli::ExecutorChoice;
 use crate::engine::Engine;
 use crate::executors::Executors;
+use crate::places::http;
 use crate::prepare::Prepared;
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use exflow_content::{Digest, Encoder, Tree};
-use exflow_fetch::{Cancel, Client, HttpOptions};
+use exflow_fetch::{Cancel, Client};
 use exflow_plan::{Action, Command, PlannedRun, changes};
 use exflow_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,8 +38,7 @@ pub(crate) enum Forecast {
 /// What would become of each step that is wanted, in their order. Runs nothing.
 pub(crate) fn forecast(session: &Session, prepared: &Prepared) -> Result<Vec<Foreseen>, Failure> {
     let cancel = Cancel::new();
-    let client =
-        Client::new(HttpOptions { offline: true, ..HttpOptions::default() }, cancel.clone());
+    let client = Client::new(http(true), cancel.clone());
     let executors = Executors::new(ExecutorChoice::Auto, prepared.store.clone(), &session.ui);
     let engine = Engine::new(prepared, &session.ui, &executors, &client, &cancel, 1);
     let plan = &prepared.plan;

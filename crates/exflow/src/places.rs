@@ -6,7 +6,7 @@ use crate::session::unreadable;
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::debian::{Keyring, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors};
 use exflow_fetch::image::Endpoint;
-use exflow_fetch::{HexPlaces, hex_key_variable};
+use exflow_fetch::{HexPlaces, HttpOptions, hex_key_variable};
 use exflow_manifest::Workspace;
 use exflow_packages::hex::{HexKey, HexRepository, read_hex_config};
 use exflow_registry::{BaseReference, Settings};
@@ -35,6 +35,15 @@ pub(crate) struct Places {
     pub(crate) alpine_mirror: Option<String>,
     registry_mirrors: BTreeMap<String, String>,
     plain_http: BTreeSet<String>,
+}
+
+/// The variable that names a folder with downloads which others have made.
+const DOWNLOADS: &str = "EXFLOW_DOWNLOADS";
+
+/// How things are fetched here.
+pub(crate) fn http(offline: bool) -> HttpOptions {
+    let shared = std::env::var_os(DOWNLOADS).filter(|folder| !folder.is_empty());
+    HttpOptions { offline, shared: shared.map(PathBuf::from), ..HttpOptions::default() }
 }
 
 impl Places {

@@ -1,7 +1,7 @@
 //! What bases mean today: their packages and images, to be locked.
 
 use crate::images::OpenImage;
-use crate::places::{Places, keyring};
+use crate::places::{Places, http, keyring};
 use crate::report::Failure;
 use crate::session::{Session, base_site, wanted};
 use crate::ui::Shown;
@@ -9,7 +9,7 @@ use exflow_content::Sha256;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_fetch::debian::load_catalog;
 use exflow_fetch::image::fetch_image;
-use exflow_fetch::{AlpineSystem, Cancel, Client, FetchError, HttpOptions, System};
+use exflow_fetch::{AlpineSystem, Cancel, Client, FetchError, System};
 use exflow_lock::{
     AddedPackages, Lock, LockedAlpine, LockedBase, LockedDebian, LockedImage, LockedRoot, Platform,
     RequestedBase, RequestedDebian, RequestedImage, Wanted,
@@ -45,7 +45,7 @@ pub(crate) fn resolve(
         session,
         workspace,
         wanted: Wanted { platform: platform.clone(), ..wanted(workspace) },
-        client: Client::new(HttpOptions::default(), cancel.clone()),
+        client: Client::new(http(false), cancel.clone()),
         login: Login::new(places.registries(), cancel.clone()),
         places,
         store,

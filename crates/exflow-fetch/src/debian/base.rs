@@ -77,7 +77,18 @@ fn fetch_package(
         size: Size::Exactly(package.size),
         credentials: None,
     };
-    let path = workshop.client.download(store, wanted, progress)?;
+    let path = match workshop.client.download(store, wanted, progress) {
+        // No mirror has it any more, nor is it where the snapshot archive has it by its date.
+        Err(error @ (FetchError::NotFound { .. } | FetchError::WrongDigest { .. })) => {
+            let urls = by_hash(&workshop.client, mirrors, package);
+            if urls.is_empty() {
+                return Err(error);
+            }
+            let wanted = Wanted { urls: &urls, ..wanted };
+            workshop.client.download(store, wanted, progress).map_err(|_| error)?
+        }
+        other => other?,
+    };
     let file = File::open(&path).map_err(|source| StoreError::Io {
         action: "open",
         path: path.clone(),
@@ -90,6 +101,25 @@ fn fetch_package(
     let record = Record { trees: vec![tree], data: encode_control(&deb.control) };
     workshop.finished(Finished { key, record, download: package.sha256, claim });
     Ok(UnpackedPackage { locked: package.clone(), control: deb.control, tree: deb.tree })
+}
+
+/// The longest answer of the snapshot archive that is read, in bytes.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// Where the snapshot archive has a package by its hash, whichever archive and date it was of. It says which hash that is by
+/// SHA-1; what comes is checked by sha256 as all else is.
+fn by_hash(client: &Client, mirrors: &Mirrors, package: &LockedPackage) -> Vec<String> {
+    let Some((question, files)) = mirrors.by_hash(&package.name, &package.version) else {
+        return Vec::new();
+    };
+    let Ok(Some(answer)) = client.get(&question, MAX_ANSWER) else { return Vec::new() };
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap_or_default();
+    let listed = answer["result"].as_array().into_iter().flatten();
+    let hashes = listed
+        .filter(|file| file["architecture"] == package.architecture.as_str())
+        .filter_map(|file| file["hash"].as_str())
+        .filter(|hash| hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    hashes.map(|hash| format!("{files}{hash}")).collect()
 }
 
 /// The package, if it has been unpacked before and nothing of it was lost since.

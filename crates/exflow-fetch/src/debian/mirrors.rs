@@ -64,6 +64,14 @@ impl Mirrors {
         }
         urls
     }
+
+    /// Where the snapshot archive says, for machines, what the files of a binary package are (its documentation, "Machine
+    /// readable output"); and where a file is by its SHA-1.
+    pub(crate) fn by_hash(&self, name: &str, version: &str) -> Option<(String, String)> {
+        let snapshot = self.snapshot.as_ref()?.trim_end_matches('/');
+        let path = format!("mr/binary/{name}/{version}/binfiles");
+        Some((join(snapshot, &path), format!("{snapshot}/file/")))
+    }
 }
 
 /// The address of the file at `path` below `root`.

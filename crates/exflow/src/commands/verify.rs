@@ -6,6 +6,7 @@ use crate::failed::{Failed, report_failed};
 use crate::interrupt;
 use crate::lockfile::OnStale;
 use crate::other_user;
+use crate::places::http;
 use crate::prepare::{Prepared, prepare};
 use crate::rebuild::{Before, Changed, ChangedFile, ChangedThing, Rebuild, Rebuilt};
 use crate::report::Failure;
@@ -16,7 +17,7 @@ use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Diagnostics};
 use exflow_fetch::debian::package_keys;
 use exflow_fetch::image::layer_keys;
-use exflow_fetch::{Cancel, Client, HttpOptions, apk_keys};
+use exflow_fetch::{Cancel, Client, apk_keys};
 use exflow_lock::AddedPackages;
 use exflow_plan::{Action, PlannedRoot, StepId};
 use serde_json::json;
@@ -46,8 +47,7 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<ExitCode, 
         return Err(failure);
     }
     check_store(session, &prepared, &built, &outputs)?;
-    let http = HttpOptions { offline: options.offline, ..HttpOptions::default() };
-    let client = Client::new(http, cancel.clone());
+    let client = Client::new(http(options.offline), cancel.clone());
     let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok());
     let verification = Verification {
         prepared: &prepared,

@@ -6,6 +6,7 @@ use crate::engine::{Executed, execute};
 use crate::images::OpenImage;
 use crate::outputs::Image;
 use crate::pack::laid_over;
+use crate::places::http;
 use crate::prepare::Prepared;
 use crate::rebuild::changed_files;
 use crate::report::Failure;
@@ -14,7 +15,7 @@ use crate::ui::Shown;
 use exflow_content::{RelPath, Sha256};
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::image::fetch_image;
-use exflow_fetch::{Cancel, Client, FetchError, HttpOptions};
+use exflow_fetch::{Cancel, Client, FetchError};
 use exflow_image::Configuration;
 use exflow_lock::{ImageDefaults, LockedImage};
 use exflow_registry::Login;
@@ -44,8 +45,7 @@ pub(super) fn run(
         FetchError::Cancelled => Failure::Interrupted,
         error => exflow_fetch::diagnose(&error.of_image(name.clone()), site).into(),
     };
-    let http = HttpOptions { offline: options.offline, ..HttpOptions::default() };
-    let client = Client::new(http, cancel.clone());
+    let client = Client::new(http(options.offline), cancel.clone());
     let login = Login::new(prepared.places.registries(), cancel.clone());
     let open = OpenImage::open(source, &prepared.places, &login, None).map_err(failed)?;
     let found = open.find(&client, &prepared.store, &platform(), None).map_err(failed)?;

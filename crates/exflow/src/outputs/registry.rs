@@ -2,6 +2,7 @@
 
 use super::Image;
 use crate::artifact::ArtifactFiles;
+use crate::places::http;
 use crate::prepare::Prepared;
 use crate::report::{Failure, io_failed};
 use crate::session::store_failed;
@@ -10,7 +11,7 @@ use crate::ui::{Shown, Ui, size};
 use exflow_content::{Digest, Encoder, Sha256};
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::image::{Referrers, Repository};
-use exflow_fetch::{Cancel, Client, FetchError, HttpOptions};
+use exflow_fetch::{Cancel, Client, FetchError};
 use exflow_image::{
     EMPTY_CONFIG, INDEX_TYPE, MANIFEST_TYPE, Referrer, list_referrers, statement_manifest,
 };
@@ -171,7 +172,7 @@ fn list(
     let name = format!("{}/{}", to.registry(), to.repository());
     let reference: BaseReference = name.parse().expect("a repository that was pushed to");
     let login = Login::new(places.registries(), cancel.clone());
-    let client = Client::new(HttpOptions::default(), cancel.clone());
+    let client = Client::new(http(false), cancel.clone());
     let repository = Repository {
         // The registry itself: a mirror may be behind.
         endpoints: places.endpoints(&reference).pop().into_iter().collect(),
