@@ -272,3 +272,53 @@ fn branches_that_add_inputs_merge() {
     }
     assert!(merged == all, "{merged} of {all}");
 }
+
+/// Whatever is there instead of a lock, it is said where, and nothing is written over it.
+#[test]
+fn a_lock_that_is_none_is_left_as_it_is() {
+    let (_server, workspace) = outdated();
+    let good = workspace.read("exflow.lock");
+    let digest = good.split("\"sha256\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let package = good.lines().find(|line| line.contains("\"name\":\"app\"")).unwrap();
+    for (bad, code, place) in [
+        (format!("<<<<<<< HEAD\n{good}"), "exflow::lock::merge-conflict", "exflow.lock:1:"),
+        (
+            good.replace("\n  \"plugins\"", "\n=======\n>>>>>>> b\n  \"plugins\""),
+            "exflow::lock::merge-conflict",
+            "exflow.lock:",
+        ),
+        (good[..good.len() / 2].to_owned(), "exflow::lock::invalid", "exflow.lock:"),
+        (String::new(), "exflow::lock::invalid", "exflow.lock:"),
+        (good.replacen("\"size\":", "\"length\":", 1), "exflow::lock::invalid", "exflow.lock:"),
+        (
+            good.replacen("\"image-assembly\"", "\"news\": 1, \"image-assembly\"", 1),
+            "exflow::lock::invalid",
+            "exflow.lock:",
+        ),
+        (good.replacen(digest, &digest[1..], 1), "exflow::lock::invalid", "exflow.lock:"),
+        (
+            good.replacen(package, &format!("{package}\n{package}"), 1),
+            "exflow::lock::invalid",
+            "exflow.lock:",
+        ),
+        (
+            good.replacen("    \"builder\": {", "    \"other\": {", 1),
+            "exflow::lock::invalid",
+            "exflow.lock:",
+        ),
+        (
+            good.replacen("\"version\": 1", "\"version\": 99", 1),
+            "exflow::lock::newer-version",
+            "exflow",
+        ),
+        ("\u{1}garbage ".repeat(4_000_000), "exflow::lock::invalid", "exflow.lock"),
+    ] {
+        workspace.write("exflow.lock", &bad);
+        for command in
+            [&["lock"][..], &["lock", "--check"], &["update"], &["build"], &["fetch"], &["verify"]]
+        {
+            workspace.fails(command, 1).says(&[code, place]);
+            assert!(workspace.read("exflow.lock") == bad, "{command:?} has changed a bad lock");
+        }
+    }
+}

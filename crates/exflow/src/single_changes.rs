@@ -205,7 +205,9 @@ fn planned(manifest: &str, lock: &str) -> Result<Plan, String> {
     if lock.image_assembly != ASSEMBLY_VERSION {
         return Err("another assembly".to_owned());
     }
-    if let Some(stale) = stale(&lock, &wanted(&workspace)).into_iter().find(|it| it.is_needed()) {
+    if let Some(stale) =
+        stale(&lock, &wanted(&workspace)).into_iter().find(exflow_lock::Stale::is_needed)
+    {
         return Err(stale.to_string());
     }
     let unit = workspace.units.first().ok_or("no project")?;
