@@ -453,6 +453,24 @@ fn a_wrong_beginning_of_a_download() {
     assert_eq!(asked, ["GET pool/big_1.0_all.deb from 1000", "GET pool/big_1.0_all.deb"]);
 }
 
+#[test]
+fn a_changed_byte_in_the_lock_is_found_and_named() {
+    let (_server, workspace) = served(&archive(), &app());
+    workspace.ok(&["lock"]);
+    let lock = workspace.read("exflow.lock");
+    let (before, after) = lock.split_once("library_2.0_all.deb").unwrap();
+    let at = after.find("\"sha256\":\"").unwrap() + 10;
+    let digit = if &after[at..=at] == "0" { "1" } else { "0" };
+    let changed = format!("{before}library_2.0_all.deb{}{digit}{}", &after[..at], &after[at + 1..]);
+    workspace.write("exflow.lock", &changed);
+    workspace.fails(&["build"], 1).says(&[
+        "exflow::fetch::wrong-digest",
+        "library_2.0_all.deb",
+        "exflow.kdl:",
+    ]);
+    assert_eq!(workspace.read("exflow.lock"), changed);
+}
+
 /// What was published anew, and is on no mirror, nor in the snapshot archive under its date.
 #[test]
 fn a_package_that_is_nowhere_but_in_the_snapshot_archive_by_its_hash() {

@@ -119,6 +119,38 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// A file and a repository, and then neither the server nor the repository.
+#[test]
+fn what_was_fetched_is_there_without_a_network() {
+    let (server, workspace) = served();
+    let origin = workspace.outside().join("icons");
+    std::fs::create_dir_all(&origin).unwrap();
+    std::fs::write(origin.join("a.svg"), "icon\n").unwrap();
+    git(&origin, &["init", "-q"]);
+    git(&origin, &["add", "."]);
+    git(&origin, &["commit", "-qm", "one"]);
+    let fetch = format!(
+        "fetch \"tool\" url=\"{}/mirror/tool\" executable=#true\ngit \"icons\" url=\"file://{}\"",
+        server.url(),
+        origin.display()
+    );
+    let needs = "needs \"tool\"; needs \"icons\"";
+    workspace.write(
+        "exflow.kdl",
+        &manifest(&fetch, needs, "mkdir out; ./tool > out/said; cat icons/a.svg"),
+    );
+    workspace.ok(&["lock"]);
+    std::fs::remove_dir_all(workspace.store()).unwrap();
+    workspace.fails(&["build", "--offline"], 1).says(&["exflow::fetch::offline"]);
+    workspace.ok(&["fetch"]);
+    drop(server);
+    std::fs::remove_dir_all(&origin).unwrap();
+    workspace.ok(&["build", "--offline"]);
+    assert_eq!(outputs(&workspace), ["icon\n"]);
+    // Where neither is, nothing is fetched twice.
+    workspace.ok(&["verify", "--offline"]);
+}
+
 #[test]
 fn a_repository_is_locked_to_a_revision_and_its_files() {
     let (_server, workspace) = served();

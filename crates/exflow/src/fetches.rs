@@ -14,7 +14,7 @@ use exflow_lock::{FetchedContent, Lock, LockedFetch, RequestedFetch, RequestedVe
 use exflow_manifest::{Fetched, Workspace};
 use exflow_packages::MAX_REMOTE_FILE;
 use exflow_packages::git::GitSource;
-use exflow_store::{Store, StoreError};
+use exflow_store::{Record, Store, StoreError};
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -146,6 +146,9 @@ impl Finder<'_> {
                     tree: None,
                 };
                 let tree = fetch_git(self.client, self.store, &source, &Shown(self.ui))?;
+                // A build asks for it by its files, too: it needn't be fetched again for that.
+                let key = GitSource { tree: Some(tree), ..source }.key();
+                self.store.put_record(&key, &Record { trees: vec![tree], data: Vec::new() })?;
                 Ok(FetchedContent::Git { revision, tree })
             }
         }
