@@ -497,8 +497,16 @@ fn a_package_that_is_nowhere_but_in_the_snapshot_archive_by_its_hash() {
     server.now_serves(files.clone());
     // Whatever the archive says, the lock decides.
     workspace.fails(&["build"], 1).says(&["exflow::fetch::not-found", package]);
-    files.insert(format!("snapshot/file/{hash}"), deb);
-    server.now_serves(files);
+    files.insert(format!("snapshot/file/{hash}"), deb.clone());
+    // What is published under its name now is longer, or shorter, or the mirror is broken.
+    for other in [[&deb[..], b"more"].concat(), deb[..100].to_vec()] {
+        files.insert(package.to_owned(), other);
+        server.now_serves(files.clone());
+        std::fs::remove_dir_all(workspace.store()).unwrap();
+        workspace.ok(&["build"]);
+    }
+    server.fault(package, Fault::Status(500, None), 99);
+    std::fs::remove_dir_all(workspace.store()).unwrap();
     workspace.ok(&["build"]);
 }
 

@@ -74,13 +74,16 @@ fn a_file_is_locked_and_seen_by_the_steps_that_need_it() {
     assert!(!workspace.read("exflow.lock").contains("fetches"));
 }
 
+fn manifest_at(server: &str, place: &str, sha256: &str) -> String {
+    let fetch = format!("fetch \"tool\" url=\"{server}/{place}\"{sha256}");
+    manifest(&fetch, "needs \"tool\"", "mkdir out")
+}
+
 #[test]
 fn a_file_is_what_the_manifest_says_or_nothing() {
     let (server, workspace) = served();
-    let with = |url: &str, sha256: &str| {
-        let fetch = format!("fetch \"tool\" url=\"{}/{url}\"{sha256}", server.url());
-        manifest(&fetch, "needs \"tool\"", "mkdir out")
-    };
+    let url = server.url();
+    let with = |place: &str, sha256: &str| manifest_at(&url, place, sha256);
     let known = format!(" sha256=\"{}\"", Sha256::of(TOOL));
     workspace.write("exflow.kdl", &with("releases/tool-1.0", &known));
     workspace.ok(&["lock"]);
@@ -99,13 +102,19 @@ fn a_file_is_what_the_manifest_says_or_nothing() {
     // Another address that has something else, and nobody has said that it may.
     workspace.write("exflow.kdl", &with("mirror/tool", ""));
     workspace.ok(&["lock"]);
-    server.fault("/other", Fault::WrongByte, 0);
     let mut files = files(TOOL);
     files.insert("other".to_owned(), b"other".to_vec());
     server.now_serves(files);
     workspace.write("exflow.kdl", &with("other", ""));
     workspace.fails(&["lock"], 1).says(&["exflow::lock::would-move", "exflow update"]);
     workspace.ok(&["update", "tool"]);
+    // The same in other words: nobody is asked.
+    let other = format!(" sha256=\"{}\"", Sha256::of(b"other"));
+    drop(server);
+    workspace.write("exflow.kdl", &manifest_at(&url, "other", &other));
+    workspace.ok(&["lock"]);
+    workspace.write("exflow.kdl", &manifest_at(&url, "other", ""));
+    workspace.ok(&["lock"]);
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> String {

@@ -5,7 +5,9 @@ use exflow_content::Sha256;
 use exflow_store::{Store, StoreError, leads_to};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How patient a client is.
@@ -123,14 +125,22 @@ impl Wanted<'_> {
     }
 }
 
+/// Numbers the files that this process is putting there.
+static SHARED: AtomicU64 = AtomicU64::new(0);
+
 /// Puts a copy of a download that was checked at its place in the shared folder. It is only for others: where that fails,
 /// nothing is lost.
 fn share(download: &Path, place: &Path) {
     let Some((folder, name)) = place.parent().zip(place.file_name()) else { return };
-    let new = folder.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let number = SHARED.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    let new = folder.join(format!(".{}.{process}-{number}", name.to_string_lossy()));
+    // Others are to read it, whatever the store's files are.
+    let readable = std::fs::Permissions::from_mode(0o644);
     let shared = std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::copy(download, &new))
-        .and_then(|_| std::fs::rename(&new, place));
+        .and_then(|_| std::fs::set_permissions(&new, readable))
+        .and_then(|()| std::fs::rename(&new, place));
     if shared.is_err() {
         let _ = std::fs::remove_file(&new);
     }
@@ -307,7 +317,9 @@ impl Client {
             match self.download_from(store, &wanted, url, progress) {
                 Ok(path) => {
                     progress.end(wanted.name);
-                    if let Some(shared) = shared.filter(|_| !in_folder.contains(url)) {
+                    // What may be private is nobody else's business.
+                    let may_share = wanted.credentials.is_none() && !in_folder.contains(url);
+                    if let Some(shared) = shared.filter(|_| may_share) {
                         share(&path, &shared);
                     }
                     return Ok(path);
@@ -722,13 +734,17 @@ fn begins_at(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
     range.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
 }
 
-/// An address as it may be shown: without the name and the password that may be in it.
+/// An address as it may be shown: without the name and the password that may be in it, and without its query, which may be
+/// a token.
 pub(crate) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
+    let (rest, query) = match rest.find(['?', '#']) {
+        Some(at) if rest[at..].len() > 1 => (&rest[..at], "?…"),
+        _ => (rest, ""),
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
+    format!("{scheme}://{host}{path}{query}")
 }
 
 #[cfg(test)]

@@ -269,7 +269,18 @@ fn order(
             }
             continue;
         }
-        if fetches.contains_key(&need.value) {
+        if let Some(fetch) = fetches.get(&need.value) {
+            let is_file = matches!(fetch.what, Fetched::File { .. });
+            if let Some(at) = at.as_ref().filter(|at| is_file && at.value.is_root()) {
+                problems.push(
+                    Diagnostic::error(
+                        WRONG_VALUE,
+                        format!("`{}` is a file, and laid at a folder", need.value),
+                    )
+                    .at(&at.site, "this is the project's folder")
+                    .help(format!("say what it is called there: `at=\"bin/{}\"`", need.value)),
+                );
+            }
             continue;
         }
         let known = || own.iter().copied().chain(fetches.keys().map(String::as_str));

@@ -618,11 +618,19 @@ impl Parser<'_> {
             return None;
         };
         let url = self.text(url)?;
-        let rest = url.value.split_once("://").map_or("", |(_, rest)| rest);
-        let user = rest.split('/').next().and_then(|host| Some(host.rsplit_once('@')?.0));
-        if user.is_some_and(|user| user.contains(':')) {
-            let help = "nothing that is secret belongs into a manifest";
-            self.check.wrong_value(&url.site, "`url`", "it has a password", help);
+        let (scheme, rest) = url.value.split_once("://").unwrap_or_default();
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (user, host) = match authority.rsplit_once('@') {
+            Some((user, host)) => (Some(user), host),
+            None => (None, authority),
+        };
+        // Only ssh has users that are nothing secret: `git@`. What stands where a port should may be a password.
+        let is_user = user.is_none_or(|user| scheme == "ssh" && !user.contains(':'));
+        let port = host.rsplit_once(':').filter(|_| !host.ends_with(']'));
+        let is_port = port.is_none_or(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+        if !is_user || !is_port {
+            let help = "nothing that is secret belongs into a manifest; who you are, git finds in its credential helpers";
+            self.check.wrong_value(&url.site, "`url`", "it says who asks", help);
             return None;
         }
         if url.value.is_empty() || !url.value.bytes().all(|byte| byte.is_ascii_graphic()) {

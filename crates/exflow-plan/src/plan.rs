@@ -302,12 +302,12 @@ impl Planner<'_> {
             return Vec::new();
         };
         let folder = source_root().join(&unit.folder);
-        let at = need.at.as_ref().map(|at| at.value.clone()).filter(|at| !at.is_root());
+        let at = need.at.as_ref().map(|at| at.value.clone());
         // What is laid under several names is fetched under each.
         let mut called = format!("fetch:{name}");
         let (origin, at) = match (&fetch.what, &locked.locked) {
             (Fetched::File { url, is_executable, .. }, FetchedContent::File { sha256, .. }) => {
-                let at = at.unwrap_or_else(|| last_name(url, name));
+                let at = at.filter(|at| !at.is_root()).unwrap_or_else(|| last_name(url, name));
                 let parent = at.parent().unwrap_or_default();
                 let file = at.strip(&parent).unwrap_or_else(|| at.clone());
                 if file != last_name(url, name) {

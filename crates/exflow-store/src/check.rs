@@ -7,6 +7,7 @@ use exflow_content::{Digest, Entry, Mode, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -44,7 +45,7 @@ impl Store {
             let is_bad = |(blob, ..): &(Digest, u64, Mode)| bad.contains(blob);
             if blobs(tree).iter().any(is_bad) {
                 self.discard(digest)?;
-            } else if let Err(error) = self.check_copies(digest, tree) {
+            } else if let Err(error) = self.check_checkout(digest, tree) {
                 if !error.is_damage() {
                     return Err(error);
                 }
@@ -68,29 +69,67 @@ impl Store {
         if is_there { Ok(()) } else { Err(StoreError::Missing { kind: "blob", digest: *blob }) }
     }
 
-    /// Checks the files of a checkout that are no links to blobs: all but the first of several with the same content.
-    fn check_copies(&self, digest: &Digest, tree: &Tree) -> Result<(), StoreError> {
+    /// Checks that a checkout is what its tree says: nothing missing, nothing more, and the content of all files that are
+    /// no links to blobs, which are those but the first of several with the same content.
+    fn check_checkout(&self, digest: &Digest, tree: &Tree) -> Result<(), StoreError> {
         let checkout = self.root().join("checkouts").join(digest.to_string());
         if !checkout.exists() {
             return Ok(());
         }
-        for (at, entry) in tree.entries() {
-            let Entry::File { mode, blob, .. } = entry else { continue };
-            let path = checkout.join(at.as_path());
-            let corrupt = |reason: &str| {
-                Err(StoreError::Corrupt { path: path.clone(), reason: reason.to_owned() })
-            };
-            let Ok(found) = fs::symlink_metadata(&path) else { return corrupt("it is missing") };
-            let linked = fs::symlink_metadata(self.variant(blob, *mode));
-            if linked.is_ok_and(|linked| (linked.dev(), linked.ino()) == (found.dev(), found.ino()))
-            {
-                continue;
-            }
-            if digest_of(&path)? != *blob {
-                return corrupt("its content has another digest");
+        let mut there = 0;
+        let mut folders = vec![checkout.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).doing("read", &folder)? {
+                let entry = entry.doing("read", &folder)?;
+                there += 1;
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(entry.path());
+                }
             }
         }
-        Ok(())
+        for (at, entry) in tree.entries() {
+            let path = checkout.join(at.as_path());
+            let reason = match fs::symlink_metadata(&path) {
+                Err(_) => Some("it is missing"),
+                Ok(found) => self.differs(&path, entry, &found)?,
+            };
+            if let Some(reason) = reason {
+                return Err(StoreError::Corrupt { path, reason: reason.to_owned() });
+            }
+        }
+        if there == tree.len() {
+            return Ok(());
+        }
+        let reason = format!("it has {there} files and folders, and should have {}", tree.len());
+        Err(StoreError::Corrupt { path: checkout, reason })
+    }
+
+    /// How something in a checkout isn't what its tree says.
+    fn differs(
+        &self,
+        path: &Path,
+        entry: &Entry,
+        found: &fs::Metadata,
+    ) -> Result<Option<&'static str>, StoreError> {
+        let has_mode = |mode: &Mode| found.mode() & 0o7777 == mode.bits();
+        let is_right = match entry {
+            Entry::Folder { mode } => found.is_dir() && has_mode(mode),
+            Entry::Symlink { target } => {
+                found.is_symlink()
+                    && fs::read_link(path).is_ok_and(|to| to.as_os_str().as_bytes() == &**target)
+            }
+            Entry::File { mode, .. } => found.is_file() && has_mode(mode),
+        };
+        if !is_right {
+            return Ok(Some("it is another thing, or has another mode"));
+        }
+        let Entry::File { mode, blob, .. } = entry else { return Ok(None) };
+        let is_link = fs::symlink_metadata(self.variant(blob, *mode))
+            .is_ok_and(|linked| (linked.dev(), linked.ino()) == (found.dev(), found.ino()));
+        if is_link || digest_of(path)? == *blob {
+            return Ok(None);
+        }
+        Ok(Some("its content has another digest"))
     }
 }
 

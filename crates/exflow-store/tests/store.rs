@@ -501,6 +501,21 @@ fn a_changed_byte_of_a_copy_is_found() {
         "{found:?}"
     );
     assert!(!checkout.exists());
+    // Something that isn't in the tree, something that is gone, and another mode.
+    for tamper in [
+        (|checkout: &Path| fs::write(checkout.join("c"), "more").unwrap()) as fn(&Path),
+        |checkout| fs::remove_file(checkout.join("a")).unwrap(),
+        |checkout| {
+            fs::set_permissions(checkout.join("b"), fs::Permissions::from_mode(0o4755)).unwrap();
+        },
+    ] {
+        store.put_tree(&tree).unwrap();
+        let checkout = store.checkout(&digest).unwrap();
+        assert!(store.check_trees(&BTreeSet::from([digest])).unwrap().is_empty());
+        tamper(&checkout);
+        assert_eq!(store.check_trees(&BTreeSet::from([digest])).unwrap().len(), 1);
+        assert!(!checkout.exists());
+    }
 }
 
 /// Changes a byte of the last of all blobs, and leaves its length: the file that it was.

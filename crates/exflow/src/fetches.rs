@@ -14,6 +14,7 @@ use exflow_lock::{FetchedContent, Lock, LockedFetch, RequestedFetch, RequestedVe
 use exflow_manifest::{Fetched, Workspace};
 use exflow_packages::MAX_REMOTE_FILE;
 use exflow_packages::git::GitSource;
+use exflow_statements::without_secrets;
 use exflow_store::{Record, Store, StoreError};
 use std::collections::BTreeSet;
 use std::fs;
@@ -113,6 +114,18 @@ impl Finder<'_> {
     ) -> Result<FetchedContent, FetchError> {
         match requested {
             RequestedFetch::File { url, sha256 } => {
+                // The same in other words.
+                if let Some(LockedFetch { requested: before, locked }) = old
+                    && let FetchedContent::File { sha256: known, .. } = locked
+                    && match sha256 {
+                        Some(sha256) => sha256 == known,
+                        None => {
+                            matches!(before, RequestedFetch::File { url: old, .. } if old == url)
+                        }
+                    }
+                {
+                    return Ok(locked.clone());
+                }
                 let file = match sha256 {
                     Some(sha256) => self.known_file(url, *sha256),
                     None => self.unknown_file(url),
@@ -138,12 +151,22 @@ impl Finder<'_> {
                         self.revision(url, &GitVersion::Tag(name))?
                     }
                 };
+                // The same revision has the same files, wherever it comes from.
+                let tree = match old {
+                    Some(LockedFetch {
+                        requested: RequestedFetch::Git { folder: in_folder, submodules: with, .. },
+                        locked: FetchedContent::Git { revision: before, tree },
+                    }) if *before == revision && in_folder == folder && with == submodules => {
+                        Some(*tree)
+                    }
+                    _ => None,
+                };
                 let source = GitSource {
                     url: url.clone(),
                     revision: revision.clone(),
                     submodules: *submodules,
                     sparse: folder.clone(),
-                    tree: None,
+                    tree,
                 };
                 let tree = fetch_git(self.client, self.store, &source, &Shown(self.ui))?;
                 // A build asks for it by its files, too: it needn't be fetched again for that.
@@ -160,8 +183,9 @@ impl Finder<'_> {
 
     fn known_file(&self, url: &str, sha256: Sha256) -> Result<FetchedContent, FetchError> {
         let urls = [url.to_owned()];
+        let name = without_secrets(url);
         let wanted = WantedFile {
-            name: url,
+            name: &name,
             urls: &urls,
             sha256,
             size: Size::AtMost(MAX_REMOTE_FILE),
@@ -176,7 +200,7 @@ impl Finder<'_> {
 
     fn unknown_file(&self, url: &str) -> Result<FetchedContent, FetchError> {
         let got = self.client.get(url, MAX_REMOTE_FILE)?;
-        let bytes = got.ok_or_else(|| FetchError::NotFound { url: url.to_owned() })?;
+        let bytes = got.ok_or_else(|| FetchError::NotFound { url: without_secrets(url) })?;
         let sha256 = Sha256::of(&bytes);
         // It is wanted next.
         self.store.put_download(&sha256, &bytes)?;

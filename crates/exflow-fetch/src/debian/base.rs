@@ -78,14 +78,19 @@ fn fetch_package(
         credentials: None,
     };
     let path = match workshop.client.download(store, wanted, progress) {
-        // No mirror has it any more, nor is it where the snapshot archive has it by its date.
-        Err(error @ (FetchError::NotFound { .. } | FetchError::WrongDigest { .. })) => {
-            let urls = by_hash(&workshop.client, mirrors, package);
+        Err(error) if may_be_elsewhere(&error) => {
+            // No mirror has it any more, nor is it where the snapshot archive has it by its date.
+            let urls = by_hash(&workshop.client, mirrors, package)?;
             if urls.is_empty() {
                 return Err(error);
             }
             let wanted = Wanted { urls: &urls, ..wanted };
-            workshop.client.download(store, wanted, progress).map_err(|_| error)?
+            match workshop.client.download(store, wanted, progress) {
+                Ok(path) => path,
+                Err(other) if !may_be_elsewhere(&other) => return Err(other),
+                // What the mirrors say tells more.
+                Err(_) => return Err(error),
+            }
         }
         other => other?,
     };
@@ -103,23 +108,37 @@ fn fetch_package(
     Ok(UnpackedPackage { locked: package.clone(), control: deb.control, tree: deb.tree })
 }
 
+/// Whether it may still be had from somewhere else.
+fn may_be_elsewhere(error: &FetchError) -> bool {
+    !matches!(error, FetchError::Cancelled | FetchError::Store(_) | FetchError::Offline { .. })
+}
+
 /// The longest answer of the snapshot archive that is read, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
+/// How many files one version of a package may be: it was built anew, or for several archives.
+const MAX_HASHES: usize = 8;
 
-/// Where the snapshot archive has a package by its hash, whichever archive and date it was of. It says which hash that is by
-/// SHA-1; what comes is checked by sha256 as all else is.
-fn by_hash(client: &Client, mirrors: &Mirrors, package: &LockedPackage) -> Vec<String> {
+/// Where the snapshot archive has a package by its hash, whichever archive and date it was of; nowhere where it doesn't
+/// know it. It says which hash that is by SHA-1; what comes is checked by sha256 as all else is.
+fn by_hash(
+    client: &Client,
+    mirrors: &Mirrors,
+    package: &LockedPackage,
+) -> Result<Vec<String>, FetchError> {
     let Some((question, files)) = mirrors.by_hash(&package.name, &package.version) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    let Ok(Some(answer)) = client.get(&question, MAX_ANSWER) else { return Vec::new() };
+    let answer = match client.get(&question, MAX_ANSWER) {
+        Err(error @ (FetchError::Cancelled | FetchError::Store(_))) => return Err(error),
+        other => other.ok().flatten().unwrap_or_default(),
+    };
     let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap_or_default();
     let listed = answer["result"].as_array().into_iter().flatten();
     let hashes = listed
         .filter(|file| file["architecture"] == package.architecture.as_str())
         .filter_map(|file| file["hash"].as_str())
         .filter(|hash| hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    hashes.map(|hash| format!("{files}{hash}")).collect()
+    Ok(hashes.take(MAX_HASHES).map(|hash| format!("{files}{hash}")).collect())
 }
 
 /// The package, if it has been unpacked before and nothing of it was lost since.

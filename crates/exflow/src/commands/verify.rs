@@ -17,7 +17,7 @@ use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Diagnostics};
 use exflow_fetch::debian::package_keys;
 use exflow_fetch::image::layer_keys;
-use exflow_fetch::{Cancel, Client, apk_keys};
+use exflow_fetch::{Cancel, Client, HttpOptions, apk_keys};
 use exflow_lock::AddedPackages;
 use exflow_plan::{Action, PlannedRoot, StepId};
 use serde_json::json;
@@ -164,10 +164,12 @@ impl Verification<'_> {
         let prepared =
             Prepared { steps: fetched.collect(), images: Vec::new(), ..self.prepared.clone() };
         let before = Before::new(&self.prepared.store, self.outputs, self.built, true);
+        // From where it comes, and not from a folder into which it was just put.
+        let client = Client::new(HttpOptions { shared: None, ..http(false) }, self.cancel.clone());
         let rebuild = Rebuild {
             prepared: &prepared,
             ui: &session.ui,
-            client: self.client,
+            client: &client,
             cancel: self.cancel,
             jobs: self.jobs,
             executor: ExecutorChoice::Auto,

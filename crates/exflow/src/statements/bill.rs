@@ -175,6 +175,7 @@ impl Reader<'_> {
                         packages.entry(app).or_insert(plain);
                     }
                 }
+                // What became of it is not known: it is among the materials.
                 Origin::File(_) => {}
             }
         }
