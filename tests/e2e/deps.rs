@@ -569,6 +569,20 @@ fn rebar3_is_fetched() {
     workspace.ok(&["build"]);
     let run = workspace.ok(&["run", "shop", "--", "eval", "IO.puts(:squirrel.nuts())"]);
     assert_eq!(run.stdout, "42\n");
+    let (digest, ..) = workspace.build_one(&["--locked"]);
+    // The same as an input of the lock, which is seen by the steps of packages, too.
+    let setting = format!(" rebar3=\"{}/rebar3\" rebar3-sha256=\"{sha256}\"", server.url());
+    let stage = "stage \"deps\" { needs \"rebar3\" at=\"/tools/rebar3\"; env MIX_REBAR3=\"/src/tools/rebar3\"; }";
+    let declared = manifest(&sha256.to_string())
+        .replace(&setting, "")
+        .replace("project \"shop\" {", &format!("project \"shop\" {{\n    {stage}"));
+    let fetch = format!("fetch \"rebar3\" url=\"{}/rebar3\" executable=#true\n", server.url());
+    workspace.write("exflow.kdl", &format!("{fetch}{declared}"));
+    workspace.ok(&["lock"]);
+    assert!(workspace.read("exflow.lock").contains(&format!("\"sha256\":\"{sha256}\"")));
+    let (again, ran, _) = workspace.build_one(&["--locked"]);
+    assert_eq!(again, digest);
+    assert!(ran > 1, "with another rebar3 beside it, a package is compiled anew");
 }
 
 /// Packages that can't be had as they are locked.

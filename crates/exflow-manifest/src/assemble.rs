@@ -255,7 +255,7 @@ fn order(
             );
         }
     }
-    for Need { name: need, at } in stages.values().flat_map(|stage| &stage.needs) {
+    for Need { name: need, at, .. } in stages.values().flat_map(|stage| &stage.needs) {
         if is_own(&need.value) {
             if let Some(at) = at {
                 problems.push(

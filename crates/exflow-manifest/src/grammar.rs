@@ -136,7 +136,7 @@ static LABEL: Spec = Spec {
 static NEEDS: Spec = Spec {
     name: "needs",
     about: "what it sees: outputs of stages of your own, and what `fetch` and `git` declare, which is laid `at` a path \
-            relative to the project",
+            relative to the project; with a `/` before it, to the workspace",
     arguments: TEXTS,
     properties: Properties::Named(&[("at", Kind::Text)]),
     repeats: true,

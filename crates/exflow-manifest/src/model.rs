@@ -201,8 +201,10 @@ pub enum GitVersion {
 pub struct Need {
     /// A stage of the user's own, or something that is fetched.
     pub name: Spanned<String>,
-    /// Where it is laid, relative to the project: only of something that is fetched.
+    /// Where it is laid: only of something that is fetched.
     pub at: Option<Spanned<RelPath>>,
+    /// Whether that is relative to the workspace, as a path with a `/` before it is, and not to the project.
+    pub is_in_workspace: bool,
 }
 
 /// `project "hello" { … }`

@@ -715,12 +715,22 @@ impl Parser<'_> {
             let names: Vec<Spanned<String>> =
                 arguments(child).filter_map(|entry| self.text(entry)).collect();
             let at = child.entry("at").and_then(|entry| self.text(entry));
-            let at = at.and_then(|at| self.path(&at));
+            let is_in_workspace = at.as_ref().is_some_and(|at| at.value.starts_with('/'));
+            let at = at.and_then(|mut at| {
+                if is_in_workspace {
+                    at.value.remove(0);
+                }
+                self.path(&at)
+            });
             if let (Some(_), Some(second)) = (&at, names.get(1)) {
                 let help = "give each a node `needs` of its own";
                 self.check.wrong_value(&second.site, "`needs`", "two at one place", help);
             }
-            needs.extend(names.into_iter().map(|name| Need { name, at: at.clone() }));
+            needs.extend(names.into_iter().map(|name| Need {
+                name,
+                at: at.clone(),
+                is_in_workspace,
+            }));
         }
         needs
     }

@@ -301,7 +301,8 @@ impl Planner<'_> {
             );
             return Vec::new();
         };
-        let folder = source_root().join(&unit.folder);
+        let root = source_root();
+        let folder = if need.is_in_workspace { root } else { root.join(&unit.folder) };
         let at = need.at.as_ref().map(|at| at.value.clone());
         // What is laid under several names is fetched under each.
         let mut called = format!("fetch:{name}");
@@ -486,7 +487,9 @@ impl Planner<'_> {
         mounts.retain(
             |mount| !matches!(&mount.source, MountSource::Sources(tree) if tree.is_empty()),
         );
-        for need in stage.needs.iter().filter(|_| !is_shared) {
+        // What is fetched is no more of one project than what a plugin has fetched.
+        let is_own = |need: &&Need| known.own.contains_key(need.name.value.as_str());
+        for need in stage.needs.iter().filter(|need| !is_shared || !is_own(need)) {
             mounts.extend(self.needed(unit, stage, need, known.own));
         }
         if !proposed.files.is_empty() {
