@@ -24,6 +24,8 @@ use std::marker::PhantomData;
 pub const VERSION: u32 = 4;
 /// The newest minor version of that: what it adds may be overlooked.
 const MINOR: u32 = 0;
+/// The first version that knows files and repositories that are fetched.
+const FETCHES: u32 = 4;
 /// The first version that knows plugins that are fetched.
 const PLUGINS: u32 = 3;
 /// The first version that knows bases that are images.
@@ -251,7 +253,7 @@ fn version_of(lock: &Lock) -> u32 {
     let has_image =
         lock.bases.values().any(|base| matches!(base.requested, RequestedBase::Image(_)));
     if !lock.fetches.is_empty() {
-        VERSION
+        FETCHES
     } else if lock.plugins.values().any(|plugin| plugin.sha256.is_some()) {
         PLUGINS
     } else if has_image {

@@ -6,7 +6,7 @@
 //! # How the format changes
 //! `version` counts the meanings of the file. A reader refuses a version that it doesn't know, and
 //! a writer writes the oldest version that can say what it has to say. What an older reader may
-//! overlook without building something else is a new `minor` of a version: a reader takes any, and
+//! overlook without building something else is a new `minor` of the newest version: a reader takes any, and
 //! knows what it has overlooked ([`Lock::unknown`]), so that it doesn't write the file without that.
 //! Where `minor` isn't newer than the reader, fields that it doesn't know are errors.
 

@@ -335,7 +335,17 @@ impl Planner<'_> {
                 });
                 (origin, at.unwrap_or_else(|| RelPath::new(name).expect("a name")))
             }
-            _ => unreachable!("something is locked as what is requested"),
+            _ => {
+                self.problems.push(
+                    Diagnostic::error(
+                        NOT_LOCKED,
+                        format!("`{name}` is in the lock as something else"),
+                    )
+                    .at(&fetch.site, "declared here")
+                    .help("run `exflow lock`"),
+                );
+                return Vec::new();
+            }
         };
         let step = Step {
             name: called,

@@ -99,7 +99,8 @@ impl Credentials for Login {
 fn parts(url: &str) -> Option<(&str, &str)> {
     let (_, rest) = url.split_once("://")?;
     let (host, path) = rest.split_once("/v2/")?;
-    let end = ["/manifests/", "/blobs/"].iter().find_map(|kind| path.rfind(kind))?;
+    let kinds = ["/manifests/", "/blobs/", "/referrers/"];
+    let end = kinds.iter().find_map(|kind| path.rfind(kind))?;
     Some((host, &path[..end]))
 }
 
@@ -113,6 +114,8 @@ mod tests {
         assert_eq!(parts(url), Some(("registry.example:5000", "a/b")));
         let url = "http://x/v2/blobs/blobs/blobs/sha256:00";
         assert_eq!(parts(url), Some(("x", "blobs/blobs")));
+        let url = "https://x/v2/a/b/referrers/sha256:00";
+        assert_eq!(parts(url), Some(("x", "a/b")));
         assert_eq!(parts("https://x/y"), None);
     }
 

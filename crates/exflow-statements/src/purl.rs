@@ -80,7 +80,8 @@ pub fn without_secrets(url: &str) -> String {
             let host = host.rsplit('@').next().unwrap_or_default();
             format!("{scheme}://{host}{path}")
         }
-        None => url.to_owned(),
+        // `git@host:path`, as ssh has it.
+        None => url.rsplit_once('@').map_or(url, |(_, rest)| rest).to_owned(),
     }
 }
 
@@ -167,5 +168,6 @@ mod tests {
             without_secrets("https://me:secret@host.example/a@b/c?token=secret#secret"),
             "https://host.example/a@b/c"
         );
+        assert_eq!(without_secrets("git@host.example:a/b.git"), "host.example:a/b.git");
     }
 }
