@@ -453,6 +453,7 @@ proptest! {
         if let Ok(lock) = parse(&name(), &text) {
             let space = |text: &str| text.split_whitespace().collect::<String>();
             prop_assert!(lock != everything() || space(&text) == space(&good));
+            prop_assert_eq!(parse(&name(), &print(&lock)), Ok(lock));
         }
     }
 }
