@@ -102,19 +102,32 @@ pub enum LockedRoot {
 impl LockedRoot {
     /// The packages that it is made of, or that are added to it: the name, the version and the digest of each.
     pub fn packages(&self) -> Vec<(&str, &str, &Sha256)> {
-        let debian = match self {
-            Self::Debian(debian) => debian,
-            Self::Image(image) => match &image.packages {
-                AddedPackages::None => return Vec::new(),
-                AddedPackages::Debian(debian) => debian,
-                AddedPackages::Alpine(alpine) => {
-                    let apks = alpine.packages.iter();
-                    return apks.map(|apk| (&*apk.name, &*apk.version, &apk.sha256)).collect();
-                }
-            },
-        };
-        let packages = debian.packages.iter();
+        match self {
+            Self::Debian(debian) => debian.pinned(),
+            Self::Image(image) => image.packages.pinned(),
+        }
+    }
+}
+
+impl LockedDebian {
+    /// The packages: the name, the version and the digest of each.
+    pub fn pinned(&self) -> Vec<(&str, &str, &Sha256)> {
+        let packages = self.packages.iter();
         packages.map(|package| (&*package.name, &*package.version, &package.sha256)).collect()
+    }
+}
+
+impl AddedPackages {
+    /// The packages: the name, the version and the digest of each.
+    pub fn pinned(&self) -> Vec<(&str, &str, &Sha256)> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Debian(debian) => debian.pinned(),
+            Self::Alpine(alpine) => {
+                let apks = alpine.packages.iter();
+                apks.map(|apk| (&*apk.name, &*apk.version, &apk.sha256)).collect()
+            }
+        }
     }
 }
 

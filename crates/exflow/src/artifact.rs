@@ -3,9 +3,25 @@
 use crate::report::{Failure, io_failed};
 use crate::session::store_failed;
 use exflow_content::Sha256;
+use exflow_diagnostics::Diagnostic;
+use exflow_fetch::Cancel;
+use exflow_registry::RegistryError;
 use exflow_store::{Store, TempDir};
 use std::fs::File;
 use std::io;
+
+/// Why something wasn't sent.
+pub(crate) fn not_sent(
+    error: &RegistryError,
+    cancel: &Cancel,
+    say: impl FnOnce(Diagnostic) -> Diagnostic,
+) -> Failure {
+    match error {
+        RegistryError::Cancelled => Failure::Interrupted,
+        _ if cancel.is_cancelled() => Failure::Interrupted,
+        other => say(exflow_registry::diagnose(other)).into(),
+    }
+}
 
 /// The parts of an artifact as files, each called by its sha256.
 pub(crate) struct ArtifactFiles {

@@ -223,6 +223,14 @@ pub(crate) struct BuildOptions {
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
 }
 
+impl BuildOptions {
+    /// How many steps run side by side.
+    pub(crate) fn side_by_side(&self) -> usize {
+        let jobs = self.jobs.or_else(|| std::thread::available_parallelism().ok());
+        jobs.map_or(1, std::num::NonZeroUsize::get)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExecutorChoice {
     /// Docker where a daemon answers, or else the sandbox

@@ -23,7 +23,6 @@ use exflow_store::{Claim, Record, StoreError};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -101,6 +100,24 @@ pub(crate) struct Executed {
     pub(crate) failure: Option<Failure>,
 }
 
+/// Builds the one image that was asked for, to be `verb`: run, described.
+pub(crate) fn execute_one(
+    session: &mut Session,
+    prepared: &Prepared,
+    options: &BuildOptions,
+    cancel: &Cancel,
+    verb: &str,
+) -> Result<Built, Failure> {
+    // Before anything is built that isn't wanted.
+    prepared.one_image(verb)?;
+    let Executed { mut built, failure, .. } = execute(session, prepared, options, cancel)?;
+    match (failure, built.pop()) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(built)) => Ok(built),
+        (None, None) => unreachable!("one image was asked for"),
+    }
+}
+
 /// Builds what was prepared.
 pub(crate) fn execute(
     session: &mut Session,
@@ -110,8 +127,7 @@ pub(crate) fn execute(
 ) -> Result<Executed, Failure> {
     let client = Client::new(http(options.offline), cancel.clone());
     let choice = choice(options.executor, prepared.executor)?;
-    let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok());
-    let jobs = jobs.map_or(1, NonZeroUsize::get);
+    let jobs = options.side_by_side();
     let mut has_healed = false;
     loop {
         let executors = Executors::new(choice, prepared.store.clone(), &session.ui);

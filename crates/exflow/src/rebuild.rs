@@ -37,9 +37,10 @@ pub(crate) struct Before<'a> {
 
 #[derive(Default)]
 struct Different {
+    /// With what came of them.
     steps: Vec<(StepId, Vec<Digest>)>,
-    /// Their digests now, by their index in the plan.
-    images: Vec<(usize, String)>,
+    /// By their index in the plan.
+    images: Vec<usize>,
 }
 
 impl<'a> Before<'a> {
@@ -68,11 +69,13 @@ impl<'a> Before<'a> {
         let Some(before) = self.outputs.get(&step).filter(|before| **before != outputs) else {
             return Ok(outputs);
         };
-        for tree in before {
-            place.import_tree(self.store, tree)?;
-        }
+        self.import(place, before)?;
         self.different().steps.push((step, outputs));
         Ok(before.clone())
+    }
+
+    fn import(&self, place: &Store, trees: &[Digest]) -> Result<(), StoreError> {
+        trees.iter().try_for_each(|tree| place.import_tree(self.store, tree))
     }
 
     /// Whether one of these steps came out different.
@@ -82,7 +85,7 @@ impl<'a> Before<'a> {
 
     pub(crate) fn compare_image(&self, image: usize, packed: &Packed) {
         if self.images.get(&image).is_some_and(|before| **before != packed.digest) {
-            self.different().images.push((image, packed.digest.clone()));
+            self.different().images.push(image);
         }
     }
 
@@ -95,9 +98,7 @@ impl<'a> Before<'a> {
         let Some(before) = self.outputs.get(&step).filter(|_| !self.fetches) else {
             return Ok(None);
         };
-        for tree in before {
-            place.import_tree(self.store, tree)?;
-        }
+        self.import(place, before)?;
         Ok(Some(before.clone()))
     }
 }
@@ -226,7 +227,7 @@ fn changes(before: &Before<'_>, prepared: &Prepared) -> Result<Vec<Changed>, Sto
         }
         changes.push(Changed { what: ChangedThing::Step(step), files });
     }
-    for (image, _) in different.images {
+    for image in different.images {
         changes.push(Changed { what: ChangedThing::Image(image), files: Vec::new() });
     }
     Ok(changes)

@@ -1,5 +1,5 @@
 use crate::cli::RunArgs;
-use crate::engine::execute;
+use crate::engine::execute_one;
 use crate::executors::sandbox;
 use crate::lockfile::OnStale;
 use crate::pack::laid_over;
@@ -26,13 +26,7 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     }
     let prepared =
         prepare(session, &targets, OnStale::of(&args.options, &cancel), &args.options, &cancel)?;
-    // Before anything is built that isn't run.
-    prepared.one_image("run")?;
-    let executed = execute(session, &prepared, &args.options, &cancel)?;
-    if let Some(failure) = executed.failure {
-        return Err(failure);
-    }
-    let [built] = executed.built.as_slice() else { unreachable!("one image was asked for") };
+    let built = execute_one(session, &prepared, &args.options, &cancel, "run")?;
     let settings = &prepared.plan.images[built.image].settings;
     let base = prepared.store.tree(&built.base).map_err(store_failed)?;
     let release = prepared.store.tree(&built.release).map_err(store_failed)?;

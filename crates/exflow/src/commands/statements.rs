@@ -1,7 +1,7 @@
 //! `sbom` and `provenance`: what is said of an image.
 
 use crate::cli::{BuildOptions, ProvenanceArgs, SbomArgs, SbomFormat};
-use crate::engine::{Built, execute};
+use crate::engine::{Built, execute_one};
 use crate::interrupt;
 use crate::lockfile::OnStale;
 use crate::outputs::write_whole;
@@ -51,13 +51,8 @@ fn build(
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
     let prepared = prepare(session, &targets, OnStale::of(options, &cancel), options, &cancel)?;
-    prepared.one_image("describe")?;
-    let executed = execute(session, &prepared, options, &cancel)?;
-    if let Some(failure) = executed.failure {
-        return Err(failure);
-    }
-    let [built] = executed.built.as_slice() else { unreachable!("one image was asked for") };
-    Ok((prepared, built.clone()))
+    let built = execute_one(session, &prepared, options, &cancel, "describe")?;
+    Ok((prepared, built))
 }
 
 fn say(session: &Session, text: &str, output: Option<&Path>) -> Result<ExitCode, Failure> {

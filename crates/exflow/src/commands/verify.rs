@@ -12,6 +12,7 @@ use crate::rebuild::{Before, Changed, ChangedFile, ChangedThing, Rebuild, Rebuil
 use crate::report::Failure;
 use crate::session::{Session, store_failed};
 use crate::sources::base_key;
+use crate::ui::Ui;
 use exflow_compare::Cause;
 use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Diagnostics};
@@ -22,7 +23,6 @@ use exflow_lock::AddedPackages;
 use exflow_plan::{Action, PlannedRoot, StepId};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 const DIFFERENT: &str = "exflow::verify::different";
@@ -48,15 +48,13 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<ExitCode, 
     }
     check_store(session, &prepared, &built, &outputs)?;
     let client = Client::new(http(options.offline), cancel.clone());
-    let jobs = options.jobs.or_else(|| std::thread::available_parallelism().ok());
     let verification = Verification {
         prepared: &prepared,
         built: &built,
         outputs: &outputs,
         client: &client,
         cancel: &cancel,
-        jobs: jobs.map_or(1, NonZeroUsize::get),
-        nodes: prepared.needed_steps(),
+        jobs: options.side_by_side(),
     };
     let mut problems = Diagnostics::new();
     let mut done = Ok(());
@@ -150,30 +148,28 @@ struct Verification<'a> {
     client: &'a Client,
     cancel: &'a Cancel,
     jobs: usize,
-    /// The steps that are compared.
-    nodes: Vec<StepId>,
 }
 
 impl Verification<'_> {
+    fn anew<'r>(&'r self, ui: &'r Ui, executor: ExecutorChoice, as_other: bool) -> Rebuild<'r> {
+        let Self { prepared, client, cancel, jobs, .. } = *self;
+        Rebuild { prepared, ui, client, cancel, jobs, executor, as_other }
+    }
+
     /// Fetches what comes from outside once more.
     fn fetch(&self, session: &mut Session, problems: &mut Diagnostics) -> Result<(), Failure> {
         session.ui.tell("verifying", "what comes from outside: it is fetched once more");
         let steps = &self.prepared.plan.steps;
-        let nodes = self.nodes.iter().copied();
-        let fetched = nodes.filter(|node| !matches!(steps[*node].action, Action::Run(_)));
-        let prepared =
-            Prepared { steps: fetched.collect(), images: Vec::new(), ..self.prepared.clone() };
+        let mut fetched = self.prepared.needed_steps();
+        fetched.retain(|step| !matches!(steps[*step].action, Action::Run(_)));
+        let prepared = Prepared { steps: fetched, images: Vec::new(), ..self.prepared.clone() };
         let before = Before::new(&self.prepared.store, self.outputs, self.built, true);
         // From where it comes, and not from a folder into which it was just put.
         let client = Client::new(HttpOptions { shared: None, ..http(false) }, self.cancel.clone());
         let rebuild = Rebuild {
             prepared: &prepared,
-            ui: &session.ui,
             client: &client,
-            cancel: self.cancel,
-            jobs: self.jobs,
-            executor: ExecutorChoice::Auto,
-            as_other: false,
+            ..self.anew(&session.ui, ExecutorChoice::Auto, false)
         };
         let Rebuilt { changes, failures } = rebuild.run(&before)?;
         for changed in &changes {
@@ -203,15 +199,7 @@ impl Verification<'_> {
     ) -> Result<(), Failure> {
         session.ui.tell("verifying", &format!("every step, {}", way.name()));
         let before = Before::new(&self.prepared.store, self.outputs, self.built, false);
-        let rebuild = Rebuild {
-            prepared: self.prepared,
-            ui: &session.ui,
-            client: self.client,
-            cancel: self.cancel,
-            jobs: self.jobs,
-            executor: way.executor,
-            as_other: way.as_other,
-        };
+        let rebuild = self.anew(&session.ui, way.executor, way.as_other);
         let Rebuilt { changes, failures } = rebuild.run(&before)?;
         if failures.iter().any(is_no_sandbox) {
             if way.as_other {
@@ -233,8 +221,9 @@ impl Verification<'_> {
         }
         if changes.is_empty() {
             let steps = &self.prepared.plan.steps;
-            let run = |node: &&StepId| matches!(steps[**node].action, Action::Run(_));
-            let count = self.nodes.iter().filter(run).count();
+            let needed = self.prepared.needed_steps().into_iter();
+            let run = |step: &StepId| matches!(steps[*step].action, Action::Run(_));
+            let count = needed.filter(run).count();
             let steps = if count == 1 { "step" } else { "steps" };
             session.ui.tell("same", &format!("{count} {steps} {}", way.name()));
         }

@@ -2,7 +2,7 @@
 
 use crate::cli::{BuildOptions, VerifiedImage};
 use crate::commands::verify::list;
-use crate::engine::{Executed, execute};
+use crate::engine::execute_one;
 use crate::images::OpenImage;
 use crate::outputs::Image;
 use crate::pack::laid_over;
@@ -32,12 +32,7 @@ pub(super) fn run(
     options: &BuildOptions,
     cancel: &Cancel,
 ) -> Result<ExitCode, Failure> {
-    prepared.one_image("compare")?;
-    let executed: Executed = execute(session, prepared, options, cancel)?;
-    if let Some(failure) = executed.failure {
-        return Err(failure);
-    }
-    let [built] = executed.built.as_slice() else { unreachable!("one image was asked for") };
+    let built = &execute_one(session, prepared, options, cancel, "compare")?;
     let VerifiedImage(source) = theirs;
     let name = source.to_string();
     let site = prepared.plan.images[built.image].site.as_ref();

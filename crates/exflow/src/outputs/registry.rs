@@ -1,7 +1,7 @@
 //! Images into a registry, only what the repository lacks of them, and what is said of them.
 
 use super::Image;
-use crate::artifact::ArtifactFiles;
+use crate::artifact::{ArtifactFiles, not_sent};
 use crate::places::http;
 use crate::prepare::Prepared;
 use crate::report::{Failure, io_failed};
@@ -15,7 +15,7 @@ use exflow_fetch::{Cancel, Client, FetchError};
 use exflow_image::{
     EMPTY_CONFIG, INDEX_TYPE, MANIFEST_TYPE, Referrer, list_referrers, statement_manifest,
 };
-use exflow_registry::{BaseReference, ImageReference, Login, Push, Registry, RegistryError};
+use exflow_registry::{BaseReference, ImageReference, Login, Push, Registry};
 use exflow_statements::{CYCLONEDX_TYPE, IN_TOTO_TYPE, SPDX_TYPE, cyclonedx, spdx};
 use exflow_store::Record;
 use serde_json::json;
@@ -71,7 +71,7 @@ pub(super) fn push(
     };
     let pushed = registry
         .push(&to, tags, &push, &Shown(ui))
-        .map_err(|error| failed(&error, cancel, |problem| problem))?;
+        .map_err(|error| not_sent(&error, cancel, |problem| problem))?;
     for (digest, _) in &blobs {
         let data = to.repository().as_bytes().to_vec();
         let record = Record { trees: Vec::new(), data };
@@ -130,7 +130,7 @@ pub(super) fn attach(
         };
         registry
             .push_untagged(to, &push, &Shown(ui))
-            .map_err(|error| failed(&error, cancel, not_attached))?;
+            .map_err(|error| not_sent(&error, cancel, not_attached))?;
         referrers.push(Referrer {
             digest: Sha256::of(&manifest),
             size: manifest.len() as u64,
@@ -199,7 +199,7 @@ fn list(
         let tag = format!("sha256-{}", image.manifest);
         registry
             .push(to, &[tag], &push, &Shown(ui))
-            .map_err(|error| failed(&error, cancel, not_attached))?;
+            .map_err(|error| not_sent(&error, cancel, not_attached))?;
         // Looked at once more: somebody may have written another list over it.
     }
     Err(not_attached(Diagnostic::error(NOT_ATTACHED, "others write to the list all the time"))
@@ -214,19 +214,6 @@ fn not_attached(problem: Diagnostic) -> Diagnostic {
     let help = problem.help.map(|help| format!("{help}; or push"));
     let help = help.unwrap_or_else(|| "push again, or".to_owned());
     Diagnostic::error(NOT_ATTACHED, message).help(format!("{help} without it: `--no-statements`"))
-}
-
-/// Why something wasn't sent.
-fn failed(
-    error: &RegistryError,
-    cancel: &Cancel,
-    say: impl FnOnce(Diagnostic) -> Diagnostic,
-) -> Failure {
-    match error {
-        RegistryError::Cancelled => Failure::Interrupted,
-        _ if cancel.is_cancelled() => Failure::Interrupted,
-        other => say(exflow_registry::diagnose(other)).into(),
-    }
 }
 
 /// Where a blob was pushed to, for the next repository of the same registry that wants it.

@@ -9,7 +9,7 @@ use crate::session::store_failed;
 use crate::sources::base_key;
 use exflow_content::{Digest, Entry, RelPath, Sha256, Tree};
 use exflow_fetch::{FetchError, System};
-use exflow_lock::{AddedPackages, LockedDebian, RequestedPlugin};
+use exflow_lock::RequestedPlugin;
 use exflow_packages::debian::{MAX_COPYRIGHT, Paragraphs, licences};
 use exflow_packages::hex::{HexPackage, Term, parse_terms};
 use exflow_plan::{Action, Origin, PlannedBase, PlannedImage, PlannedRoot};
@@ -285,20 +285,9 @@ fn app_files(tree: &Tree) -> impl Iterator<Item = (&str, &RelPath)> {
 
 /// The packages that a base is locked to, by name and version.
 fn locked_packages(root: &PlannedRoot) -> BTreeMap<(&str, &str), Sha256> {
-    match root {
-        PlannedRoot::Debian { debian, .. } => of_debian(debian),
-        PlannedRoot::Image { image, .. } => match &image.packages {
-            AddedPackages::None => BTreeMap::new(),
-            AddedPackages::Debian(debian) => of_debian(debian),
-            AddedPackages::Alpine(alpine) => {
-                let packages = alpine.packages.iter();
-                packages.map(|it| ((&*it.name, &*it.version), it.sha256)).collect()
-            }
-        },
-    }
-}
-
-fn of_debian(debian: &LockedDebian) -> BTreeMap<(&str, &str), Sha256> {
-    let packages = debian.packages.iter();
-    packages.map(|it| ((&*it.name, &*it.version), it.sha256)).collect()
+    let pinned = match root {
+        PlannedRoot::Debian { debian, .. } => debian.pinned(),
+        PlannedRoot::Image { image, .. } => image.packages.pinned(),
+    };
+    pinned.into_iter().map(|(name, version, sha256)| ((name, version), *sha256)).collect()
 }

@@ -1,5 +1,5 @@
 use super::inspect;
-use crate::artifact::ArtifactFiles;
+use crate::artifact::{ArtifactFiles, not_sent};
 use crate::cli::PluginPushArgs;
 use crate::interrupt;
 use crate::places::Places;
@@ -10,7 +10,7 @@ use exflow_content::{Digest, Sha256};
 use exflow_fetch::Cancel;
 use exflow_image::{ComponentArtifact, MANIFEST_TYPE};
 use exflow_plugin_host::{Host, Limits, Plugin, diagnose};
-use exflow_registry::{ImageReference, Push, Registry, RegistryError};
+use exflow_registry::{ImageReference, Push, Registry};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -48,12 +48,9 @@ pub(crate) fn run(session: &mut Session, args: &PluginPushArgs) -> Result<ExitCo
     let registry = Registry::new(&places.registries(), cancel.clone())
         .map_err(|error| io_failed("push to", Path::new(name), &error))?;
     let tags = [to.tag().to_owned()];
-    let pushed =
-        registry.push(&to, &tags, &push, &Shown(&session.ui)).map_err(|error| match error {
-            RegistryError::Cancelled => Failure::Interrupted,
-            _ if cancel.is_cancelled() => Failure::Interrupted,
-            other => exflow_registry::diagnose(&other).into(),
-        })?;
+    let pushed = registry
+        .push(&to, &tags, &push, &Shown(&session.ui))
+        .map_err(|error| not_sent(&error, &cancel, |problem| problem))?;
     let digest = Sha256::of(&artifact.manifest);
     session.ui.tell("pushed", &format!("{to}: {} sent", size(pushed.sent)));
     session.ui.say(&format!(
