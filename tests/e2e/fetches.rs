@@ -106,7 +106,7 @@ fn a_file_is_what_the_manifest_says_or_nothing() {
     files.insert("other".to_owned(), b"other".to_vec());
     server.now_serves(files);
     workspace.write("exflow.kdl", &with("other", ""));
-    workspace.fails(&["lock"], 1).says(&["exflow::lock::would-move", "exflow update"]);
+    workspace.fails(&["lock"], 1).says(&["exflow::lock::would-move", "`exflow update fetch:tool`"]);
     workspace.ok(&["update", "tool"]);
     // The same in other words: nobody is asked.
     let other = format!(" sha256=\"{}\"", Sha256::of(b"other"));

@@ -98,8 +98,8 @@ fn what_has_to_move_does_not_by_itself() {
     for command in ["lock", "build"] {
         workspace.fails(&[command], 1).says(&[
             "exflow::lock::would-move",
-            "app: 1.0 to 2.0",
-            "`exflow update`",
+            "base `builder` can't be locked without moving what is locked: app 1.0 → 2.0",
+            "`exflow update base:builder`",
             "exflow.kdl:1",
         ]);
         assert_eq!(workspace.read("exflow.lock"), old);

@@ -184,6 +184,13 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
+/// Whether a text is the whole name of an object of git's: a SHA-1 or a SHA-256 in lower-case hexadecimal digits (git,
+/// `gitrevisions(7)`, "Specifying Revisions").
+pub fn is_git_object(text: &str) -> bool {
+    matches!(text.len(), 40 | 64)
+        && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,5 +210,18 @@ mod tests {
         for text in ["", "abc", &"A".repeat(64), &"g".repeat(64), &"0".repeat(63)] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn objects_of_git_are_named_by_whole_digests() {
+        for (text, expected) in [
+            ("0123456789abcdef0123456789abcdef01234567", true),
+            ("0123456789ABCDEF0123456789abcdef01234567", false),
+            ("v1.0", false),
+            ("", false),
+        ] {
+            assert_eq!(is_git_object(text), expected, "{text}");
+        }
+        assert!(is_git_object(&"a".repeat(64)));
     }
 }

@@ -10,7 +10,7 @@ mod path;
 mod pattern;
 mod tree;
 
-pub use digest::{Digest, Hasher, ParseDigestError, Sha256, Sha256Hasher};
+pub use digest::{Digest, Hasher, ParseDigestError, Sha256, Sha256Hasher, is_git_object};
 pub use encoding::{DecodeError, Decoder, Encoder};
 pub use path::{PathError, RelPath};
 pub use pattern::{PatternError, PatternSet};

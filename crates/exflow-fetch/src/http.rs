@@ -2,6 +2,7 @@
 
 use crate::{Cancel, FetchError, Progress};
 use exflow_content::Sha256;
+use exflow_packages::without_secrets;
 use exflow_store::{Store, StoreError, leads_to};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -737,14 +738,11 @@ fn begins_at(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
 /// An address as it may be shown: without the name and the password that may be in it, and without its query, which may be
 /// a token.
 pub(crate) fn shown(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (rest, query) = match rest.find(['?', '#']) {
-        Some(at) if rest[at..].len() > 1 => (&rest[..at], "?…"),
-        _ => (rest, ""),
+    let query = match url.find(['?', '#']) {
+        Some(at) if url[at..].len() > 1 => "?…",
+        _ => "",
     };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}{query}")
+    without_secrets(url) + query
 }
 
 #[cfg(test)]

@@ -25,5 +25,5 @@ pub use git::{GitError, GitVersion, fetch_git, find_git};
 pub use hex::{HexPlaces, fetch_hex, hex_key_variable};
 pub use http::{Client, Credentials, HttpOptions, Size, Wanted};
 pub use progress::Progress;
-pub use remote_file::fetch_remote_file;
+pub use remote_file::{fetch_remote_file, find_remote_file};
 pub use system::{System, add_debian};

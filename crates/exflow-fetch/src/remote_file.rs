@@ -1,6 +1,6 @@
 //! Single files of the web.
 
-use crate::http::shown;
+use crate::http::{Transfer, shown};
 use crate::workshop::Workshop;
 use crate::{Client, FetchError, Progress, Size, Wanted};
 use exflow_content::{Digest, Entry, Sha256, Sha256Hasher, Tree};
@@ -24,6 +24,55 @@ pub fn fetch_remote_file(
     workshop
         .tree_of(file.key(), || fetch(&workshop, file, progress))
         .map_err(FetchError::of_remote_file)
+}
+
+/// Fetches a file to be locked: its digest, and its length in bytes. It is `expected` where somebody has said what it
+/// has to be, and otherwise whatever is there. The store has it as a finished download then, because it is wanted next.
+pub fn find_remote_file(
+    client: &Client,
+    store: &Store,
+    url: &str,
+    expected: Option<Sha256>,
+    progress: &dyn Progress,
+) -> Result<(Sha256, u64), FetchError> {
+    let found = match expected {
+        Some(sha256) => known(client, store, url, sha256, progress).map(|size| (sha256, size)),
+        None => unknown(client, store, url, progress),
+    };
+    found.map_err(FetchError::of_remote_file)
+}
+
+fn known(
+    client: &Client,
+    store: &Store,
+    url: &str,
+    sha256: Sha256,
+    progress: &dyn Progress,
+) -> Result<u64, FetchError> {
+    let wanted = Wanted {
+        name: &shown(url),
+        urls: &[url.to_owned()],
+        sha256,
+        size: Size::AtMost(MAX_REMOTE_FILE),
+        credentials: None,
+    };
+    let path = client.download(store, wanted, progress)?;
+    let metadata = path.metadata();
+    Ok(metadata.map_err(|source| StoreError::Io { action: "read", path, source })?.len())
+}
+
+fn unknown(
+    client: &Client,
+    store: &Store,
+    url: &str,
+    progress: &dyn Progress,
+) -> Result<(Sha256, u64), FetchError> {
+    let folder = store.temp_dir()?;
+    let path = folder.path().join("file");
+    let name = shown(url);
+    let wanted = Transfer { name: &name, size: Size::AtMost(MAX_REMOTE_FILE), credentials: None };
+    client.download_unpinned(&path, wanted, &[url.to_owned()], progress, |_| Ok(()))?;
+    Ok(store.take_download(&path)?)
 }
 
 fn fetch(

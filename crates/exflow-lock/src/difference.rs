@@ -1,38 +1,11 @@
 //! What differs between two locks.
 
-use crate::{FetchedContent, Lock, LockedBase, LockedFetch, LockedPlugin, LockedRoot, Platform};
+use crate::{
+    FetchedContent, InputKind, InputName, Lock, LockedBase, LockedFetch, LockedPlugin, LockedRoot,
+    Platform,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-
-/// An input that is locked, by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum InputName {
-    /// A base.
-    Base(String),
-    /// A plugin.
-    Plugin(String),
-    /// A file or a repository that is fetched.
-    Fetch(String),
-}
-
-impl InputName {
-    /// Its name, without what it is.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Base(name) | Self::Plugin(name) | Self::Fetch(name) => name,
-        }
-    }
-}
-
-impl fmt::Display for InputName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Base(name) => write!(f, "base `{name}`"),
-            Self::Plugin(name) => write!(f, "plugin `{name}`"),
-            Self::Fetch(name) => write!(f, "fetch `{name}`"),
-        }
-    }
-}
 
 /// How an input is locked to something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,39 +63,36 @@ pub fn differences(old: &Lock, new: &Lock) -> Vec<Difference> {
         let platforms: BTreeSet<&Platform> =
             [old, new].into_iter().flatten().flat_map(|base| base.locked.keys()).collect();
         for platform in platforms {
-            let parts = |base: Option<&LockedBase>| {
-                base.and_then(|base| base.locked.get(platform))
-                    .map(Parts::of_root)
-                    .unwrap_or_default()
+            let root = |base: Option<&LockedBase>| {
+                base.and_then(|base| base.locked.get(platform)).map(Parts::of_root)
             };
-            let input = InputName::Base(name.clone());
             found.push(Difference {
-                input,
+                input: InputKind::Base.named(name),
                 platform: Some(platform.clone()),
-                changes: parts(old).changes(&parts(new)),
+                changes: Parts::between(root(old), root(new)),
             });
         }
     }
-    let names: BTreeSet<&String> = old.plugins.keys().chain(new.plugins.keys()).collect();
-    for name in names {
-        let parts = |lock: &Lock| lock.plugins.get(name).map(Parts::of_plugin).unwrap_or_default();
-        found.push(Difference {
-            input: InputName::Plugin(name.clone()),
-            platform: None,
-            changes: parts(old).changes(&parts(new)),
-        });
-    }
-    let names: BTreeSet<&String> = old.fetches.keys().chain(new.fetches.keys()).collect();
-    for name in names {
-        let parts = |lock: &Lock| lock.fetches.get(name).map(Parts::of_fetch).unwrap_or_default();
-        found.push(Difference {
-            input: InputName::Fetch(name.clone()),
-            platform: None,
-            changes: parts(old).changes(&parts(new)),
-        });
-    }
+    found.extend(of_all_platforms(InputKind::Plugin, &old.plugins, &new.plugins, Parts::of_plugin));
+    found.extend(of_all_platforms(InputKind::Fetch, &old.fetches, &new.fetches, Parts::of_fetch));
     found.retain(|difference| !difference.changes.is_empty());
     found
+}
+
+/// The differences of inputs that are the same for all platforms.
+fn of_all_platforms<T>(
+    kind: InputKind,
+    old: &BTreeMap<String, T>,
+    new: &BTreeMap<String, T>,
+    parts: impl Fn(&T) -> Parts,
+) -> Vec<Difference> {
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let difference = |name: &String| Difference {
+        input: kind.named(name),
+        platform: None,
+        changes: Parts::between(old.get(name).map(&parts), new.get(name).map(&parts)),
+    };
+    names.into_iter().map(difference).collect()
 }
 
 impl Parts {
@@ -153,9 +123,10 @@ impl Parts {
         Self { whole, ..Self::default() }
     }
 
-    fn changes(&self, new: &Self) -> Vec<Change> {
-        let mut changes = changes(&self.whole, &new.whole);
-        changes.extend(self::changes(&self.packages, &new.packages));
+    fn between(old: Option<Self>, new: Option<Self>) -> Vec<Change> {
+        let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+        let mut changes = changes(&old.whole, &new.whole);
+        changes.extend(self::changes(&old.packages, &new.packages));
         changes
     }
 }

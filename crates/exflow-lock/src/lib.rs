@@ -1,7 +1,7 @@
 //! The lock: what was asked for, and exactly what that meant, for every input from outside.
 //!
 //! [`Lock`] and its parts are the engine's own values. [`parse`] and [`print()`] are the file format,
-//! and [`stale`] tells where a lock no longer fits what a workspace asks for.
+//! [`stale()`] tells where a lock no longer fits what a workspace asks for, and [`moved`] whether what it holds on to stayed.
 //!
 //! # How the format changes
 //! `version` counts the meanings of the file. A reader refuses a version that it doesn't know, and
@@ -12,15 +12,19 @@
 
 mod difference;
 mod format;
+mod hold;
+mod input;
 mod model;
 mod stale;
 
-pub use difference::{Change, Difference, InputName, differences};
+pub use difference::{Change, Difference, differences};
 pub use format::{MAX_BYTES, VERSION, is_debian_package, parse, print};
+pub use hold::moved;
+pub use input::{InputKind, InputName};
 pub use model::{
     AddedPackages, Compression, FetchedContent, ImageDefaults, ImageSource, LocalImage, Lock,
     LockedAlpine, LockedApk, LockedBase, LockedDebian, LockedFetch, LockedImage, LockedLayer,
     LockedPackage, LockedPlugin, LockedRoot, MAX_LAYER_SIZE, MAX_LAYERS, Platform, RequestedBase,
     RequestedDebian, RequestedFetch, RequestedImage, RequestedPlugin, RequestedVersion, Wanted,
 };
-pub use stale::{Stale, stale};
+pub use stale::{Stale, Staleness, stale};

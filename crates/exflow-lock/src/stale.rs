@@ -1,94 +1,44 @@
-use crate::{Lock, Platform, RequestedBase, Wanted};
+use crate::{InputKind, InputName, Lock, Platform, RequestedBase, Wanted};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One way in which a lock doesn't fit what a workspace asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stale {
-    /// A base isn't in the lock.
-    BaseMissing {
-        /// Which base.
-        name: String,
-    },
-    /// A base is in the lock for other platforms.
-    PlatformMissing {
-        /// Which base.
-        name: String,
-        /// The platform that is built for.
-        platform: Platform,
-    },
-    /// A base was locked for another request.
-    BaseChanged {
-        /// Which base.
-        name: String,
-        /// What has changed, as a phrase.
-        what: String,
-    },
-    /// The lock has a base that nothing asks for.
-    BaseUnused {
-        /// Which base.
-        name: String,
-    },
-    /// A plugin isn't in the lock.
-    PluginMissing {
-        /// Which plugin.
-        name: String,
-    },
-    /// A plugin was locked from elsewhere.
-    PluginChanged {
-        /// Which plugin.
-        name: String,
-    },
-    /// The lock has a plugin that nothing asks for.
-    PluginUnused {
-        /// Which plugin.
-        name: String,
-    },
-    /// Something that is fetched isn't in the lock.
-    FetchMissing {
-        /// What.
-        name: String,
-    },
-    /// Something that is fetched was locked for another request.
-    FetchChanged {
-        /// What.
-        name: String,
-    },
-    /// The lock has something that is fetched, and that nothing needs.
-    FetchUnused {
-        /// What.
-        name: String,
-    },
+pub struct Stale {
+    /// Which input.
+    pub input: InputName,
+    /// How its entry doesn't fit.
+    pub how: Staleness,
+}
+
+/// How an entry of a lock doesn't fit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Staleness {
+    /// It isn't there.
+    Missing,
+    /// It is there for other platforms than this one, which is built for.
+    MissingFor(Platform),
+    /// It was locked for another request: what has changed, as a phrase.
+    Changed(String),
+    /// Nothing asks for it.
+    Unused,
 }
 
 impl Stale {
     /// Whether a build lacks something because of it; an entry that is only unused harms nothing.
     pub fn is_needed(&self) -> bool {
-        !matches!(
-            self,
-            Self::BaseUnused { .. } | Self::PluginUnused { .. } | Self::FetchUnused { .. }
-        )
+        self.how != Staleness::Unused
     }
 }
 
 impl fmt::Display for Stale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BaseMissing { name } => write!(f, "base `{name}` is not in the lock"),
-            Self::PlatformMissing { name, platform } => {
-                write!(f, "base `{name}` is not locked for {platform}")
-            }
-            Self::BaseChanged { name, what } => write!(f, "base `{name}`: {what}"),
-            Self::BaseUnused { name } => write!(f, "base `{name}` is locked and no longer used"),
-            Self::PluginMissing { name } => write!(f, "plugin `{name}` is not in the lock"),
-            Self::PluginChanged { name } => {
-                write!(f, "plugin `{name}` now comes from somewhere else")
-            }
-            Self::PluginUnused { name } => {
-                write!(f, "plugin `{name}` is locked and no longer used")
-            }
-            Self::FetchMissing { name } => write!(f, "fetch `{name}` is not in the lock"),
-            Self::FetchChanged { name } => write!(f, "fetch `{name}` now asks for something else"),
-            Self::FetchUnused { name } => write!(f, "fetch `{name}` is locked and no longer used"),
+        let input = &self.input;
+        match &self.how {
+            Staleness::Missing => write!(f, "{input} is not in the lock"),
+            Staleness::MissingFor(platform) => write!(f, "{input} is not locked for {platform}"),
+            Staleness::Changed(what) => write!(f, "{input}: {what}"),
+            Staleness::Unused => write!(f, "{input} is locked and no longer used"),
         }
     }
 }
@@ -96,51 +46,43 @@ impl fmt::Display for Stale {
 /// Every way in which `lock` doesn't fit `wanted`, by kind and name.
 pub fn stale(lock: &Lock, wanted: &Wanted) -> Vec<Stale> {
     let mut stale = Vec::new();
-    for (name, requested) in &wanted.bases {
-        let name = name.clone();
-        let Some(locked) = lock.bases.get(&name) else {
-            stale.push(Stale::BaseMissing { name });
-            continue;
-        };
-        let old = &locked.requested;
-        if old != requested {
-            let what = changed(old, requested);
-            stale.push(Stale::BaseChanged { name, what });
-        } else if !locked.locked.contains_key(&wanted.platform) {
-            stale.push(Stale::PlatformMissing { name, platform: wanted.platform.clone() });
+    compare(&mut stale, InputKind::Base, &wanted.bases, &lock.bases, |requested, locked| {
+        if locked.requested != *requested {
+            return Some(Staleness::Changed(changed(&locked.requested, requested)));
         }
-    }
-    for (name, requested) in &wanted.plugins {
-        let name = name.clone();
-        match lock.plugins.get(&name) {
-            None => stale.push(Stale::PluginMissing { name }),
-            Some(locked) if locked.requested != *requested => {
-                stale.push(Stale::PluginChanged { name });
-            }
-            Some(_) => {}
-        }
-    }
-    for (name, requested) in &wanted.fetches {
-        let name = name.clone();
-        match lock.fetches.get(&name) {
-            None => stale.push(Stale::FetchMissing { name }),
-            Some(locked) if locked.requested != *requested => {
-                stale.push(Stale::FetchChanged { name });
-            }
-            Some(_) => {}
-        }
-    }
-    for name in lock.fetches.keys().filter(|name| !wanted.fetches.contains_key(*name)) {
-        stale.push(Stale::FetchUnused { name: name.clone() });
-    }
-    for name in lock.bases.keys().filter(|name| !wanted.bases.contains_key(*name)) {
-        stale.push(Stale::BaseUnused { name: name.clone() });
-    }
-    for name in lock.plugins.keys().filter(|name| !wanted.plugins.contains_key(*name)) {
-        stale.push(Stale::PluginUnused { name: name.clone() });
-    }
+        let platform = &wanted.platform;
+        let is_there = locked.locked.contains_key(platform);
+        (!is_there).then(|| Staleness::MissingFor(platform.clone()))
+    });
+    compare(&mut stale, InputKind::Plugin, &wanted.plugins, &lock.plugins, |requested, locked| {
+        let what = "the manifest takes it from somewhere else now";
+        (locked.requested != *requested).then(|| Staleness::Changed(what.to_owned()))
+    });
+    compare(&mut stale, InputKind::Fetch, &wanted.fetches, &lock.fetches, |requested, locked| {
+        let what = "the manifest asks for something else now";
+        (locked.requested != *requested).then(|| Staleness::Changed(what.to_owned()))
+    });
     stale.sort();
     stale
+}
+
+/// Compares the inputs of one kind; `how` says of one that is both wanted and locked how it doesn't fit.
+fn compare<R, L>(
+    stale: &mut Vec<Stale>,
+    kind: InputKind,
+    wanted: &BTreeMap<String, R>,
+    locked: &BTreeMap<String, L>,
+    how: impl Fn(&R, &L) -> Option<Staleness>,
+) {
+    for (name, requested) in wanted {
+        let how = match locked.get(name) {
+            None => Some(Staleness::Missing),
+            Some(locked) => how(requested, locked),
+        };
+        stale.extend(how.map(|how| Stale { input: kind.named(name), how }));
+    }
+    let unused = locked.keys().filter(|name| !wanted.contains_key(*name));
+    stale.extend(unused.map(|name| Stale { input: kind.named(name), how: Staleness::Unused }));
 }
 
 /// What has changed in a request, as a phrase.

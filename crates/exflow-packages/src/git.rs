@@ -18,12 +18,6 @@ pub struct GitSource {
 }
 
 impl GitSource {
-    /// Whether a text is a whole digest, of SHA-1 or SHA-256.
-    pub fn is_revision(text: &str) -> bool {
-        matches!(text.len(), 40 | 64)
-            && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    }
-
     /// The key of its tree. The content is the identity: where it comes from is not in it.
     ///
     /// # Encoding
@@ -78,18 +72,5 @@ mod tests {
         assert_eq!(keys.len(), all);
         // Where it comes from is not.
         assert_eq!(GitSource { url: "file:///mirror".into(), ..source() }.key(), source().key());
-    }
-
-    #[test]
-    fn revisions_are_whole_digests() {
-        for (text, expected) in [
-            ("0123456789abcdef0123456789abcdef01234567", true),
-            ("0123456789ABCDEF0123456789abcdef01234567", false),
-            ("v1.0", false),
-            ("", false),
-        ] {
-            assert_eq!(GitSource::is_revision(text), expected, "{text}");
-        }
-        assert!(GitSource::is_revision(&"a".repeat(64)));
     }
 }

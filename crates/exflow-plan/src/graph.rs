@@ -210,6 +210,13 @@ pub struct PlannedImage {
     pub site: Option<Site>,
 }
 
+impl PlannedImage {
+    /// What it is called among the steps: `shop:image`.
+    pub fn name(&self) -> String {
+        format!("{}:image", self.project)
+    }
+}
+
 /// How an image is packed, and how its container starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSettings {

@@ -5,8 +5,8 @@ use crate::PluginError;
 use crate::contract_0_2::{
     Answer, Diagnostic, Fetch, Image, Needs, Origin, Pair, Place, Proposal, Step, UsedThing,
 };
-use crate::host::{Plugin, Project};
-use exflow_content::{PatternSet, RelPath, Sha256};
+use crate::{Plugin, Project};
+use exflow_content::{PatternSet, RelPath, Sha256, is_git_object};
 use exflow_diagnostics::{Diagnostics, Site, SourceName};
 use exflow_packages::RemoteFile;
 use exflow_packages::git::GitSource;
@@ -181,7 +181,7 @@ fn fetch(fetch: &Fetch) -> Result<plan::ProposedFetch, PluginError> {
             plan::Origin::Hex(found)
         }
         Origin::Git(source) => {
-            if !GitSource::is_revision(&source.revision) {
+            if !is_git_object(&source.revision) {
                 return invalid(format!("`{name}` without the whole digest of a revision"));
             }
             plan::Origin::Git(GitSource {

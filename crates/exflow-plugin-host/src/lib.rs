@@ -14,14 +14,15 @@ mod convert;
 mod encode;
 mod error;
 mod host;
+mod plugin;
+mod question;
 mod runtime;
 mod settings;
 
 pub use encode::{NEWEST, NEWEST_WIT, component_of};
 pub use error::{PluginError, diagnose};
-pub use host::{
-    Asked, Host, Inspected, MAX_COMPONENT, Plugin, PluginBytes, Project, Proposed, World,
-    read_component,
-};
+pub use host::{Asked, Host, Inspected, Proposed, World};
+pub use plugin::{MAX_COMPONENT, Plugin, PluginBytes, read_component};
+pub use question::Project;
 pub use runtime::Limits;
 pub use settings::{SettingKind, SettingSchema};

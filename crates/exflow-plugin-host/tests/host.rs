@@ -56,7 +56,7 @@ impl Bench {
 struct Hello;
 
 impl World for Hello {
-    fn read(&self, path: &RelPath) -> io::Result<Vec<u8>> {
+    fn read(&self, path: &RelPath, _: u64) -> io::Result<Vec<u8>> {
         std::fs::read(hello().join(path.to_string()))
     }
 

@@ -5,7 +5,6 @@ use exflow_fetch::Progress;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci_client::RegistryOperation;
 use oci_client::errors::OciDistributionError;
-use std::fs::File;
 use std::io::{self, Read};
 
 /// How many blobs are sent at a time.
@@ -21,8 +20,8 @@ pub struct Push<'a> {
     pub media_type: &'a str,
     /// What its manifest names, each with its length in bytes: configuration and layers.
     pub blobs: &'a [(Sha256, u64)],
-    /// Opens one of them.
-    pub open: &'a (dyn Fn(&Sha256) -> io::Result<File> + Sync),
+    /// Opens one of them, from its start; again where sending it is tried again.
+    pub open: &'a (dyn Fn(&Sha256) -> io::Result<Box<dyn Read + Send>> + Sync),
     /// A repository of the same registry that is likely to have one.
     pub elsewhere: &'a (dyn Fn(&Sha256) -> Option<String> + Sync),
 }
@@ -140,19 +139,19 @@ impl Registry {
         size: u64,
         push: &Push<'_>,
     ) -> Result<(), OciDistributionError> {
-        let file = (push.open)(digest)?;
+        let blob = (push.open)(digest)?;
         let cancel = self.cancel.clone();
-        let chunks = stream::unfold(Some(file), move |file| {
-            let next = file.and_then(|mut file| {
+        let chunks = stream::unfold(Some(blob), move |blob| {
+            let next = blob.and_then(|mut blob| {
                 if cancel.is_cancelled() {
                     return Some((Err(io::Error::other("stopped").into()), None));
                 }
                 let mut chunk = vec![0; CHUNK];
-                match read_full(&mut file, &mut chunk) {
+                match read_full(&mut blob, &mut chunk) {
                     Ok(0) => None,
                     Ok(length) => {
                         chunk.truncate(length);
-                        Some((Ok(Bytes::from(chunk)), Some(file)))
+                        Some((Ok(Bytes::from(chunk)), Some(blob)))
                     }
                     Err(error) => Some((Err(error.into()), None)),
                 }
@@ -164,10 +163,10 @@ impl Registry {
     }
 }
 
-fn read_full(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_full(blob: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
-        match file.read(&mut buffer[length..]) {
+        match blob.read(&mut buffer[length..]) {
             Ok(0) => break,
             Ok(read) => length += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

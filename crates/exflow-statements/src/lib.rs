@@ -16,7 +16,7 @@ pub use cyclonedx::{MEDIA_TYPE as CYCLONEDX_TYPE, cyclonedx};
 pub use provenance::{
     BUILD_TYPE, MEDIA_TYPE as IN_TOTO_TYPE, Material, PREDICATE_TYPE, Provenance,
 };
-pub use purl::{alpine, debian, git, hex, image, otp, without_secrets};
+pub use purl::{alpine, debian, git, hex, image, otp};
 pub use spdx::{MEDIA_TYPE as SPDX_TYPE, spdx};
 
 /// Where exflow is at home: what made these documents.

@@ -4,6 +4,7 @@ use exflow_content::Sha256;
 use exflow_lock::Platform;
 use exflow_packages::git::GitSource;
 use exflow_packages::hex::HexPackage;
+use exflow_packages::without_secrets;
 use purl::GenericPurlBuilder;
 
 /// A package URL; none where a part of it can't stand in one, as an empty name.
@@ -69,20 +70,6 @@ pub fn git(name: &str, source: &GitSource) -> Option<String> {
     }
     let at = format!("git+{}@{}", without_secrets(&source.url), source.revision);
     built("generic", "", name, &source.revision, &[("vcs_url", &at)])
-}
-
-/// An address without who asks, and without what may show who may ask: a query, as in signed addresses.
-pub fn without_secrets(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = host.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{path}")
-        }
-        // `git@host:path`, as ssh has it.
-        None => url.rsplit_once('@').map_or(url, |(_, rest)| rest).to_owned(),
-    }
 }
 
 /// An application of Erlang/OTP or Elixir: `pkg:otp/kernel@10.3`.
@@ -164,10 +151,5 @@ mod tests {
         let purl = git("tool", &source("https://me:secret@git.example/tool.git")).unwrap();
         assert!(purl.starts_with("pkg:generic/tool@0123"), "{purl}");
         assert!(purl.contains("git.example") && !purl.contains("secret"), "{purl}");
-        assert_eq!(
-            without_secrets("https://me:secret@host.example/a@b/c?token=secret#secret"),
-            "https://host.example/a@b/c"
-        );
-        assert_eq!(without_secrets("git@host.example:a/b.git"), "host.example:a/b.git");
     }
 }

@@ -3,7 +3,7 @@ use crate::{Store, StoreError};
 use exflow_content::{Sha256, Sha256Hasher};
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 impl Store {
     /// A finished download, which has been checked against its digest when it was finished.
@@ -50,6 +50,18 @@ impl Store {
     /// Keeps bytes as a finished download. Whoever calls this has computed their digest.
     pub fn put_download(&self, digest: &Sha256, bytes: &[u8]) -> Result<(), StoreError> {
         self.write_whole(&self.root().join("downloads").join(digest.to_string()), bytes)
+    }
+
+    /// Takes a file of the caller's own, which is on the store's disk, as a finished download: its digest, and its length
+    /// in bytes.
+    pub fn take_download(&self, file: &Path) -> Result<(Sha256, u64), StoreError> {
+        let mut content = File::open(file).doing("open", file)?;
+        let mut hasher = Sha256Hasher::new();
+        let size = io::copy(&mut content, &mut hasher).doing("read", file)?;
+        let digest = hasher.finish();
+        let path = self.root().join("downloads").join(digest.to_string());
+        fs::rename(file, &path).doing("write", &path)?;
+        Ok((digest, size))
     }
 
     /// Removes a finished download, for one that will not be needed again.

@@ -1,14 +1,12 @@
-//! The parts of an artifact while it is sent to a registry.
+//! What is sent to a registry and is no image.
 
-use crate::report::{Failure, io_failed};
-use crate::session::store_failed;
+use crate::report::Failure;
 use exflow_content::Sha256;
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::Cancel;
 use exflow_registry::RegistryError;
-use exflow_store::{Store, TempDir};
-use std::fs::File;
-use std::io;
+use std::io::{self, Cursor, Read};
+use std::sync::Arc;
 
 /// Why something wasn't sent.
 pub(crate) fn not_sent(
@@ -23,23 +21,16 @@ pub(crate) fn not_sent(
     }
 }
 
-/// The parts of an artifact as files, each called by its sha256.
-pub(crate) struct ArtifactFiles {
-    folder: TempDir,
+/// The parts of an artifact that is in memory.
+pub(crate) struct Parts {
+    parts: Vec<Arc<[u8]>>,
     blobs: Vec<(Sha256, u64)>,
 }
 
-impl ArtifactFiles {
-    pub(crate) fn new(store: &Store, parts: &[&[u8]]) -> Result<Self, Failure> {
-        let folder = store.temp_dir().map_err(store_failed)?;
-        let mut blobs = Vec::new();
-        for part in parts {
-            let digest = Sha256::of(part);
-            let path = folder.path().join(digest.to_string());
-            std::fs::write(&path, part).map_err(|error| io_failed("write", &path, &error))?;
-            blobs.push((digest, part.len() as u64));
-        }
-        Ok(Self { folder, blobs })
+impl Parts {
+    pub(crate) fn new(parts: &[&[u8]]) -> Self {
+        let blobs = parts.iter().map(|part| (Sha256::of(part), part.len() as u64));
+        Self { blobs: blobs.collect(), parts: parts.iter().map(|part| Arc::from(*part)).collect() }
     }
 
     /// The digest of each, and its length in bytes.
@@ -47,7 +38,9 @@ impl ArtifactFiles {
         &self.blobs
     }
 
-    pub(crate) fn open(&self, digest: &Sha256) -> io::Result<File> {
-        File::open(self.folder.path().join(digest.to_string()))
+    pub(crate) fn open(&self, digest: &Sha256) -> io::Result<Box<dyn Read + Send>> {
+        let index = self.blobs.iter().position(|(known, _)| known == digest);
+        let part = index.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(Cursor::new(Arc::clone(&self.parts[part]))))
     }
 }

@@ -1,8 +1,8 @@
 //! Which executor runs the steps.
 
 use crate::cli::ExecutorChoice;
+use crate::inputs::platform;
 use crate::report::Failure;
-use crate::session::platform;
 use crate::ui::Ui;
 use clap::ValueEnum;
 use exflow_diagnostics::Diagnostic;

@@ -2,35 +2,30 @@
 //! talks to the terminal.
 
 mod artifact;
-mod batch;
 mod cli;
 mod commands;
-mod components;
+mod discovery;
 mod engine;
 mod executors;
-mod failed;
-mod fetches;
-mod forecast;
+mod files;
 mod images;
 mod inputs;
 mod interrupt;
-mod lockfile;
-mod other_user;
+mod locking;
 mod outputs;
 mod pack;
 mod places;
+mod plugins;
 mod preflight;
 mod prepare;
 mod propose;
-mod rebuild;
 mod report;
-mod resolve;
 mod session;
 #[cfg(test)]
 mod single_changes;
-mod sources;
 mod statements;
 mod ui;
+mod verify;
 
 use clap::Parser;
 use cli::{Cli, ColorChoice, Command, ExportCommand, PluginCommand};

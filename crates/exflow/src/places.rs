@@ -1,8 +1,8 @@
 //! Where inputs from outside come from, for a workspace on this host. It is never in a key or in the lock:
 //! the content is the identity.
 
+use crate::files::unreadable;
 use crate::report::Failure;
-use crate::session::unreadable;
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::debian::{Keyring, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors};
 use exflow_fetch::image::Endpoint;

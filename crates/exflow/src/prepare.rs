@@ -1,11 +1,11 @@
 //! Everything up to the plan: the workspace, the lock, what plugins propose, and what was asked for.
 
 use crate::cli::{BuildOptions, ExecutorChoice};
-use crate::lockfile::{self, OnStale};
+use crate::locking::{self, OnStale};
 use crate::places::Places;
 use crate::propose::{Asking, planned, propose};
-use crate::report::Failure;
-use crate::session::{Session, store_failed};
+use crate::report::{Failure, store_failed};
+use crate::session::Session;
 use exflow_diagnostics::did_you_mean;
 use exflow_fetch::Cancel;
 use exflow_lock::Lock;
@@ -68,7 +68,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Failure> {
     let workspace = session.workspace()?;
     let selected = select(&workspace, targets)?;
-    let lock = Arc::new(lockfile::complete(session, &workspace, on_stale)?);
+    let lock = Arc::new(locking::complete(session, &workspace, on_stale)?);
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
     let names: BTreeSet<&str> = selected.iter().map(|(unit, _)| unit.name.value.as_str()).collect();

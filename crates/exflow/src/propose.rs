@@ -1,13 +1,15 @@
 //! Asks the plugins of projects what is to be done.
 
 use crate::cli::BuildOptions;
-use crate::components::Components;
 use crate::engine::execute;
-use crate::lockfile::plugin_not_locked;
+use crate::files::read_at_most;
+use crate::inputs::{self, platform};
+use crate::locking::plugin_not_locked;
 use crate::places::Places;
+use crate::plugins::{self, Components};
 use crate::prepare::{Prepared, executor};
 use crate::report::Failure;
-use crate::session::{self, Session, platform};
+use crate::session::Session;
 use exflow_content::{Digest, RelPath, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_fetch::Cancel;
@@ -21,7 +23,6 @@ use exflow_store::Store;
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub(crate) fn propose(
 ) -> Result<BTreeMap<String, Proposal>, Failure> {
     let store = session.store()?;
     let host = Host::new(store.clone(), Limits::default()).telling(session.ui.compiling());
-    let wanted = session::wanted(asking.workspace);
+    let wanted = inputs::wanted(asking.workspace);
     let root = session.root.clone();
     let mut problems = Diagnostics::new();
     let mut warnings = Diagnostics::new();
@@ -59,14 +60,14 @@ pub(crate) fn propose(
         let name = &tool.plugin.value;
         let site = Some(&tool.plugin.site);
         let requested = &wanted.plugins[name];
-        let mut plugin = match session::plugin(&root, &store, name, requested, asking.lock) {
+        let mut plugin = match plugins::plugin(&root, &store, name, requested, asking.lock) {
             Ok(plugin) => plugin,
             Err(_) if !matches!(requested, RequestedPlugin::Path(_)) => {
                 problems.push(plugin_not_locked(asking.workspace, name));
                 continue;
             }
             Err(source) => {
-                let path = session::plugin_path(&root, name, requested);
+                let path = plugins::plugin_path(&root, name, requested);
                 problems.push(diagnose(&PluginError::Read { path, source }, name, site));
                 continue;
             }
@@ -225,8 +226,8 @@ impl Maker<'_> {
 }
 
 impl World for Maker<'_> {
-    fn read(&self, path: &RelPath) -> io::Result<Vec<u8>> {
-        fs::read(self.root.join(path.as_path()))
+    fn read(&self, path: &RelPath, limit: u64) -> io::Result<Vec<u8>> {
+        read_at_most(&self.root.join(path.as_path()), limit)
     }
 
     fn make(&self, proposal: &Proposal) -> Option<BTreeMap<String, Digest>> {

@@ -93,6 +93,12 @@ pub(crate) fn io_failed(action: &str, path: &Path, source: &io::Error) -> Failur
     .into()
 }
 
+/// Says what is wrong with the store.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`, which gives it away")]
+pub(crate) fn store_failed(error: exflow_store::StoreError) -> Failure {
+    exflow_store::diagnose(&error, None).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,9 @@
 //! What a single change of a manifest or of a lock changes: it is refused, or the keys of just those steps are others that
 //! depend on it. Every value of both files is changed in several ways.
 
-use crate::fetches;
+use crate::engine::base_key;
+use crate::inputs::{platform, requested_fetch, wanted};
 use crate::pack;
-use crate::session::{platform, wanted};
-use crate::sources::base_key;
 use exflow_content::{Digest, Encoder, Entry, Mode, PatternSet, RelPath, Sha256, Tree};
 use exflow_diagnostics::SourceName;
 use exflow_image::ASSEMBLY_VERSION;
@@ -186,7 +185,7 @@ fn lock() -> Lock {
         ("tool", FetchedContent::File { sha256: Sha256::of(b"tool"), size: 4 }),
     ];
     let fetched = contents.map(|(name, locked)| {
-        let requested = fetches::requested(&workspace.fetches[name].what);
+        let requested = requested_fetch(&workspace.fetches[name].what);
         (name.to_owned(), LockedFetch { requested, locked })
     });
     Lock {
@@ -237,7 +236,7 @@ fn keys(plan: &Plan) -> BTreeMap<String, Digest> {
     for image in &plan.images {
         let base = output(&outputs, Output { step: image.base, index: 0 });
         let release = output(&outputs, image.release);
-        keys.insert(format!("{}:image", image.project), pack::key(image, &base, &release));
+        keys.insert(image.name(), pack::key(image, &base, &release));
     }
     keys
 }
@@ -253,7 +252,7 @@ fn downstream(plan: &Plan, name: &str) -> BTreeSet<String> {
     }
     for image in &plan.images {
         if found.contains(names(image.base)) || found.contains(names(image.release.step)) {
-            found.insert(format!("{}:image", image.project));
+            found.insert(image.name());
         }
     }
     found

@@ -1,7 +1,7 @@
 //! Addresses of git repositories: which of them git is given, and how they are shown.
 
 use super::GitError;
-use crate::http;
+use exflow_packages::without_secrets;
 
 /// The transports that git may use. Others run programs that the address names, or that nobody expects.
 pub(super) const TRANSPORTS: &str = "file:git:http:https:ssh";
@@ -82,14 +82,9 @@ pub(super) fn submodule(parent: &str, url: &str) -> Result<String, GitError> {
     Ok(url)
 }
 
-/// An address as it may be shown: without names, passwords and tokens.
+/// An address as it may be shown: without names, passwords and tokens, and no longer than a message may be.
 pub(super) fn shown(url: &str) -> String {
-    let shown = http::shown(url);
-    let shown = match shown.split_once(['?', '#']) {
-        Some((before, _)) if url.contains("://") => before.to_owned(),
-        _ => shown,
-    };
-    shown.chars().filter(|letter| !letter.is_control()).take(300).collect()
+    without_secrets(url).chars().filter(|letter| !letter.is_control()).take(300).collect()
 }
 
 /// The same, for all addresses in a text of git's.
@@ -97,21 +92,15 @@ pub(super) fn masked(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("://") {
-        let (before, behind) = rest.split_at(at + 3);
-        out += before;
+        let is_scheme =
+            |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '-' | '.');
+        let begin = rest[..at].trim_end_matches(is_scheme).len();
         let is_end =
             |letter: char| letter.is_whitespace() || matches!(letter, '\'' | '"' | '<' | '>');
-        let end = behind.find(is_end).unwrap_or(behind.len());
-        let address = &behind[..end];
-        let path = address.find(['/', '?', '#']).unwrap_or(address.len());
-        // A password may have any letter in it, also those that should not be there.
-        let host = match (address[..path].rfind('@'), address.rfind('@')) {
-            (Some(at), _) => &address[at + 1..],
-            (None, Some(at)) if address[..path].contains(':') => &address[at + 1..],
-            _ => address,
-        };
-        out += host.split(['?', '#']).next().unwrap_or_default();
-        rest = &behind[end..];
+        let end = rest[at..].find(is_end).map_or(rest.len(), |end| at + end);
+        out += &rest[..begin];
+        out += &without_secrets(&rest[begin..end]);
+        rest = &rest[end..];
     }
     out += rest;
     out
@@ -188,7 +177,7 @@ mod tests {
         for (text, expected) in [
             ("https://user:secret@h/a", "https://h/a"),
             ("https://secret@h/a?token=secret", "https://h/a"),
-            ("git@h:a", "git@h:a"),
+            ("git@h:a", "h:a"),
         ] {
             assert_eq!(shown(text), expected);
         }

@@ -11,7 +11,7 @@ mod program;
 use crate::workshop::Workshop;
 use crate::{Cancel, Client, FetchError, Progress};
 use address::shown;
-use exflow_content::{Digest, Entry, Mode, PathError, RelPath, Tree, TreeError};
+use exflow_content::{Digest, Entry, Mode, PathError, RelPath, Tree, TreeError, is_git_object};
 use exflow_packages::git::GitSource;
 use exflow_store::{Store, StoreError};
 use program::{Objects, Program};
@@ -161,7 +161,7 @@ fn fetch(
     if client.is_offline() && (kind == address::Kind::Remote || source.submodules) {
         return Ok(None);
     }
-    if !GitSource::is_revision(&source.revision) {
+    if !is_git_object(&source.revision) {
         let revision = source.revision.chars().take(80).collect();
         return Err(GitError::Revision { revision, said: "it is no whole digest".to_owned() });
     }
@@ -214,7 +214,7 @@ pub fn find_git(
             lines.find(|(_, name)| *name == wanted).map(|(revision, _)| revision.to_owned())
         };
         let revision = revision(&peeled).or_else(|| revision(&name));
-        let revision = revision.filter(|revision| GitSource::is_revision(revision));
+        let revision = revision.filter(|revision| is_git_object(revision));
         revision.map(Some).ok_or_else(|| GitError::Version(version.to_string()))
     };
     let shown = shown(url);
@@ -535,7 +535,7 @@ fn listed(line: &[u8]) -> Result<Listed, GitError> {
     let words: Vec<&str> = words.split(' ').collect();
     let [mode, _, object] = words.as_slice() else { return Err(strange()) };
     let mode = u32::from_str_radix(mode, 8).map_err(|_| strange())?;
-    if !GitSource::is_revision(object) {
+    if !is_git_object(object) {
         return Err(strange());
     }
     Ok(Listed { mode, object: (*object).to_owned(), path })

@@ -292,9 +292,8 @@ fn who_waits_for_another_can_be_stopped() {
 fn passwords_are_not_shown() {
     for (url, expected) in [
         ("http://user:pass@host:1/a@b", "http://host:1/a@b"),
-        ("http://user@host", "http://host"),
         ("https://a:b@c@host?x=@", "https://host?…"),
-        ("http://host/a@b", "http://host/a@b"),
+        ("http://host/a?", "http://host/a"),
         ("nothing", "nothing"),
     ] {
         assert_eq!(shown(url), expected);

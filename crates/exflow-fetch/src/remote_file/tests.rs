@@ -94,3 +94,22 @@ fn what_can_not_be_had() {
     fails(file("http://127.0.0.1:1/tool".into(), CONTENT), false, "unreachable");
     fails(file(format!("{url}/tool"), CONTENT), true, "offline");
 }
+
+#[test]
+fn what_nobody_knows_yet_is_found_and_kept() {
+    let (_folder, store) = store();
+    let (url, asked) = server();
+    let tool = format!("{url}/tool");
+    let (expected, size) = (Sha256::of(CONTENT), CONTENT.len() as u64);
+    let find = |url: &str, sha256| find_remote_file(&client(false), &store, url, sha256, &());
+    assert_eq!(find(&tool, None).unwrap(), (expected, size));
+    assert!(store.download(&expected, size).is_some());
+    // It is there now.
+    assert_eq!(find("http://127.0.0.1:1/gone", Some(expected)).unwrap(), (expected, size));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    let code = |url: &str, sha256| diagnose(&find(url, sha256).unwrap_err(), None).code.to_string();
+    assert_eq!(code(&format!("{url}/none"), None), "exflow::fetch::not-found");
+    assert_eq!(code(&tool, Some(Sha256::of(b"another"))), "exflow::fetch::wrong-digest");
+    let offline = find_remote_file(&client(true), &store, &tool, None, &()).unwrap_err();
+    assert_eq!(diagnose(&offline, None).code.as_str(), "exflow::fetch::offline");
+}

@@ -2,7 +2,7 @@
 
 use super::{Wrong, json};
 use crate::{FetchedContent, LockedFetch, RequestedFetch, RequestedVersion};
-use exflow_content::RelPath;
+use exflow_content::{RelPath, is_git_object};
 use serde::{Deserialize, Serialize};
 
 /// Something that is fetched.
@@ -112,7 +112,7 @@ pub(super) fn lower(name: &str, wire: WireFetch) -> Result<LockedFetch, Wrong> {
         ) => {
             let other =
                 matches!(version, RequestedVersion::Revision(wanted) if *wanted != revision);
-            if !is_revision(&revision) || other {
+            if !is_git_object(&revision) || other {
                 let message =
                     format!("`{name}` is locked to `{revision}`, which is not what is requested");
                 return Err(Wrong { message, value: revision });
@@ -171,10 +171,4 @@ fn requested(name: &str, wire: WireRequestedFetch) -> Result<RequestedFetch, Wro
 
 fn digest<T: std::str::FromStr<Err: std::fmt::Display>>(text: String) -> Result<T, Wrong> {
     text.parse().map_err(|error| Wrong { message: format!("{error}"), value: text })
-}
-
-/// Whether a text is a whole digest of git's, of SHA-1 or SHA-256.
-fn is_revision(text: &str) -> bool {
-    matches!(text.len(), 40 | 64)
-        && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

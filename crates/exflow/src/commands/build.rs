@@ -1,6 +1,6 @@
 use crate::cli::BuildArgs;
 use crate::engine::{Built, Executed, execute};
-use crate::lockfile::OnStale;
+use crate::locking::OnStale;
 use crate::prepare::prepare;
 use crate::report::{Failure, io_failed};
 use crate::session::Session;

@@ -1,8 +1,9 @@
 use crate::cli::BuildOptions;
-use crate::lockfile;
+use crate::inputs;
+use crate::locking;
 use crate::propose::{Asking, planned, propose};
-use crate::report::Failure;
-use crate::session::{self, Session, store_failed};
+use crate::report::{Failure, store_failed};
+use crate::session::Session;
 use exflow_fetch::Cancel;
 use exflow_lock::RequestedPlugin;
 use exflow_manifest::Unit;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
     let workspace = session.workspace()?;
-    let lock = Arc::new(lockfile::read(session)?);
+    let lock = Arc::new(locking::read(session)?);
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
     let units: Vec<_> = workspace.units.iter().collect();
@@ -26,7 +27,7 @@ pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
         makes: false,
     };
     // What isn't locked yet is no mistake either; nothing can be asked of it.
-    let wanted = session::wanted(&workspace).plugins;
+    let wanted = inputs::wanted(&workspace).plugins;
     let is_there = |unit: &&Unit| match unit.tool.as_ref().map(|tool| &tool.plugin.value) {
         Some(name) => match &wanted[name] {
             RequestedPlugin::Builtin | RequestedPlugin::Path(_) => true,
@@ -37,7 +38,7 @@ pub(crate) fn run(session: &mut Session) -> Result<ExitCode, Failure> {
     let units: Vec<&Unit> = units.into_iter().filter(is_there).collect();
     let proposals = propose(session, &asking, &units)?;
     // A lock that doesn't fit is completed by the next build, so it is no mistake yet.
-    let stale = lockfile::warnings(&session.root, &workspace, &lock);
+    let stale = locking::warnings(&session.root, &workspace, &lock);
     session.warn(&stale);
     if stale.is_empty() {
         // What stages and plugins say together is seen only in a plan.

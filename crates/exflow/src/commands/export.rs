@@ -1,11 +1,12 @@
 use crate::cli::ExportArgs;
 use crate::engine::execute;
+use crate::files::{read_text, unreadable};
 use crate::interrupt;
-use crate::lockfile::OnStale;
+use crate::locking::OnStale;
 use crate::outputs::write_whole;
 use crate::prepare::{Prepared, prepare};
-use crate::report::{Failure, io_failed};
-use crate::session::{Session, read_text, store_failed, unreadable};
+use crate::report::{Failure, io_failed, store_failed};
+use crate::session::Session;
 use exflow_content::{RelPath, Tree};
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::Cancel;

@@ -1,13 +1,15 @@
 use crate::cli::FetchArgs;
-use crate::components::Components;
 use crate::engine::execute;
+use crate::inputs::{site, wanted};
 use crate::interrupt;
-use crate::lockfile::{self, OnStale};
+use crate::locking::{self, OnStale};
+use crate::plugins::Components;
 use crate::prepare::prepare;
 use crate::report::Failure;
-use crate::session::{Session, wanted};
+use crate::session::Session;
 use exflow_diagnostics::Diagnostics;
 use exflow_fetch::Cancel;
+use exflow_lock::InputKind;
 use exflow_plan::Action;
 use std::process::ExitCode;
 
@@ -34,13 +36,13 @@ pub(crate) fn run(session: &mut Session, args: &FetchArgs) -> Result<ExitCode, F
 /// Those that a build would only fetch once something has to be asked.
 fn fetch_plugins(session: &mut Session, offline: bool, cancel: &Cancel) -> Result<(), Failure> {
     let workspace = session.workspace()?;
-    let lock = lockfile::read(session)?;
+    let lock = locking::read(session)?;
     let store = session.store()?;
     let components = Components::new(session, store, &workspace, offline, cancel);
     let mut problems = Diagnostics::new();
     for (name, requested) in &wanted(&workspace).plugins {
         let Some(locked) = lock.plugin(name, requested) else { continue };
-        let site = lockfile::plugin_site(&workspace, name);
+        let site = site(&workspace, &InputKind::Plugin.named(name));
         match components.fetch(name, locked, site) {
             Some(Err(Failure::Problems(more))) => problems.extend(more),
             Some(Err(failure)) => return Err(failure),

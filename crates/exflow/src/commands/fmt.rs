@@ -1,7 +1,8 @@
 use crate::cli::FmtArgs;
+use crate::files::read_text;
 use crate::outputs::write_whole;
 use crate::report::{Failure, PROBLEM, io_failed};
-use crate::session::{Session, read_text};
+use crate::session::Session;
 use exflow_diagnostics::{Diagnostics, SourceName};
 use std::fs;
 use std::io;

@@ -2,7 +2,7 @@ use super::{update, why};
 use crate::cli::{LockArgs, LockCommand};
 use crate::report::Failure;
 use crate::session::Session;
-use crate::{interrupt, lockfile};
+use crate::{interrupt, locking};
 use exflow_fetch::Cancel;
 use std::process::ExitCode;
 
@@ -21,13 +21,13 @@ pub(crate) fn run(session: &mut Session, args: &LockArgs) -> Result<ExitCode, Fa
     interrupt::listen(&cancel);
     let workspace = session.workspace()?;
     if args.check {
-        let lock = lockfile::read(session)?;
-        let problems = lockfile::problems(&session.root, &workspace, &lock);
+        let lock = locking::read(session)?;
+        let problems = locking::problems(&session.root, &workspace, &lock);
         return Ok(problems.into_result(ExitCode::SUCCESS)?);
     }
-    let (lock, has_changed) = lockfile::adjust(session, &workspace, true, &cancel)?;
+    let (lock, has_changed) = locking::adjust(session, &workspace, true, &cancel)?;
     // Plugins of this machine that are others now: nothing that is locked moves here.
-    session.warn(&lockfile::warnings(&session.root, &workspace, &lock));
+    session.warn(&locking::warnings(&session.root, &workspace, &lock));
     if !has_changed {
         session.ui.tell("done", "the lock has all that the manifest asks for");
     }

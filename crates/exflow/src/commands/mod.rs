@@ -12,5 +12,4 @@ pub(crate) mod run;
 pub(crate) mod statements;
 pub(crate) mod update;
 pub(crate) mod verify;
-pub(crate) mod verify_image;
 pub(crate) mod why;

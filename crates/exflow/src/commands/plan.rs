@@ -1,7 +1,7 @@
 use crate::cli::{BuildOptions, PlanArgs};
-use crate::forecast::{Forecast, Foreseen, forecast};
+use crate::engine::{Forecast, Foreseen, forecast};
 use crate::interrupt;
-use crate::lockfile::OnStale;
+use crate::locking::OnStale;
 use crate::prepare::prepare;
 use crate::report::Failure;
 use crate::session::Session;

@@ -1,11 +1,11 @@
 use crate::cli::RunArgs;
 use crate::engine::execute_one;
 use crate::executors::sandbox;
-use crate::lockfile::OnStale;
+use crate::locking::OnStale;
 use crate::pack::laid_over;
 use crate::prepare::prepare;
-use crate::report::{Failure, INTERRUPTED};
-use crate::session::{Session, store_failed};
+use crate::report::{Failure, INTERRUPTED, store_failed};
+use crate::session::Session;
 use exflow_content::Tree;
 use exflow_diagnostics::Diagnostics;
 use exflow_exec::{Exit, Interactive};

@@ -3,7 +3,7 @@
 use crate::cli::{BuildOptions, ProvenanceArgs, SbomArgs, SbomFormat};
 use crate::engine::{Built, execute_one};
 use crate::interrupt;
-use crate::lockfile::OnStale;
+use crate::locking::OnStale;
 use crate::outputs::write_whole;
 use crate::prepare::{Prepared, prepare};
 use crate::report::{Failure, io_failed};

@@ -2,7 +2,7 @@ use crate::cli::UpdateArgs;
 use crate::inputs;
 use crate::report::Failure;
 use crate::session::Session;
-use crate::{interrupt, lockfile};
+use crate::{interrupt, locking};
 use exflow_diagnostics::printable;
 use exflow_fetch::Cancel;
 use exflow_lock::{Difference, differences};
@@ -27,7 +27,7 @@ pub(super) fn update(
     interrupt::listen(&cancel);
     let workspace = session.workspace()?;
     let chosen = inputs::chosen(&workspace, named)?;
-    let updated = lockfile::update(session, &workspace, &chosen, dry_run, &cancel)?;
+    let updated = locking::update(session, &workspace, &chosen, dry_run, &cancel)?;
     let differences = differences(&updated.old, &updated.new);
     session.print(&in_words(&differences))?;
     if differences.is_empty() {

@@ -1,10 +1,11 @@
 use crate::cli::LockWhyArgs;
-use crate::lockfile;
+use crate::locking;
 use crate::report::Failure;
 use crate::session::Session;
 use exflow_diagnostics::{did_you_mean, printable};
 use exflow_lock::{
-    InputName, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian, RequestedImage,
+    InputKind, InputName, Lock, LockedRoot, Platform, RequestedBase, RequestedDebian,
+    RequestedImage,
 };
 use exflow_manifest::{Stage, Workspace};
 use std::collections::BTreeSet;
@@ -21,28 +22,20 @@ struct Locked<'a> {
 
 pub(crate) fn run(session: &mut Session, args: &LockWhyArgs) -> Result<ExitCode, Failure> {
     let workspace = session.workspace()?;
-    let lock = lockfile::read(session)?;
-    let (kind, name) = match args.input.split_once(':') {
-        Some((kind @ ("base" | "plugin" | "package" | "fetch"), name)) => (Some(kind), name),
-        _ => (None, args.input.as_str()),
+    let lock = locking::read(session)?;
+    let package = args.input.strip_prefix("package:");
+    let (kind, name) = match package {
+        Some(name) => (None, name),
+        None => InputKind::split(&args.input),
     };
-    let may_be = |wanted: &str| kind.is_none_or(|kind| kind == wanted);
     let mut text = String::new();
-    if lock.bases.contains_key(name) && may_be("base") {
-        text += &format!("{}\n", InputName::Base(name.to_owned()));
-        text += &stages_on(&workspace, name);
+    for input in InputKind::ALL.map(|kind| kind.named(name)) {
+        let is_asked_for = package.is_none() && kind.is_none_or(|kind| kind == input.kind);
+        if is_asked_for && lock.contains(&input) {
+            text += &format!("{input}\n{}", who_needs(&workspace, &input));
+        }
     }
-    if lock.plugins.contains_key(name) && may_be("plugin") {
-        text += &format!("{}\n", InputName::Plugin(name.to_owned()));
-        text += &projects_with(&workspace, name);
-    }
-    if lock.fetches.contains_key(name) && may_be("fetch") {
-        text += &format!("{}\n", InputName::Fetch(name.to_owned()));
-        text += &stages_that(&workspace, |stage| {
-            stage.needs.iter().any(|need| need.name.value == name)
-        });
-    }
-    for found in packages(&lock, name).into_iter().filter(|_| may_be("package")) {
+    for found in packages(&lock, name).into_iter().filter(|_| kind.is_none()) {
         let Locked { base, platform, version, is_named } = found;
         let why = if is_named { "named in the manifest" } else { "needed by others" };
         let version = printable(version);
@@ -54,6 +47,17 @@ pub(crate) fn run(session: &mut Session, args: &LockWhyArgs) -> Result<ExitCode,
     }
     session.print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn who_needs(workspace: &Workspace, input: &InputName) -> String {
+    let name = &input.name;
+    match input.kind {
+        InputKind::Base => stages_on(workspace, name),
+        InputKind::Plugin => projects_with(workspace, name),
+        InputKind::Fetch => {
+            stages_that(workspace, |stage| stage.needs.iter().any(|need| need.name.value == *name))
+        }
+    }
 }
 
 fn stages_on(workspace: &Workspace, base: &str) -> String {
@@ -104,14 +108,13 @@ fn packages<'a>(lock: &'a Lock, name: &str) -> Vec<Locked<'a>> {
 }
 
 fn unknown(lock: &Lock, input: &str, name: &str) -> Failure {
-    let mut known: BTreeSet<&str> =
-        lock.bases.keys().chain(lock.plugins.keys()).map(String::as_str).collect();
-    known.extend(lock.fetches.keys().map(String::as_str));
+    let inputs: Vec<InputName> = lock.inputs().collect();
+    let mut known: BTreeSet<&str> = inputs.iter().map(|input| &*input.name).collect();
     let roots = lock.bases.values().flat_map(|base| base.locked.values());
     known.extend(roots.flat_map(LockedRoot::packages).map(|(name, ..)| name));
     let help = match did_you_mean(name, known) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "it has bases, plugins, and the packages of bases".to_owned(),
+        None => "it has bases, plugins, what is fetched, and the packages of bases".to_owned(),
     };
     Failure::Usage(format!("nothing in the lock is called `{input}`: {help}"))
 }

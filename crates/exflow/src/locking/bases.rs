@@ -3,15 +3,15 @@
 use crate::images::OpenImage;
 use crate::places::{Places, http, keyring};
 use crate::report::Failure;
-use crate::session::{Session, base_site, wanted};
-use crate::ui::Shown;
+use crate::session::Session;
+use crate::ui::{Shown, Ui};
 use exflow_content::Sha256;
-use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
+use exflow_diagnostics::{Diagnostics, Site};
 use exflow_fetch::debian::load_catalog;
 use exflow_fetch::image::fetch_image;
 use exflow_fetch::{AlpineSystem, Cancel, Client, FetchError, System};
 use exflow_lock::{
-    AddedPackages, Lock, LockedAlpine, LockedBase, LockedDebian, LockedImage, LockedRoot, Platform,
+    AddedPackages, Lock, LockedAlpine, LockedBase, LockedDebian, LockedImage, LockedRoot,
     RequestedBase, RequestedDebian, RequestedImage, Wanted,
 };
 use exflow_manifest::{BaseSource, Workspace};
@@ -20,20 +20,15 @@ use exflow_registry::Login;
 use exflow_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 
-const WOULD_MOVE: &str = "exflow::lock::would-move";
-/// Says that something which is locked would have to move.
-pub(crate) fn would_move(message: String) -> Diagnostic {
-    Diagnostic::error(WOULD_MOVE, message)
-        .help("nothing that is locked moves by itself: `exflow update` with its name moves it")
-}
-
-/// Resolves the bases `names` for `platform` with what there is today. Every one that can't be resolved is shown.
-pub(crate) fn resolve(
+/// Locks the bases `names` as they are now, for the platform that is `wanted`. Each one that can't be resolved is a
+/// problem.
+pub(super) fn lock(
     session: &mut Session,
     workspace: &Workspace,
+    wanted: Wanted,
     lock: &mut Lock,
     names: &BTreeSet<String>,
-    platform: &Platform,
+    problems: &mut Diagnostics,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     if names.is_empty() {
@@ -42,14 +37,14 @@ pub(crate) fn resolve(
     let store = session.store()?;
     let places = Places::of(workspace, &session.root);
     let mut resolver = Resolver {
-        session,
+        ui: &session.ui,
         workspace,
-        wanted: Wanted { platform: platform.clone(), ..wanted(workspace) },
+        wanted,
         client: Client::new(http(false), cancel.clone()),
         login: Login::new(places.registries(), cancel.clone()),
         places,
         store,
-        problems: Diagnostics::new(),
+        problems,
     };
     // By suite, because the list of a suite's packages is large: one at a time.
     let mut suites: BTreeMap<String, Vec<(&String, RequestedDebian)>> = BTreeMap::new();
@@ -68,18 +63,18 @@ pub(crate) fn resolve(
     for (name, image) in images {
         resolver.image(lock, name, &image)?;
     }
-    Ok(resolver.problems.into_result(())?)
+    Ok(())
 }
 
 struct Resolver<'a> {
-    session: &'a mut Session,
+    ui: &'a Ui,
     workspace: &'a Workspace,
     wanted: Wanted,
     client: Client,
     login: Login,
     places: Places,
     store: Store,
-    problems: Diagnostics,
+    problems: &'a mut Diagnostics,
 }
 
 impl Resolver<'_> {
@@ -92,16 +87,14 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    /// What is locked of a base, if that was asked for in the same words but for its packages.
-    fn old(&self, lock: &Lock, name: &str) -> Option<LockedRoot> {
-        let old = lock.bases.get(name)?;
-        let is_same = match (&old.requested, &self.wanted.bases[name]) {
-            // Another suite has other packages: nothing of the old one is left that could move.
-            (RequestedBase::Debian(old), RequestedBase::Debian(new)) => old.suite == new.suite,
-            (RequestedBase::Image(old), RequestedBase::Image(new)) => old.source == new.source,
-            _ => false,
-        };
-        old.locked.get(&self.wanted.platform).filter(|_| is_same).cloned()
+    /// What of a base the lock holds on to.
+    fn held<'l>(&self, lock: &'l Lock, name: &str) -> Option<&'l LockedBase> {
+        lock.bases.get(name).filter(|old| old.requested.holds_for(&self.wanted.bases[name]))
+    }
+
+    /// The same, on the platform that it is resolved for.
+    fn held_root(&self, lock: &Lock, name: &str) -> Option<LockedRoot> {
+        self.held(lock, name)?.locked.get(&self.wanted.platform).cloned()
     }
 
     fn debian(
@@ -122,20 +115,14 @@ impl Resolver<'_> {
             }
         };
         for (name, requested) in bases {
-            let old = match self.old(lock, name) {
+            let old = match self.held_root(lock, name) {
                 Some(LockedRoot::Debian(old)) => Some(old),
                 _ => None,
             };
             match exflow_packages::debian::resolve(&requested, &catalog, old.as_ref()) {
                 Ok(debian) => {
-                    let moved = old.map(|old| moved(&old, &debian)).unwrap_or_default();
-                    if !self.stays(name, &moved) {
-                        continue;
-                    }
                     let packages = debian.packages.len();
-                    self.session
-                        .ui
-                        .tell("resolved", &format!("base `{name}`: {packages} packages"));
+                    self.ui.tell("resolved", &format!("base `{name}`: {packages} packages"));
                     self.put(lock, name, LockedRoot::Debian(debian));
                 }
                 Err(unsolvable) => {
@@ -150,25 +137,11 @@ impl Resolver<'_> {
 
     /// The packages of a suite.
     fn catalog(&self, suite: &str) -> Result<Result<Catalog, FetchError>, Failure> {
-        self.session.ui.tell("indexing", suite);
+        self.ui.tell("indexing", suite);
         let (mirrors, keyring) = (self.places.debian(), keyring()?);
-        let progress = Shown(&self.session.ui);
+        let progress = Shown(self.ui);
         let platform = &self.wanted.platform;
         Ok(load_catalog(&self.client, &self.store, &mirrors, suite, platform, &keyring, &progress))
-    }
-
-    /// Whether nothing moves; otherwise that is a problem.
-    fn stays(&mut self, name: &str, moved: &[String]) -> bool {
-        if !moved.is_empty() {
-            let message = format!(
-                "base `{name}` can't be completed without moving what is locked: {}",
-                moved.join(", ")
-            );
-            let problem = would_move(message);
-            let site = base_site(self.workspace, name, None);
-            self.problems.push(problem.at_known(site.as_ref(), "its packages have changed"));
-        }
-        moved.is_empty()
     }
 
     fn put(&self, lock: &mut Lock, name: &str, root: LockedRoot) {
@@ -190,9 +163,9 @@ impl Resolver<'_> {
     ) -> Result<(), Failure> {
         let site = base_site(self.workspace, name, None);
         // An image that is locked stays what it is while packages are added to it.
-        let mut image = match self.old(lock, name) {
+        let mut image = match self.held_root(lock, name) {
             Some(LockedRoot::Image(image)) => *image,
-            _ => match self.find(requested, self.index_of_another(lock, name).as_ref()) {
+            _ => match self.find(requested, self.held_index(lock, name).as_ref()) {
                 Ok(image) => image,
                 Err(error) => return self.failed(&error, site.as_ref()),
             },
@@ -200,7 +173,7 @@ impl Resolver<'_> {
         let old = std::mem::replace(&mut image.packages, AddedPackages::None);
         let id = image.manifest.unwrap_or(image.config);
         let told = format!("base `{name}`: {} is sha256:{id}", requested.source);
-        self.session.ui.tell("resolved", &told);
+        self.ui.tell("resolved", &told);
         if !requested.packages.is_empty() {
             match self.added(name, requested, &image, old)? {
                 Some(added) => image.packages = added,
@@ -251,7 +224,7 @@ impl Resolver<'_> {
     ) -> Result<Option<LockedAlpine>, Failure> {
         use exflow_packages::alpine::{diagnose, resolve};
         let site = base_site(self.workspace, name, None);
-        self.session.ui.tell("indexing", system.release());
+        self.ui.tell("indexing", system.release());
         let mirror = self.places.alpine_mirror.clone();
         let catalog = match system.catalog(&self.client, mirror.as_deref()) {
             Ok(catalog) => catalog,
@@ -266,28 +239,13 @@ impl Resolver<'_> {
                 return Ok(None);
             }
         };
-        let locked: BTreeMap<&str, (&str, String)> = old
-            .iter()
-            .flat_map(|old| &old.packages)
-            .map(|apk| (&*apk.name, (&*apk.version, apk.checksum.clone())))
-            .collect();
-        let moved: Vec<String> = chosen
-            .iter()
-            .filter_map(|apk| {
-                let old = locked.get(&*apk.name)?;
-                moves_to(old, &apk.name, &apk.version, &apk.checksum.to_string())
-            })
-            .collect();
-        if !self.stays(name, &moved) {
-            return Ok(None);
-        }
-        let progress = Shown(&self.session.ui);
+        let progress = Shown(self.ui);
         let mirror = mirror.as_deref();
         let locked = system.lock(&self.client, &self.store, &chosen, mirror, old, &progress);
         match locked {
             Ok(locked) => {
                 let told = format!("base `{name}`: {} packages are added", locked.packages.len());
-                self.session.ui.tell("resolved", &told);
+                self.ui.tell("resolved", &told);
                 Ok(Some(locked))
             }
             Err(error) => self.failed(&error, site.as_ref()).map(|()| None),
@@ -303,7 +261,7 @@ impl Resolver<'_> {
         let of_image = |error: FetchError| error.of_image(requested.source.to_string());
         let open =
             OpenImage::open(&requested.source, &self.places, &self.login, Some(image.config));
-        let progress = Shown(&self.session.ui);
+        let progress = Shown(self.ui);
         let fetched = open
             .and_then(|open| fetch_image(&self.client, &self.store, image, &open, &progress))
             .map_err(of_image)?;
@@ -336,13 +294,9 @@ impl Resolver<'_> {
             exflow_packages::debian::resolve_added(&requested.packages, &catalog, installed, old);
         match added {
             Ok(debian) => {
-                let moved = old.map(|old| moved(old, &debian)).unwrap_or_default();
-                if !self.stays(name, &moved) {
-                    return Ok(None);
-                }
                 let packages = debian.packages.len();
                 let told = format!("base `{name}`: {packages} packages are added");
-                self.session.ui.tell("resolved", &told);
+                self.ui.tell("resolved", &told);
                 Ok(Some(debian))
             }
             Err(unsolvable) => {
@@ -355,13 +309,8 @@ impl Resolver<'_> {
     }
 
     /// The index that an image was found by when it was locked for another platform.
-    fn index_of_another(&self, lock: &Lock, name: &str) -> Option<Sha256> {
-        let old = lock.bases.get(name)?;
-        match (&old.requested, &self.wanted.bases[name]) {
-            (RequestedBase::Image(old), RequestedBase::Image(new)) if old.source == new.source => {}
-            _ => return None,
-        }
-        old.locked.values().find_map(|root| match root {
+    fn held_index(&self, lock: &Lock, name: &str) -> Option<Sha256> {
+        self.held(lock, name)?.locked.values().find_map(|root| match root {
             LockedRoot::Image(image) => image.index,
             LockedRoot::Debian(_) => None,
         })
@@ -373,36 +322,17 @@ impl Resolver<'_> {
         requested: &RequestedImage,
         index: Option<&Sha256>,
     ) -> Result<LockedImage, FetchError> {
-        self.session.ui.tell("looking up", &requested.source.to_string());
+        self.ui.tell("looking up", &requested.source.to_string());
         let open = OpenImage::open(&requested.source, &self.places, &self.login, None);
         open.and_then(|image| image.find(&self.client, &self.store, &self.wanted.platform, index))
             .map_err(|error| error.of_image(requested.source.to_string()))
     }
 }
 
-/// The packages that are in both, and not in the same version.
-fn moved(old: &LockedDebian, new: &LockedDebian) -> Vec<String> {
-    let old: BTreeMap<&str, (&str, String)> = old
-        .packages
-        .iter()
-        .map(|package| (&*package.name, (&*package.version, package.sha256.to_string())))
-        .collect();
-    let new = new.packages.iter();
-    new.filter_map(|new| {
-        moves_to(old.get(&*new.name)?, &new.name, &new.version, &new.sha256.to_string())
-    })
-    .collect()
-}
-
-/// How a package moves, if it does: from a version and what tells its content.
-fn moves_to(
-    (old, content): &(&str, String),
-    name: &str,
-    version: &str,
-    now: &str,
-) -> Option<String> {
-    if *old != version {
-        return Some(format!("{name}: {old} to {version}"));
-    }
-    (content != now).then(|| format!("{name}: {version} was published anew"))
+/// The place of a base in the manifest, or that of one of its packages.
+fn base_site(workspace: &Workspace, base: &str, package: Option<&str>) -> Option<Site> {
+    let base = workspace.bases.get(base)?;
+    let package =
+        package.and_then(|name| base.packages.iter().find(|package| package.value == name));
+    Some(package.map_or(&base.site, |package| &package.site).clone())
 }

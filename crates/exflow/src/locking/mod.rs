@@ -1,71 +1,28 @@
-//! `exflow.lock` on disk: read, completed, written.
+//! The lock of a workspace: whether it fits, what it lacks, and what is there today.
+
+mod bases;
+mod fetches;
+mod file;
+mod plugins;
+
+pub(crate) use file::read;
 
 use crate::cli::BuildOptions;
-use crate::components::Components;
-use crate::fetches;
+use crate::inputs::{site, wanted};
 use crate::report::Failure;
-use crate::resolve::{resolve, would_move};
-use crate::session::{
-    Session, base_site, plugin_bytes, plugin_path, read_bounded, unreadable, wanted,
-};
-use exflow_content::Digest;
-use exflow_diagnostics::{Diagnostic, Diagnostics, Severity, Site, SourceName};
+use crate::session::Session;
+use exflow_diagnostics::{Diagnostic, Diagnostics, Severity, printable};
 use exflow_fetch::Cancel;
-use exflow_image::ASSEMBLY_VERSION;
 use exflow_lock::{
-    ImageSource, InputName, Lock, LockedPlugin, MAX_BYTES, Platform, RequestedBase,
-    RequestedPlugin, Stale, Wanted, parse, print, stale,
+    ImageSource, InputKind, InputName, Lock, Platform, RequestedBase, Stale, Staleness, Wanted,
+    moved, stale,
 };
 use exflow_manifest::Workspace;
-use exflow_plugin_host::PluginError;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write;
 use std::path::Path;
 
-/// The name of the lock's file.
-pub(crate) const LOCK: &str = "exflow.lock";
-
 const STALE: &str = "exflow::lock::stale";
-const ASSEMBLY: &str = "exflow::lock::other-assembly";
-const NEWER: &str = "exflow::lock::newer-version";
-const UNWRITABLE: &str = "exflow::lock::unwritable";
-
-/// Reads the lock; an empty one where there is none.
-pub(crate) fn read(session: &mut Session) -> Result<Lock, Failure> {
-    Ok(read_with_text(session)?.0)
-}
-
-/// The text of the lock; none where there is none.
-fn text(path: &Path) -> Result<Option<String>, Failure> {
-    match fs::File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unreadable(path, &error)),
-        Ok(file) => read_bounded(file, path, MAX_BYTES).map(Some),
-    }
-}
-
-/// The same as [`read`], with the text that it was read from.
-fn read_with_text(session: &mut Session) -> Result<(Lock, Option<String>), Failure> {
-    let Some(text) = text(&session.root.join(LOCK))? else {
-        let lock = Lock { image_assembly: ASSEMBLY_VERSION, ..Lock::default() };
-        return Ok((lock, None));
-    };
-    let source = SourceName::new(LOCK);
-    session.texts.insert(source.clone(), text.clone());
-    let lock = parse(&source, &text)?;
-    if lock.image_assembly != ASSEMBLY_VERSION {
-        let message = format!(
-            "the lock was made for version {} of the image assembly, and this exflow has version \
-             {ASSEMBLY_VERSION}",
-            lock.image_assembly
-        );
-        return Err(Diagnostic::error(ASSEMBLY, message)
-            .help("digests change with it: take `image-assembly` to the new version on purpose, or use the exflow that made the lock")
-            .into());
-    }
-    Ok((lock, Some(text)))
-}
+const WOULD_MOVE: &str = "exflow::lock::would-move";
 
 /// What is to be done about a lock that lacks something.
 #[derive(Debug, Clone, Copy)]
@@ -108,27 +65,23 @@ pub(crate) fn complete(
 }
 
 fn stale_problem(workspace: &Workspace, stale: &Stale) -> Diagnostic {
-    let diagnostic = Diagnostic::error(STALE, format!("the lock does not fit: {stale}"))
-        .help("run `exflow lock`, and commit `exflow.lock`");
-    let site = match stale {
-        Stale::BaseMissing { name }
-        | Stale::PlatformMissing { name, .. }
-        | Stale::BaseChanged { name, .. }
-        | Stale::BaseUnused { name } => base_site(workspace, name, None),
-        Stale::PluginMissing { name } | Stale::PluginChanged { name } => {
-            return diagnostic.at_known(plugin_site(workspace, name), "asked for here");
-        }
-        Stale::FetchMissing { name }
-        | Stale::FetchChanged { name }
-        | Stale::FetchUnused { name } => fetches::site(workspace, name).cloned(),
-        Stale::PluginUnused { .. } => None,
-    };
-    diagnostic.at_known(site.as_ref(), "declared here")
+    Diagnostic::error(STALE, format!("the lock does not fit: {stale}"))
+        .help("run `exflow lock`, and commit `exflow.lock`")
+        .at_known(site(workspace, &stale.input), place_of(stale.input.kind))
+}
+
+/// What the place is where an input is asked for.
+fn place_of(kind: InputKind) -> &'static str {
+    match kind {
+        InputKind::Base | InputKind::Fetch => "declared here",
+        InputKind::Plugin => "asked for here",
+    }
 }
 
 /// Says that a plugin has to be locked before anything can be done with it.
 pub(crate) fn plugin_not_locked(workspace: &Workspace, name: &str) -> Diagnostic {
-    stale_problem(workspace, &Stale::PluginMissing { name: name.to_owned() })
+    let stale = Stale { input: InputKind::Plugin.named(name), how: Staleness::Missing };
+    stale_problem(workspace, &stale)
 }
 
 /// Every way in which the lock doesn't fit, as problems: what [`adjust`] would change, and what it leaves to [`update`].
@@ -136,24 +89,7 @@ pub(crate) fn problems(root: &Path, workspace: &Workspace, lock: &Lock) -> Diagn
     let wanted = wanted(workspace);
     let mut problems: Diagnostics =
         stale(lock, &wanted).iter().map(|stale| stale_problem(workspace, stale)).collect();
-    for (name, requested) in unmoved(lock, &wanted) {
-        let site = plugin_site(workspace, name);
-        // What is fetched is known by its content: whatever is elsewhere now is no matter.
-        if lock.plugins[name].sha256.is_some() {
-            continue;
-        }
-        match plugin_now(root, name, requested) {
-            Ok(found) if found == lock.plugins[name] => {}
-            Ok(found) => {
-                let error = PluginError::Changed {
-                    found: found.blake3.to_string(),
-                    locked: lock.plugins[name].blake3.to_string(),
-                };
-                problems.push(exflow_plugin_host::diagnose(&error, name, site));
-            }
-            Err(error) => problems.push(exflow_plugin_host::diagnose(&error, name, site)),
-        }
-    }
+    problems.extend(plugins::changed(root, workspace, &wanted, lock));
     problems
 }
 
@@ -162,37 +98,6 @@ pub(crate) fn warnings(root: &Path, workspace: &Workspace, lock: &Lock) -> Diagn
     let warning = |problem| Diagnostic { severity: Severity::Warning, ..problem };
     problems(root, workspace, lock).into_iter().map(warning).collect()
 }
-
-/// The plugins that are locked as they are asked for. Whether they still are what they were then has to
-/// be looked up: those that ship inside exflow change with it, others are files that anyone can change.
-fn unmoved<'a>(
-    lock: &'a Lock,
-    wanted: &'a Wanted,
-) -> impl Iterator<Item = (&'a String, &'a RequestedPlugin)> {
-    wanted.plugins.iter().filter(|(name, requested)| lock.plugin(name, requested).is_some())
-}
-
-/// What would be locked of a plugin now.
-fn plugin_now(
-    root: &Path,
-    name: &str,
-    requested: &RequestedPlugin,
-) -> Result<LockedPlugin, PluginError> {
-    let bytes = plugin_bytes(root, name, requested)
-        .map_err(|source| PluginError::Read { path: plugin_path(root, name, requested), source })?;
-    let blake3 = Digest::of(&bytes);
-    let size = bytes.len() as u64;
-    Ok(LockedPlugin { requested: requested.clone(), blake3, size, sha256: None })
-}
-
-/// Where a plugin is asked for first.
-pub(crate) fn plugin_site<'a>(workspace: &'a Workspace, name: &str) -> Option<&'a Site> {
-    let mut tools = workspace.units.iter().filter_map(|unit| unit.tool.as_ref());
-    tools.find(|tool| tool.plugin.value == name).map(|tool| &tool.plugin.site)
-}
-
-/// How often it is started over where someone else changes the lock meanwhile.
-const TRIES: usize = 3;
 
 /// Adds what the lock lacks, and writes it where that changes it, which is the second value. It also
 /// takes out what nothing asks for, where it `drops` that. What is locked never moves.
@@ -203,40 +108,8 @@ pub(crate) fn adjust(
     cancel: &Cancel,
 ) -> Result<(Lock, bool), Failure> {
     let (_, lock, is_changed) =
-        change(session, |session, old| adjusted(session, workspace, old, drops, cancel))?;
+        file::change(session, |session, old| adjusted(session, workspace, old, drops, cancel))?;
     Ok((lock, is_changed))
-}
-
-/// Makes another lock of the one that is there, and writes it where it is another: both, and whether it was written.
-fn change(
-    session: &mut Session,
-    mut changed: impl FnMut(&mut Session, &Lock) -> Result<Lock, Failure>,
-) -> Result<(Lock, Lock, bool), Failure> {
-    for _ in 0..TRIES {
-        let (old, before) = read_with_text(session)?;
-        let lock = changed(session, &old)?;
-        let path = session.root.join(LOCK);
-        if lock == old && before.is_some() {
-            return Ok((old, lock, false));
-        }
-        if let Some(unknown) = old.unknown.first() {
-            let message = format!("`{LOCK}` has `{unknown}`, which a newer exflow has written");
-            return Err(Diagnostic::error(NEWER, message)
-                .help("update exflow to change the lock; `--locked` builds with it as it is")
-                .into());
-        }
-        // Fetching indexes takes a while, in which it may have been edited, or pulled.
-        if text(&path)? != before {
-            session.ui.tell("again", &format!("`{LOCK}` was changed meanwhile"));
-            continue;
-        }
-        write(&session.root, &lock)?;
-        session.ui.tell("locked", LOCK);
-        return Ok((old, lock, true));
-    }
-    Err(Diagnostic::error(UNWRITABLE, format!("`{LOCK}` is changed by someone else all the time"))
-        .help("wait until nobody else locks this workspace, and run it again")
-        .into())
 }
 
 fn adjusted(
@@ -248,39 +121,73 @@ fn adjusted(
 ) -> Result<Lock, Failure> {
     let wanted = wanted(workspace);
     let mut lock = old.clone();
-    let mut bases: BTreeSet<String> = BTreeSet::new();
-    let mut plugins: BTreeSet<String> = BTreeSet::new();
-    let mut fetched: BTreeSet<String> = BTreeSet::new();
+    let mut anew = Anew::default();
     for stale in stale(old, &wanted) {
-        match stale {
-            Stale::BaseMissing { name }
-            | Stale::PlatformMissing { name, .. }
-            | Stale::BaseChanged { name, .. } => {
-                bases.insert(name);
-            }
-            Stale::BaseUnused { name } if drops => {
-                lock.bases.remove(&name);
-            }
-            Stale::PluginMissing { name } | Stale::PluginChanged { name } => {
-                plugins.insert(name);
-            }
-            Stale::PluginUnused { name } if drops => {
-                lock.plugins.remove(&name);
-            }
-            Stale::FetchMissing { name } | Stale::FetchChanged { name } => {
-                fetched.insert(name);
-            }
-            Stale::FetchUnused { name } if drops => {
-                lock.fetches.remove(&name);
-            }
-            Stale::BaseUnused { .. } | Stale::PluginUnused { .. } | Stale::FetchUnused { .. } => {}
+        if stale.is_needed() {
+            anew.add(stale.input, [wanted.platform.clone()]);
+        } else if drops {
+            lock.remove(&stale.input);
         }
     }
-    lock_plugins(session, workspace, &wanted, &mut lock, &plugins, false, cancel)?;
-    fetches::lock(session, workspace, &wanted, &mut lock, &fetched, false, cancel)?;
-    let platform = &wanted.platform;
-    resolve(session, workspace, &mut lock, &bases, platform, cancel)?;
-    Ok(lock)
+    let mut problems = Diagnostics::new();
+    anew.lock(session, workspace, &wanted, &mut lock, &mut problems, cancel)?;
+    problems.extend(moved(old, &lock).into_iter().map(|difference| {
+        let input = &difference.input;
+        let changes: Vec<String> = difference.changes.iter().map(ToString::to_string).collect();
+        let message = format!(
+            "{input} can't be locked without moving what is locked: {}",
+            printable(&changes.join(", "))
+        );
+        Diagnostic::error(WOULD_MOVE, message)
+            .help(format!(
+                "nothing that is locked moves by itself: `exflow update {}` moves it",
+                input.argument()
+            ))
+            .at_known(site(workspace, input), place_of(input.kind))
+    }));
+    Ok(problems.into_result(lock)?)
+}
+
+/// What is to be locked as it is today.
+#[derive(Default)]
+struct Anew {
+    bases: BTreeMap<Platform, BTreeSet<String>>,
+    plugins: BTreeSet<String>,
+    fetches: BTreeSet<String>,
+}
+
+impl Anew {
+    /// Adds an input; the platforms matter where it differs by them.
+    fn add(&mut self, input: InputName, platforms: impl IntoIterator<Item = Platform>) {
+        match input.kind {
+            InputKind::Base => {
+                for platform in platforms {
+                    self.bases.entry(platform).or_default().insert(input.name.clone());
+                }
+            }
+            InputKind::Plugin => drop(self.plugins.insert(input.name)),
+            InputKind::Fetch => drop(self.fetches.insert(input.name)),
+        }
+    }
+
+    /// Locks all of it. What `lock` holds on to is taken, where that can be had; what can't be locked is a problem.
+    fn lock(
+        &self,
+        session: &mut Session,
+        workspace: &Workspace,
+        wanted: &Wanted,
+        lock: &mut Lock,
+        problems: &mut Diagnostics,
+        cancel: &Cancel,
+    ) -> Result<(), Failure> {
+        plugins::lock(session, workspace, wanted, lock, &self.plugins, problems, cancel)?;
+        fetches::lock(session, workspace, wanted, lock, &self.fetches, problems, cancel)?;
+        for (platform, names) in &self.bases {
+            let wanted = Wanted { platform: platform.clone(), ..wanted.clone() };
+            bases::lock(session, workspace, wanted, lock, names, problems, cancel)?;
+        }
+        Ok(())
+    }
 }
 
 /// A lock before and after some of it was updated.
@@ -305,7 +212,7 @@ pub(crate) fn update(
         let new = changed(session, &old)?;
         return Ok(Updated { old, new });
     }
-    let (old, new, _) = change(session, changed)?;
+    let (old, new, _) = file::change(session, changed)?;
     Ok(Updated { old, new })
 }
 
@@ -318,38 +225,24 @@ fn updated(
 ) -> Result<Lock, Failure> {
     let wanted = wanted(workspace);
     let mut lock = old.clone();
-    let mut bases: BTreeMap<Platform, BTreeSet<String>> = BTreeMap::new();
-    let mut plugins = BTreeSet::new();
-    let mut fetched = BTreeSet::new();
+    let mut anew = Anew::default();
     for input in inputs {
-        let name = match input {
-            InputName::Plugin(name) => {
-                plugins.insert(name.clone());
-                continue;
-            }
-            InputName::Fetch(name) => {
-                fetched.insert(name.clone());
-                continue;
-            }
-            InputName::Base(name) => name,
-        };
         // What isn't there any more can't be held on to, neither here nor by what is locked for another platform.
-        let others = lock.bases.remove(name).filter(|old| old.requested == wanted.bases[name]);
+        lock.remove(input);
         let mut platforms = BTreeSet::from([wanted.platform.clone()]);
         // A daemon has images of its own platform only.
-        if !is_of_a_daemon(&wanted.bases[name]) {
-            platforms.extend(others.into_iter().flat_map(|old| old.locked.into_keys()));
+        if input.kind == InputKind::Base
+            && let requested = &wanted.bases[&input.name]
+            && !is_of_a_daemon(requested)
+            && let Some(base) = old.bases.get(&input.name).filter(|old| old.requested == *requested)
+        {
+            platforms.extend(base.locked.keys().cloned());
         }
-        for platform in platforms {
-            bases.entry(platform).or_default().insert(name.clone());
-        }
+        anew.add(input.clone(), platforms);
     }
-    lock_plugins(session, workspace, &wanted, &mut lock, &plugins, true, cancel)?;
-    fetches::lock(session, workspace, &wanted, &mut lock, &fetched, true, cancel)?;
-    for (platform, names) in bases {
-        resolve(session, workspace, &mut lock, &names, &platform, cancel)?;
-    }
-    Ok(lock)
+    let mut problems = Diagnostics::new();
+    anew.lock(session, workspace, &wanted, &mut lock, &mut problems, cancel)?;
+    Ok(problems.into_result(lock)?)
 }
 
 fn is_of_a_daemon(base: &RequestedBase) -> bool {
@@ -357,78 +250,17 @@ fn is_of_a_daemon(base: &RequestedBase) -> bool {
     matches!(image.source, ImageSource::Daemon(_))
 }
 
-/// Locks the plugins `names` as they are now. Every one that can't be locked is shown.
-fn lock_plugins(
-    session: &mut Session,
-    workspace: &Workspace,
-    wanted: &Wanted,
-    lock: &mut Lock,
-    names: &BTreeSet<String>,
-    may_move: bool,
-    cancel: &Cancel,
-) -> Result<(), Failure> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    let mut problems = Diagnostics::new();
-    let store = session.store()?;
-    let components = Components::new(session, store, workspace, false, cancel);
-    for name in names {
-        let site = plugin_site(workspace, name);
-        let requested = &wanted.plugins[name];
-        let new = components.find(name, requested, site).unwrap_or_else(|| {
-            let now = plugin_now(&session.root, name, requested);
-            now.map_err(|error| exflow_plugin_host::diagnose(&error, name, site).into())
-        });
-        let new = match new {
-            Ok(new) => new,
-            Err(Failure::Problems(more)) => {
-                problems.extend(more);
-                continue;
-            }
-            Err(failure) => return Err(failure),
-        };
-        let old = lock.plugins.get(name).filter(|old| old.blake3 != new.blake3);
-        if let Some(old) = old.filter(|_| !may_move) {
-            let message = format!(
-                "plugin `{name}` comes from somewhere else, and is not what is locked: its digest is \
-                 {}, and the lock says {}",
-                new.blake3, old.blake3
-            );
-            problems.push(would_move(message).at_known(site, "asked for here"));
-            continue;
-        }
-        lock.plugins.insert(name.clone(), new);
-    }
-    Ok(problems.into_result(())?)
-}
-
-/// Writes the lock at once: a reader sees the old one or the new one.
-fn write(root: &Path, lock: &Lock) -> Result<(), Failure> {
-    let path = root.join(LOCK);
-    let temporary = root.join(format!(".{LOCK}.{}", std::process::id()));
-    let written = fs::File::create(&temporary)
-        .and_then(|mut file| {
-            file.write_all(print(lock).as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&temporary, &path));
-    written.map_err(|source| {
-        let _ = fs::remove_file(&temporary);
-        Diagnostic::error(UNWRITABLE, format!("can't write `{}`: {source}", path.display()))
-            .help("make the workspace's folder writable; or, where nothing has to be added, use `--locked`")
-            .into()
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::file::LOCK;
     use super::*;
+    use crate::plugins::plugin_bytes;
     use crate::ui::Ui;
-    use exflow_content::RelPath;
-    use exflow_lock::{LockedBase, LockedDebian, LockedRoot, Platform};
+    use exflow_content::{Digest, RelPath};
+    use exflow_diagnostics::SourceName;
+    use exflow_image::ASSEMBLY_VERSION;
+    use exflow_lock::{LockedBase, LockedDebian, LockedPlugin, LockedRoot, RequestedPlugin, print};
     use exflow_manifest::assemble;
-    use std::collections::BTreeMap;
 
     const MANIFEST: &str = "base \"builder\" { debian \"made-up\" }
         base \"runner\" { debian \"made-up\" }
@@ -497,7 +329,7 @@ mod tests {
         }
 
         fn update(&mut self, plugin: &str) -> Result<Updated, Failure> {
-            let inputs = [InputName::Plugin(plugin.to_owned())].into();
+            let inputs = [InputKind::Plugin.named(plugin)].into();
             update(&mut self.session, &self.workspace, &inputs, false, &Cancel::new())
         }
     }
@@ -523,15 +355,6 @@ mod tests {
         std::fs::remove_file(bench.folder.root().join("mine.wasm")).unwrap();
         assert_eq!(bench.problems(), ["exflow::plugin::unreadable"]);
         assert!(bench.update("mine").is_err());
-    }
-
-    #[test]
-    fn a_lock_that_can_not_be_written_is_shown() {
-        let folder = exflow_testkit::Workspace::new("");
-        let written = write(&folder.root().join("gone"), &Lock::default());
-        let Err(Failure::Problems(problems)) = written else { panic!("it was written") };
-        let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
-        assert_eq!(codes, ["exflow::lock::unwritable"]);
     }
 
     #[test]

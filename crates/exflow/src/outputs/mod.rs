@@ -6,8 +6,7 @@ mod registry;
 use crate::cli::{BuildArgs, ImageName, ImageOutput, PROJECT};
 use crate::engine::Built;
 use crate::prepare::Prepared;
-use crate::report::{Failure, io_failed};
-use crate::session::store_failed;
+use crate::report::{Failure, io_failed, store_failed};
 use crate::ui::Ui;
 use exflow_content::{Sha256, Sha256Hasher};
 use exflow_diagnostics::Diagnostic;
@@ -44,7 +43,7 @@ impl<'a> Image<'a> {
     pub(crate) fn new(prepared: &'a Prepared, built: &'a Built) -> Result<Self, Failure> {
         let layout = place(prepared, built)?;
         let platform = &prepared.plan.images[built.image].settings.platform;
-        Ok(Self { built, platform, layout, manifest: digest(built)? })
+        Ok(Self { built, platform, layout, manifest: built.digest()? })
     }
 
     fn open(&self, digest: &Sha256) -> io::Result<File> {
@@ -317,11 +316,4 @@ fn is_whole(path: &Path, digest: &str, size: u64) -> bool {
     let mut hasher = Sha256Hasher::new();
     File::open(path).and_then(|mut file| io::copy(&mut file, &mut hasher)).is_ok()
         && hasher.finish().to_string() == digest
-}
-
-pub(crate) fn digest(built: &Built) -> Result<Sha256, Failure> {
-    Sha256::from_oci(&built.packed.digest).ok_or_else(|| {
-        let reason = io::Error::other("the image's record in the store is damaged");
-        io_failed("write the image of", Path::new(&built.project), &reason)
-    })
 }

@@ -1,11 +1,10 @@
 //! Images into a registry, only what the repository lacks of them, and what is said of them.
 
 use super::Image;
-use crate::artifact::{ArtifactFiles, not_sent};
+use crate::artifact::{Parts, not_sent};
 use crate::places::http;
 use crate::prepare::Prepared;
-use crate::report::{Failure, io_failed};
-use crate::session::store_failed;
+use crate::report::{Failure, io_failed, store_failed};
 use crate::statements::{bill, provenance};
 use crate::ui::{Shown, Ui, size};
 use exflow_content::{Digest, Encoder, Sha256};
@@ -63,7 +62,7 @@ pub(super) fn push(
         manifest: &manifest,
         media_type: MANIFEST_TYPE,
         blobs: &blobs,
-        open: &|digest| image.open(digest),
+        open: &|digest| Ok(Box::new(image.open(digest)?)),
         elsewhere: &|digest| {
             let record = store.record(&pushed_key(to.registry(), digest)).ok()??;
             String::from_utf8(record.data).ok()
@@ -120,12 +119,12 @@ pub(super) fn attach(
     for (kind, statement) in &statements {
         let subject = (&image.manifest, image.manifest_size());
         let manifest = statement_manifest(subject, kind, statement.as_bytes());
-        let files = ArtifactFiles::new(&prepared.store, &[EMPTY_CONFIG, statement.as_bytes()])?;
+        let parts = Parts::new(&[EMPTY_CONFIG, statement.as_bytes()]);
         let push = Push {
             manifest: &manifest,
             media_type: MANIFEST_TYPE,
-            blobs: files.blobs(),
-            open: &|digest| files.open(digest),
+            blobs: parts.blobs(),
+            open: &|digest| parts.open(digest),
             elsewhere: &|_| None,
         };
         registry

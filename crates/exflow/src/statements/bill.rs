@@ -1,19 +1,17 @@
 //! What an image consists of.
 
 use super::image_purl;
-use crate::engine::Built;
-use crate::outputs::digest;
+use crate::engine::{Built, base_key};
 use crate::prepare::Prepared;
-use crate::report::Failure;
-use crate::session::store_failed;
-use crate::sources::base_key;
+use crate::report::{Failure, store_failed};
 use exflow_content::{Digest, Entry, RelPath, Sha256, Tree};
 use exflow_fetch::{FetchError, System};
 use exflow_lock::RequestedPlugin;
 use exflow_packages::debian::{MAX_COPYRIGHT, Paragraphs, licences};
 use exflow_packages::hex::{HexPackage, Term, parse_terms};
+use exflow_packages::without_secrets;
 use exflow_plan::{Action, Origin, PlannedBase, PlannedImage, PlannedRoot};
-use exflow_statements::{Bill, Component, Role, alpine, debian, git, hex, otp, without_secrets};
+use exflow_statements::{Bill, Component, Role, alpine, debian, git, hex, otp};
 use exflow_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +43,7 @@ pub(crate) fn bill(prepared: &Prepared, built: &Built) -> Result<Bill, Failure> 
     }
     components.extend(plugin(prepared, planned));
     let platform = planned.settings.platform.clone();
-    Ok(Bill::new(&planned.project, digest(built)?, platform, is_complete, components))
+    Ok(Bill::new(&planned.project, built.digest()?, platform, is_complete, components))
 }
 
 fn component(role: Role, name: &str, version: &str, purl: Option<String>) -> Component {

@@ -2,13 +2,13 @@
 
 use super::image_purl;
 use crate::engine::Built;
-use crate::outputs::digest;
 use crate::prepare::Prepared;
 use crate::report::Failure;
 use exflow_content::{RelPath, Tree};
 use exflow_lock::{AddedPackages, LockedDebian, LockedImage, RequestedPlugin};
+use exflow_packages::without_secrets;
 use exflow_plan::{Action, MountSource, Origin, PlannedBase, PlannedRoot, PlannedRun};
-use exflow_statements::{Material, Provenance, alpine, hex, without_secrets};
+use exflow_statements::{Material, Provenance, alpine, hex};
 
 /// What an image was made of.
 pub(crate) fn provenance(prepared: &Prepared, built: &Built) -> Result<Provenance, Failure> {
@@ -46,7 +46,7 @@ pub(crate) fn provenance(prepared: &Prepared, built: &Built) -> Result<Provenanc
     }
     Ok(Provenance {
         project: planned.project.clone(),
-        image: digest(built)?,
+        image: built.digest()?,
         platform: planned.settings.platform.clone(),
         assembly: planned.settings.assembly,
         key: planned.settings.key(&built.base, &built.release),

@@ -1,16 +1,17 @@
 //! An image that someone else has built, compared with what is built here.
 
+use super::listing::list;
+use super::rebuild::changed_files;
 use crate::cli::{BuildOptions, VerifiedImage};
-use crate::commands::verify::list;
 use crate::engine::execute_one;
 use crate::images::OpenImage;
+use crate::inputs::platform;
 use crate::outputs::Image;
 use crate::pack::laid_over;
 use crate::places::http;
 use crate::prepare::Prepared;
-use crate::rebuild::changed_files;
-use crate::report::Failure;
-use crate::session::{Session, platform, store_failed};
+use crate::report::{Failure, store_failed};
+use crate::session::Session;
 use crate::ui::Shown;
 use exflow_content::{RelPath, Sha256};
 use exflow_diagnostics::Diagnostic;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 const DIFFERENT_IMAGE: &str = "exflow::verify::different-image";
 
 /// Compares the image at `theirs` with the one image of what was prepared.
-pub(super) fn run(
+pub(crate) fn compare_image(
     session: &mut Session,
     prepared: &Prepared,
     theirs: &VerifiedImage,

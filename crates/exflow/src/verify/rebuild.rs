@@ -1,15 +1,13 @@
 //! Steps that are done anew in a fresh place, each from what it was made of before, and compared with what came of it
 //! then.
 
+use super::other_user::{OthersFolder, as_other_user};
 use crate::cli::ExecutorChoice;
-use crate::engine::{Built, Engine};
+use crate::engine::{Built, Engine, Failed};
 use crate::executors::Executors;
-use crate::failed::Failed;
-use crate::other_user::{OthersFolder, as_other_user};
 use crate::pack::Packed;
 use crate::prepare::Prepared;
-use crate::report::Failure;
-use crate::session::store_failed;
+use crate::report::{Failure, store_failed};
 use crate::ui::Ui;
 use exflow_compare::{Cause, How, compare};
 use exflow_content::{Digest, Entry, RelPath, Tree};

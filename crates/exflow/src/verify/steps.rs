@@ -1,17 +1,14 @@
-use crate::cli::{BuildOptions, ExecutorChoice, VerifyArgs};
-use crate::commands::verify_image;
-use crate::engine::{Built, Executed, execute};
-use crate::executors::{choice, has_docker};
-use crate::failed::{Failed, report_failed};
-use crate::interrupt;
-use crate::lockfile::OnStale;
-use crate::other_user;
+//! What was built, done anew: what comes from outside is fetched once more, and every step is done once more.
+
+use super::Way;
+use super::listing::list;
+use super::rebuild::{Before, Changed, ChangedFile, ChangedThing, Rebuild, Rebuilt};
+use crate::cli::ExecutorChoice;
+use crate::engine::{Built, Failed, base_key, report_failed};
 use crate::places::http;
-use crate::prepare::{Prepared, prepare};
-use crate::rebuild::{Before, Changed, ChangedFile, ChangedThing, Rebuild, Rebuilt};
-use crate::report::Failure;
-use crate::session::{Session, store_failed};
-use crate::sources::base_key;
+use crate::prepare::Prepared;
+use crate::report::{Failure, store_failed};
+use crate::session::Session;
 use crate::ui::Ui;
 use exflow_compare::Cause;
 use exflow_content::Digest;
@@ -21,133 +18,21 @@ use exflow_fetch::image::layer_keys;
 use exflow_fetch::{Cancel, Client, HttpOptions, apk_keys};
 use exflow_lock::AddedPackages;
 use exflow_plan::{Action, PlannedRoot, StepId};
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::ExitCode;
 
 const DIFFERENT: &str = "exflow::verify::different";
 const OTHER_SOURCE: &str = "exflow::verify::fetched-otherwise";
 /// What the sandbox says where the host doesn't allow one.
 const NO_SANDBOX: &str = "exflow::exec::no-sandbox";
-/// How many files of a step are listed for people.
-const MAX_LISTED: usize = 50;
 
-/// Builds what isn't built yet, does every step of it anew, and compares.
-pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<ExitCode, Failure> {
-    let cancel = Cancel::new();
-    interrupt::listen(&cancel);
-    // Nothing is locked by the way: what is proved is what the commit says.
-    let options = BuildOptions { locked: true, ..args.options.clone() };
-    let prepared = prepare(session, &args.targets, OnStale::Refuse, &options, &cancel)?;
-    if let Some(image) = &args.image {
-        return verify_image::run(session, &prepared, image, &options, &cancel);
-    }
-    let Executed { built, outputs, failure } = execute(session, &prepared, &options, &cancel)?;
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    check_store(session, &prepared, &built, &outputs)?;
-    let client = Client::new(http(options.offline), cancel.clone());
-    let verification = Verification {
-        prepared: &prepared,
-        built: &built,
-        outputs: &outputs,
-        client: &client,
-        cancel: &cancel,
-        jobs: options.side_by_side(),
-    };
-    let mut problems = Diagnostics::new();
-    let mut done = Ok(());
-    if !args.from_store && !options.offline {
-        done = verification.fetch(session, &mut problems);
-    }
-    for way in ways(args.options.executor)? {
-        if done.is_ok() {
-            done = verification.rebuild(session, way, &mut problems);
-        }
-    }
-    if let Err(failure) = done {
-        // What was found before is worth knowing all the same.
-        session.warn(&problems);
-        return Err(failure);
-    }
-    problems.into_result(())?;
-    for built in &built {
-        session.ui.event(&json!({
-            "event": "verified", "project": built.project, "digest": built.packed.digest,
-        }));
-        if !args.json {
-            session.print(&format!("{} {}\n", built.project, built.packed.digest))?;
-        }
-    }
-    session.ui.tell("verified", "every step gave again what it had given");
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Reads every byte in the store that what was built consists of.
-fn check_store(
-    session: &Session,
-    prepared: &Prepared,
-    built: &[Built],
-    outputs: &BTreeMap<StepId, Vec<Digest>>,
-) -> Result<(), Failure> {
-    session.ui.tell("checking", "what is in the store, byte by byte");
-    let trees = outputs.values().flatten().chain(built.iter().map(|built| &built.packed.layout));
-    let trees: BTreeSet<Digest> = trees.copied().collect();
-    let damaged = prepared.store.check_trees(&trees).map_err(store_failed)?;
-    let problems = damaged.iter().map(|error| exflow_store::diagnose(error, None));
-    Ok(problems.collect::<Diagnostics>().into_result(())?)
-}
-
-/// How everything is done anew.
-#[derive(Clone, Copy)]
-struct Way {
-    executor: ExecutorChoice,
-    as_other: bool,
-    /// Whether it may be left out where it can't be had here.
-    is_optional: bool,
-}
-
-impl Way {
-    fn name(self) -> String {
-        let executor = match self.executor {
-            ExecutorChoice::Docker => "in Docker",
-            ExecutorChoice::Sandbox | ExecutorChoice::Auto => "in the sandbox",
-        };
-        if self.as_other { format!("{executor} as another user") } else { executor.to_owned() }
-    }
-}
-
-/// In which ways it is done: in both executors, unless one is asked for by name.
-fn ways(argument: Option<ExecutorChoice>) -> Result<Vec<Way>, Failure> {
-    let chosen = choice(argument, None)?;
-    let docker = match chosen {
-        ExecutorChoice::Sandbox => false,
-        ExecutorChoice::Docker => true,
-        ExecutorChoice::Auto => has_docker(),
-    };
-    let mut ways = Vec::new();
-    if chosen != ExecutorChoice::Docker {
-        ways.push(Way {
-            executor: ExecutorChoice::Sandbox,
-            as_other: other_user::is_possible(),
-            is_optional: docker,
-        });
-    }
-    if docker {
-        let executor = ExecutorChoice::Docker;
-        ways.push(Way { executor, as_other: false, is_optional: false });
-    }
-    Ok(ways)
-}
-
-struct Verification<'a> {
-    prepared: &'a Prepared,
-    built: &'a [Built],
-    outputs: &'a BTreeMap<StepId, Vec<Digest>>,
-    client: &'a Client,
-    cancel: &'a Cancel,
-    jobs: usize,
+/// What was built, and how it is done anew.
+pub(crate) struct Verification<'a> {
+    pub(crate) prepared: &'a Prepared,
+    pub(crate) built: &'a [Built],
+    pub(crate) outputs: &'a BTreeMap<StepId, Vec<Digest>>,
+    pub(crate) client: &'a Client,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) jobs: usize,
 }
 
 impl Verification<'_> {
@@ -156,8 +41,23 @@ impl Verification<'_> {
         Rebuild { prepared, ui, client, cancel, jobs, executor, as_other }
     }
 
+    /// Reads every byte in the store that what was built consists of.
+    pub(crate) fn check_store(&self, session: &Session) -> Result<(), Failure> {
+        session.ui.tell("checking", "what is in the store, byte by byte");
+        let layouts = self.built.iter().map(|built| built.packed.layout);
+        let trees: BTreeSet<Digest> =
+            self.outputs.values().flatten().copied().chain(layouts).collect();
+        let damaged = self.prepared.store.check_trees(&trees).map_err(store_failed)?;
+        let problems = damaged.iter().map(|error| exflow_store::diagnose(error, None));
+        Ok(problems.collect::<Diagnostics>().into_result(())?)
+    }
+
     /// Fetches what comes from outside once more.
-    fn fetch(&self, session: &mut Session, problems: &mut Diagnostics) -> Result<(), Failure> {
+    pub(crate) fn fetch(
+        &self,
+        session: &mut Session,
+        problems: &mut Diagnostics,
+    ) -> Result<(), Failure> {
         session.ui.tell("verifying", "what comes from outside: it is fetched once more");
         let steps = &self.prepared.plan.steps;
         let mut fetched = self.prepared.needed_steps();
@@ -191,7 +91,7 @@ impl Verification<'_> {
     }
 
     /// Does every step anew in one way.
-    fn rebuild(
+    pub(crate) fn rebuild(
         &self,
         session: &mut Session,
         way: Way,
@@ -234,7 +134,7 @@ impl Verification<'_> {
         let plan = &self.prepared.plan;
         match what {
             ChangedThing::Step(step) => plan.steps[step].name.clone(),
-            ChangedThing::Image(image) => format!("{}:image", plan.images[image].project),
+            ChangedThing::Image(image) => plan.images[image].name(),
         }
     }
 
@@ -273,48 +173,6 @@ fn hint(files: &[ChangedFile]) -> String {
         (*cause != Cause::Unknown, *votes, std::cmp::Reverse(*cause))
     });
     likely.map_or(Cause::Unknown, |(cause, _)| cause).to_string()
-}
-
-/// Lists what came out different: for machines each file, and for people as many as anyone reads.
-pub(super) fn list(
-    session: &Session,
-    name: &str,
-    way: &str,
-    files: &[ChangedFile],
-) -> Result<(), Failure> {
-    for file in files {
-        session.ui.event(&json!({
-            "event": "different",
-            "of": name,
-            "way": way,
-            "path": file.path.to_string(),
-            "how": file.how.to_string(),
-            "chunks": file.chunks,
-            "cause": file.cause.map(|cause| cause.to_string()),
-        }));
-    }
-    if files.is_empty() {
-        session.ui.event(&json!({ "event": "different", "of": name, "way": way }));
-    }
-    if session.ui.is_json() {
-        return Ok(());
-    }
-    let mut lines: Vec<String> =
-        files.iter().take(MAX_LISTED).map(|file| line(name, file)).collect();
-    if files.len() > MAX_LISTED {
-        let more = files.len() - MAX_LISTED;
-        lines.push(format!("{name}: and {more} files more, all of which `--json` prints\n"));
-    }
-    session.print(&lines.concat())
-}
-
-fn line(name: &str, file: &ChangedFile) -> String {
-    let chunks = match file.chunks.as_slice() {
-        [] => String::new(),
-        [chunk] => format!(" in its chunk {chunk}"),
-        chunks => format!(" in its chunks {}", chunks.join(", ")),
-    };
-    format!("{name}: /{} {}{chunks}\n", file.path, file.how)
 }
 
 /// The keys of everything that is kept of something from outside.

@@ -1,10 +1,11 @@
 use super::json;
 use crate::cli::PluginInspectArgs;
-use crate::components::Components;
+use crate::inputs;
+use crate::plugins::{self, BUILTIN, Components};
 use crate::report::Failure;
-use crate::session::{self, BUILTIN, Session};
+use crate::session::Session;
 use crate::ui::size;
-use crate::{interrupt, lockfile};
+use crate::{interrupt, locking};
 use exflow_content::Digest;
 use exflow_diagnostics::{did_you_mean, printable};
 use exflow_fetch::Cancel;
@@ -55,9 +56,9 @@ fn find(session: &mut Session, named: &str) -> Result<(String, Vec<u8>, PluginBy
     // What a manifest declares goes before what comes with exflow.
     let declared = workspace.as_ref().ok().and_then(|workspace| workspace.plugins.get(named));
     if let Some(plugin) = declared {
-        let requested = session::requested_plugin(plugin);
+        let requested = inputs::requested_plugin(plugin);
         if let RequestedPlugin::Path(_) = requested {
-            return read(named, session::plugin_path(&session.root, named, &requested));
+            return read(named, plugins::plugin_path(&session.root, named, &requested));
         }
         let workspace = workspace?;
         return fetched(session, &workspace, named, &requested);
@@ -88,9 +89,9 @@ fn fetched(
     named: &str,
     requested: &RequestedPlugin,
 ) -> Result<(String, Vec<u8>, PluginBytes), Failure> {
-    let lock = lockfile::read(session)?;
+    let lock = locking::read(session)?;
     let Some(locked) = lock.plugin(named, requested) else {
-        return Err(lockfile::plugin_not_locked(workspace, named).into());
+        return Err(locking::plugin_not_locked(workspace, named).into());
     };
     let store = session.store()?;
     let cancel = Cancel::new();

@@ -1,6 +1,7 @@
 use crate::cli::{Language, PluginNewArgs};
+use crate::plugins::BUILTIN;
 use crate::report::{Failure, io_failed};
-use crate::session::{BUILTIN, Session};
+use crate::session::Session;
 use exflow_plugin_host::{NEWEST, NEWEST_WIT};
 use std::fs;
 use std::io;

@@ -1,5 +1,5 @@
 use super::inspect;
-use crate::artifact::{ArtifactFiles, not_sent};
+use crate::artifact::{Parts, not_sent};
 use crate::cli::PluginPushArgs;
 use crate::interrupt;
 use crate::places::Places;
@@ -31,12 +31,12 @@ pub(crate) fn run(session: &mut Session, args: &PluginPushArgs) -> Result<ExitCo
     let mut exports = vec![interface("planner")];
     exports.extend(inspected.settings.is_some().then(|| interface("settings")));
     let artifact = ComponentArtifact::of(&bytes, &exports);
-    let files = ArtifactFiles::new(&session.store()?, &[&bytes, &artifact.config])?;
+    let parts = Parts::new(&[&bytes, &artifact.config]);
     let push = Push {
         manifest: &artifact.manifest,
         media_type: MANIFEST_TYPE,
-        blobs: files.blobs(),
-        open: &|digest| files.open(digest),
+        blobs: parts.blobs(),
+        open: &|digest| parts.open(digest),
         elsewhere: &|_| None,
     };
     // A plugin is pushed from its own folder, too.

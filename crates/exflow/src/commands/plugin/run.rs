@@ -1,10 +1,10 @@
 use super::json;
 use crate::cli::{BuildOptions, PluginRunArgs};
-use crate::lockfile;
+use crate::locking;
 use crate::prepare::select;
 use crate::propose::{Asking, propose};
-use crate::report::Failure;
-use crate::session::{Session, store_failed};
+use crate::report::{Failure, store_failed};
+use crate::session::Session;
 use exflow_fetch::Cancel;
 use exflow_manifest::Unit;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ pub(crate) fn run(session: &mut Session, args: &PluginRunArgs) -> Result<ExitCod
     let units: Vec<&Unit> = selected.iter().map(|(unit, _)| *unit).collect();
     // Components as they are now: whoever writes one wants to see what it says since it was built.
     // What is fetched is as it is locked.
-    let mut lock = lockfile::read(session)?;
+    let mut lock = locking::read(session)?;
     lock.plugins.retain(|_, plugin| plugin.sha256.is_some());
     let lock = Arc::new(lock);
     let store = session.store()?;

@@ -1,8 +1,9 @@
 use super::{inspect, json};
 use crate::cli::PluginTestArgs;
+use crate::files::{read_at_most, unreadable};
 use crate::propose::not_made;
-use crate::report::{Failure, PROBLEM, io_failed};
-use crate::session::{Session, store_failed, unreadable};
+use crate::report::{Failure, PROBLEM, io_failed, store_failed};
+use crate::session::Session;
 use exflow_content::{Digest, RelPath};
 use exflow_diagnostics::{Diagnostics, Style, printable, render};
 use exflow_lock::Platform;
@@ -168,8 +169,8 @@ struct Files {
 }
 
 impl World for Files {
-    fn read(&self, path: &RelPath) -> io::Result<Vec<u8>> {
-        fs::read(self.root.join(path.as_path()))
+    fn read(&self, path: &RelPath, limit: u64) -> io::Result<Vec<u8>> {
+        read_at_most(&self.root.join(path.as_path()), limit)
     }
 
     fn make(&self, _: &Proposal) -> Option<BTreeMap<String, Digest>> {

@@ -1,15 +1,15 @@
 //! What would become of each step, and why.
 
+use super::{Engine, Node};
 use crate::cli::ExecutorChoice;
-use crate::engine::Engine;
 use crate::executors::Executors;
 use crate::places::http;
 use crate::prepare::Prepared;
-use crate::report::Failure;
-use crate::session::{Session, store_failed};
+use crate::report::{Failure, store_failed};
+use crate::session::Session;
 use exflow_content::{Digest, Encoder, Tree};
 use exflow_fetch::{Cancel, Client};
-use exflow_plan::{Action, Command, PlannedRun, changes};
+use exflow_plan::{Action, Command, PlannedRun, StepId, changes};
 use exflow_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -42,39 +42,38 @@ pub(crate) fn forecast(session: &Session, prepared: &Prepared) -> Result<Vec<For
     let executors = Executors::new(ExecutorChoice::Auto, prepared.store.clone(), &session.ui);
     let engine = Engine::new(prepared, &session.ui, &executors, &client, &cancel, 1);
     let plan = &prepared.plan;
-    let mut open: BTreeSet<usize> = BTreeSet::new();
+    let mut open: BTreeSet<StepId> = BTreeSet::new();
     let mut forecasts = Vec::new();
-    let first_image = engine.first_image();
-    let name_of = |node: usize| match node.checked_sub(first_image) {
-        Some(image) => format!("{}:image", plan.images[image].project),
-        None => plan.steps[node].name.clone(),
-    };
     for node in engine.nodes() {
-        let name = name_of(node);
-        let needs: BTreeSet<usize> = engine.needs(node).into_iter().collect();
+        let needs: BTreeSet<StepId> = engine.needs(node).into_iter().collect();
         let forecast = if needs.iter().any(|need| open.contains(need)) {
             Forecast::Unknown
         } else if engine.look_up(node).map_err(store_failed)? {
             Forecast::Cached
         } else {
-            let step = plan.steps.get(node);
-            let reason = match step.map(|step| &step.action) {
-                Some(Action::Run(run)) => {
-                    let last = engine.last_key(&name);
-                    let command = engine.command(run);
-                    why(&prepared.store, &last, run, &command).map_err(store_failed)?
-                }
-                _ => None,
-            };
-            Forecast::Runs(reason)
+            Forecast::Runs(reason(&engine, node).map_err(store_failed)?)
         };
-        if forecast != Forecast::Cached {
-            open.insert(node);
+        if let Node::Step(step) = node
+            && forecast != Forecast::Cached
+        {
+            open.insert(step);
         }
-        let needs = needs.into_iter().map(name_of).collect();
+        let name = match node {
+            Node::Step(step) => plan.steps[step].name.clone(),
+            Node::Image(image) => plan.images[image].name(),
+        };
+        let needs = needs.into_iter().map(|need| plan.steps[need].name.clone()).collect();
         forecasts.push(Foreseen { name, needs, forecast });
     }
     Ok(forecasts)
+}
+
+/// Why a node whose needs are done has to be done, where that is known.
+fn reason(engine: &Engine<'_>, node: Node) -> Result<Option<String>, StoreError> {
+    let Node::Step(step) = node else { return Ok(None) };
+    let step = &engine.prepared.plan.steps[step];
+    let Action::Run(run) = &step.action else { return Ok(None) };
+    why(&engine.prepared.store, &engine.last_key(&step.name), run, &engine.command(run))
 }
 
 /// The key under which the command of a step that last ran is kept.

@@ -4,12 +4,12 @@
 //! Each step still has its own key, inputs and outputs. What is run is one command with the inputs and the
 //! last arguments of all; the contract of plugins says what such a program has to do.
 
-use crate::engine::{Engine, State};
-use crate::failed::Failed;
+use super::failed::Failed;
+use super::{Engine, Node, State};
 use crate::ui::{Shown, seconds};
 use exflow_content::{Digest, Encoder, Entry, RelPath};
 use exflow_exec::{ExecError, Exit, RunOptions};
-use exflow_plan::{Action, Command, Mount, MountSource, Output, Plan, PlannedRun};
+use exflow_plan::{Action, Command, Mount, MountSource, Output, Plan, PlannedRun, StepId};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -22,21 +22,36 @@ const MOST: usize = 64;
 /// Where a program that does many steps says which it has done.
 const DONE: &str = "exflow-batch";
 
-/// What is scheduled as one: a node, or several steps that are run together, in their order.
+/// What is scheduled as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unit(pub(crate) Vec<usize>);
+pub(crate) enum Unit {
+    /// One step, or several that are run together, in their order.
+    Steps(Vec<StepId>),
+    /// An image, by its index in the plan.
+    Image(usize),
+}
+
+impl Unit {
+    /// The steps in it.
+    pub(crate) fn steps(&self) -> &[StepId] {
+        match self {
+            Self::Steps(steps) => steps,
+            Self::Image(_) => &[],
+        }
+    }
+}
 
 /// What steps that are run together have in common.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone)]
 struct Kind<'a> {
-    base: usize,
+    base: StepId,
     program: &'a [String],
     env: &'a BTreeMap<String, String>,
     workdir: &'a RelPath,
 }
 
-fn kind(plan: &Plan, node: usize) -> Option<(Kind<'_>, &PlannedRun)> {
-    let Action::Run(run) = &plan.steps.get(node)?.action else { return None };
+fn kind(plan: &Plan, step: StepId) -> Option<(Kind<'_>, &PlannedRun)> {
+    let Action::Run(run) = &plan.steps[step].action else { return None };
     let (_, program) = run.argv.split_last().filter(|_| run.together)?;
     let kind = Kind { base: run.base, program, env: &run.env, workdir: &run.workdir };
     Some((kind, run))
@@ -52,13 +67,21 @@ pub(crate) fn most_together() -> usize {
 ///
 /// Two steps are never in one unit where something else lies between them, on which one depends and which
 /// depends on the other; units would need each other. A step's level counts what lies between.
-pub(crate) fn units(plan: &Plan, todo: &[usize], most: usize) -> Vec<Unit> {
-    let mut levels: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut groups: BTreeMap<(usize, Kind<'_>), Vec<(usize, &PlannedRun)>> = BTreeMap::new();
-    let mut units = Vec::new();
+pub(crate) fn units(plan: &Plan, todo: &[Node], most: usize) -> Vec<Unit> {
+    let mut levels: BTreeMap<StepId, usize> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, Kind<'_>), Vec<(StepId, &PlannedRun)>> = BTreeMap::new();
+    let mut units: Vec<Vec<StepId>> = Vec::new();
+    let mut images = Vec::new();
     for &node in todo {
-        let own = kind(plan, node);
-        let needs = plan.steps.get(node).map(exflow_plan::Step::needs).unwrap_or_default();
+        let step = match node {
+            Node::Step(step) => step,
+            Node::Image(image) => {
+                images.push(Unit::Image(image));
+                continue;
+            }
+        };
+        let own = kind(plan, step);
+        let needs = plan.steps[step].needs();
         let level = needs.iter().filter_map(|need| {
             let level = *levels.get(need)?;
             let other = kind(plan, *need).map(|(kind, _)| kind);
@@ -66,37 +89,37 @@ pub(crate) fn units(plan: &Plan, todo: &[usize], most: usize) -> Vec<Unit> {
             Some(level + usize::from(is_apart))
         });
         let level = level.max().unwrap_or(0);
-        levels.insert(node, level);
+        levels.insert(step, level);
         match own {
-            Some((kind, run)) => groups.entry((level, kind)).or_default().push((node, run)),
-            None => units.push(Unit(vec![node])),
+            Some((kind, run)) => groups.entry((level, kind)).or_default().push((step, run)),
+            None => units.push(vec![step]),
         }
     }
     for group in groups.into_values() {
         units.extend(cut(&group, most));
     }
     // The smallest first, as they are planned.
-    units.sort_by_key(|unit| unit.0[0]);
-    units
+    units.sort();
+    units.into_iter().map(Unit::Steps).chain(images).collect()
 }
 
 /// Cuts steps of one kind, in their order, into units of about the same size, in which no two want
 /// different things at the same place.
-fn cut(group: &[(usize, &PlannedRun)], most: usize) -> Vec<Unit> {
+fn cut(group: &[(StepId, &PlannedRun)], most: usize) -> Vec<Vec<StepId>> {
     let count = group.len().div_ceil(most.max(1)).max(1);
     let size = group.len().div_ceil(count);
-    let mut units: Vec<Unit> = Vec::new();
+    let mut units: Vec<Vec<StepId>> = Vec::new();
     let mut seen: BTreeMap<RelPath, Thing> = BTreeMap::new();
-    for (node, run) in group {
-        let things = things(*node, run);
+    for (step, run) in group {
+        let things = things(*step, run);
         let fits = units.last().is_some_and(|unit| {
-            unit.0.len() < size
+            unit.len() < size
                 && things.iter().all(|(at, thing)| seen.get(at).is_none_or(|known| known == thing))
         });
         if fits && let Some(unit) = units.last_mut() {
-            unit.0.push(*node);
+            unit.push(*step);
         } else {
-            units.push(Unit(vec![*node]));
+            units.push(vec![*step]);
             seen.clear();
         }
         seen.extend(things);
@@ -111,7 +134,7 @@ enum Thing {
     File(Digest),
 }
 
-fn things(node: usize, run: &PlannedRun) -> Vec<(RelPath, Thing)> {
+fn things(step: StepId, run: &PlannedRun) -> Vec<(RelPath, Thing)> {
     let mut things = Vec::new();
     for mount in &run.mounts {
         match &mount.source {
@@ -127,38 +150,36 @@ fn things(node: usize, run: &PlannedRun) -> Vec<(RelPath, Thing)> {
         }
     }
     let outputs = run.outputs.iter().enumerate();
-    things.extend(
-        outputs.map(|(index, at)| (at.clone(), Thing::Output(Output { step: node, index }))),
-    );
+    things.extend(outputs.map(|(index, at)| (at.clone(), Thing::Output(Output { step, index }))));
     things
 }
 
 impl Engine<'_> {
-    fn planned(&self, node: usize) -> Option<&PlannedRun> {
-        match &self.prepared.plan.steps.get(node)?.action {
+    fn planned(&self, step: StepId) -> Option<&PlannedRun> {
+        match &self.prepared.plan.steps[step].action {
             Action::Run(run) => Some(run),
             Action::Base(_) | Action::Fetch(_) => None,
         }
     }
 
     /// Does steps together, and those that didn't end well one by one.
-    pub(crate) fn run_together(&self, nodes: &[usize]) {
-        match self.try_together(nodes) {
+    pub(crate) fn run_together(&self, steps: &[StepId]) {
+        match self.try_together(steps) {
             Ok(()) => {}
             Err(failed) => return self.failures().push(failed),
         }
-        for node in nodes {
-            if !self.is_done(*node) {
-                self.run_one(*node);
+        for step in steps {
+            if !self.done().has(*step) {
+                self.run_one(Node::Step(*step));
             }
         }
     }
 
-    fn try_together(&self, nodes: &[usize]) -> Result<(), Failed> {
+    fn try_together(&self, steps: &[StepId]) -> Result<(), Failed> {
         if self.cancel.is_cancelled() {
             return Err(Failed::Interrupted);
         }
-        let mut todo = self.unknown(nodes)?;
+        let mut todo = self.unknown(steps)?;
         if todo.len() < 2 {
             return Ok(());
         }
@@ -173,33 +194,30 @@ impl Engine<'_> {
             command = self.together(&left);
             todo = left;
         }
-        self.keep_inputs(todo.iter().filter_map(|node| self.planned(*node)))?;
+        self.keep_inputs(todo.iter().filter_map(|step| self.planned(*step)))?;
         self.run_batch(&todo, command)
     }
 
-    fn is_done(&self, node: usize) -> bool {
-        self.done().has(node)
-    }
-
-    /// Those of `nodes` whose result isn't known, and all of whose needs will be.
-    fn unknown(&self, nodes: &[usize]) -> Result<Vec<usize>, Failed> {
+    /// Those of `steps` whose result isn't known, and all of whose needs will be.
+    fn unknown(&self, steps: &[StepId]) -> Result<Vec<StepId>, Failed> {
         let mut unknown = Vec::new();
-        for &node in nodes {
-            if self.is_done(node) || self.is_ready(node) && self.look_up(node)? {
+        for &step in steps {
+            let node = Node::Step(step);
+            if self.done().has(step) || self.is_ready(node) && self.look_up(node)? {
                 continue;
             }
             let needs = self.needs(node);
-            if needs.iter().all(|need| self.is_done(*need) || unknown.contains(need)) {
-                unknown.push(node);
+            if needs.iter().all(|need| self.done().has(*need) || unknown.contains(need)) {
+                unknown.push(step);
             }
         }
         Ok(unknown)
     }
 
-    /// The command that does all of `nodes`.
-    fn together(&self, nodes: &[usize]) -> Command {
-        let runs: Vec<&PlannedRun> = nodes.iter().filter_map(|node| self.planned(*node)).collect();
-        let within: BTreeSet<usize> = nodes.iter().copied().collect();
+    /// The command that does all of `steps`.
+    fn together(&self, steps: &[StepId]) -> Command {
+        let runs: Vec<&PlannedRun> = steps.iter().filter_map(|step| self.planned(*step)).collect();
+        let within: BTreeSet<StepId> = steps.iter().copied().collect();
         let done = self.done();
         let mut seen: BTreeSet<(&RelPath, Digest)> = BTreeSet::new();
         let mut mounts: Vec<Mount> = Vec::new();
@@ -234,13 +252,13 @@ impl Engine<'_> {
         }
     }
 
-    fn run_batch(&self, nodes: &[usize], mut command: Command) -> Result<(), Failed> {
+    fn run_batch(&self, steps: &[StepId], mut command: Command) -> Result<(), Failed> {
         let plan = &self.prepared.plan;
         let store = &self.prepared.store;
-        let first = &plan.steps[nodes[0]];
-        let name = format!("{} and {} more", first.name, nodes.len() - 1);
+        let first = &plan.steps[steps[0]];
+        let name = format!("{} and {} more", first.name, steps.len() - 1);
         self.ui.tell("running", &name);
-        let limits = nodes.iter().map(|node| plan.steps[*node].time_limit);
+        let limits = steps.iter().map(|step| plan.steps[*step].time_limit);
         let options = RunOptions {
             name: name.clone(),
             slot: batch_slot(&self.last_key(&first.name)),
@@ -273,19 +291,20 @@ impl Engine<'_> {
         let ended_well = store.tree(&trees.pop().expect("the last output is its own"))?;
         let mut trees = trees.into_iter();
         let mut done = 0;
-        for node in nodes {
-            let Some(run) = self.planned(*node) else { continue };
+        for &step in steps {
+            let node = Node::Step(step);
+            let Some(run) = self.planned(step) else { continue };
             let outputs: Vec<Digest> = trees.by_ref().take(run.outputs.len()).collect();
             let said = run.argv.last().and_then(|last| RelPath::new(last).ok());
             let ended_well = said.is_some_and(|path| ended_well.get(&path).is_some());
             // What stands on something that came out different has seen that, and not what it is to be done with.
-            let differs = self.before.is_some_and(|before| before.differs(&self.needs(*node)));
-            if !ended_well || differs || !self.is_ready(*node) {
+            let differs = self.before.is_some_and(|before| before.differs(&self.needs(node)));
+            if !ended_well || differs || !self.is_ready(node) {
                 continue;
             }
-            self.keep(&self.command(run), &plan.steps[*node].name, &outputs)?;
-            self.set_done(*node, outputs, State::Ran)?;
-            self.tell_done(&plan.steps[*node].name, took, nodes.len());
+            self.keep(&self.command(run), &plan.steps[step].name, &outputs)?;
+            self.set_done(step, outputs, State::Ran)?;
+            self.tell_done(&plan.steps[step].name, took, steps.len());
             done += 1;
         }
         self.ui.tell("done", &format!("{done} steps together in {}", seconds(took)));
@@ -342,9 +361,9 @@ mod tests {
         let mut all = vec![step("alone", "base", &[])];
         all.extend_from_slice(steps);
         let plan = Plan { steps: all, ..Plan::default() };
-        let todo: Vec<usize> = (1..plan.steps.len()).collect();
-        let units: Vec<Vec<usize>> =
-            units(&plan, &todo, most).into_iter().map(|unit| unit.0).collect();
+        let todo: Vec<Node> = (1..plan.steps.len()).map(Node::Step).collect();
+        let units = units(&plan, &todo, most);
+        let units: Vec<&[StepId]> = units.iter().map(Unit::steps).collect();
         assert_eq!(units, expected);
     }
 

@@ -1,7 +1,7 @@
 //! What comes from outside when a plan is done: bases, packages of sources, single files.
 
-use crate::engine::Engine;
-use crate::failed::Failed;
+use super::Engine;
+use super::failed::Failed;
 use crate::images::OpenImage;
 use crate::ui::Shown;
 use exflow_content::Digest;
