@@ -2,6 +2,7 @@
 
 use crate::{EXFLOW, archive, shell, workspace};
 use exflow_content::Sha256;
+use exflow_diagnostics::SourceName;
 use exflow_lock::{
     Lock, LockedBase, LockedDebian, LockedPackage, LockedRoot, Platform, RequestedBase,
     RequestedDebian, VERSION, print,
@@ -36,16 +37,27 @@ fn block<'a>(lock: &'a str, name: &str) -> &'a str {
     begin.split_once("\n    }").unwrap().0
 }
 
-/// A workspace that was locked, and whose archive has moved on since.
-fn outdated() -> (Server, Workspace) {
-    let newer = Package::new("newer", "1.0").field("Depends", "app (>= 2.0)");
-    let (before, after) = (before(), archive().package(newer));
+/// A workspace that was locked.
+fn locked() -> (Server, Workspace) {
+    let before = before();
     let server = Server::new(before.files());
     let workspace = workspace(&before, &server).with("exflow.kdl", MANIFEST);
     workspace.ok(&["lock"]);
+    (server, workspace)
+}
+
+/// The same, and its archive has moved on since.
+fn outdated() -> (Server, Workspace) {
+    let (server, workspace) = locked();
+    move_on(&server, &workspace);
+    (server, workspace)
+}
+
+fn move_on(server: &Server, workspace: &Workspace) {
+    let newer = Package::new("newer", "1.0").field("Depends", "app (>= 2.0)");
+    let after = archive().package(newer);
     server.now_serves(after.files());
     std::fs::write(workspace.outside().join("keyring.asc"), after.keyring()).unwrap();
-    (server, workspace)
 }
 
 #[test]
@@ -98,7 +110,7 @@ fn what_has_to_move_does_not_by_itself() {
     for command in ["lock", "build"] {
         workspace.fails(&[command], 1).says(&[
             "exflow::lock::would-move",
-            "base `builder` can't be locked without moving what is locked: app 1.0 → 2.0",
+            "can't be locked without moving what is locked: app 1.0 → 2.0",
             "`exflow update base:builder`",
             "exflow.kdl:1",
         ]);
@@ -108,6 +120,39 @@ fn what_has_to_move_does_not_by_itself() {
     assert!(moved.contains("  app 1.0 → 2.0\n") && moved.contains("  newer 1.0, new\n"), "{moved}");
     assert_eq!(block(&workspace.read("exflow.lock"), "other"), block(&old, "other"));
     workspace.ok(&["lock", "--check"]);
+}
+
+/// What another machine has locked stays as well when the manifest changes, and nobody has to lock it again there.
+#[test]
+fn what_is_locked_for_another_platform_does_not_move_either() {
+    let elsewhere =
+        if ARCHITECTURE == "amd64" { Platform::LinuxArm64 } else { Platform::LinuxAmd64 };
+    let (server, workspace) = locked();
+    let parsed = |text: &str| exflow_lock::parse(&SourceName::new("exflow.lock"), text).unwrap();
+    let mut lock = parsed(&workspace.read("exflow.lock"));
+    for base in lock.bases.values_mut() {
+        let here = base.locked.values().next().unwrap().clone();
+        base.locked.insert(elsewhere.clone(), here);
+    }
+    workspace.write("exflow.lock", &print(&lock));
+    workspace.ok(&["lock", "--check"]);
+    workspace.write("exflow.kdl", &MANIFEST.replace("\"app\"", "\"app\" \"tool\""));
+    workspace.ok(&["lock"]);
+    let new = parsed(&workspace.read("exflow.lock"));
+    assert_eq!(new.bases["other"], lock.bases["other"]);
+    assert_eq!(new.bases["builder"].locked.len(), 2);
+    for (platform, root) in &new.bases["builder"].locked {
+        let versions: BTreeMap<&str, &str> =
+            root.packages().into_iter().map(|(name, version, _)| (name, version)).collect();
+        assert_eq!((versions["app"], versions["tool"]), ("1.0", "0.9"), "{platform}");
+    }
+    // And where it can't stay, nothing moves for any.
+    move_on(&server, &workspace);
+    let before = workspace.read("exflow.lock");
+    workspace.write("exflow.kdl", &MANIFEST.replace("\"app\"", "\"app\" \"newer\""));
+    let said = workspace.fails(&["lock"], 1);
+    said.says(&["on linux/amd64", "on linux/arm64", "app 1.0 → 2.0"]);
+    assert_eq!(workspace.read("exflow.lock"), before);
 }
 
 /// A base that isn't locked yet is not what `update` of another one is about.

@@ -268,6 +268,7 @@ fn unpinned(
         name: &package.to_string(),
         size: Size::AtMost(Limits::default().tarball),
         credentials: Some(&Keys(addresses)),
+        resumes: true,
     };
     workshop.client.download_unpinned(path, wanted, &urls(addresses), progress, |file| {
         unpack(workshop, package, file)

@@ -122,7 +122,7 @@ impl Wanted<'_> {
     }
 
     fn transfer(&self) -> Transfer<'_> {
-        Transfer { name: self.name, size: self.size, credentials: self.credentials }
+        Transfer { name: self.name, size: self.size, credentials: self.credentials, resumes: true }
     }
 }
 
@@ -153,6 +153,8 @@ pub(crate) struct Transfer<'a> {
     pub(crate) name: &'a str,
     pub(crate) size: Size,
     pub(crate) credentials: Option<&'a dyn Credentials>,
+    /// Whether it goes on behind what broke off. Where nobody knows what comes of it, the rest may be of another file.
+    pub(crate) resumes: bool,
 }
 
 /// Tells servers who we are.
@@ -511,6 +513,9 @@ impl Client {
                 source,
             }))
         };
+        if !wanted.resumes {
+            *done = 0;
+        }
         let mut response;
         let mut local;
         let reader: &mut dyn Read = if let Some(path) = url.strip_prefix("file://") {

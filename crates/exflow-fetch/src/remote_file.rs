@@ -70,7 +70,12 @@ fn unknown(
     let folder = store.temp_dir()?;
     let path = folder.path().join("file");
     let name = shown(url);
-    let wanted = Transfer { name: &name, size: Size::AtMost(MAX_REMOTE_FILE), credentials: None };
+    let wanted = Transfer {
+        name: &name,
+        size: Size::AtMost(MAX_REMOTE_FILE),
+        credentials: None,
+        resumes: false,
+    };
     client.download_unpinned(&path, wanted, &[url.to_owned()], progress, |_| Ok(()))?;
     Ok(store.take_download(&path)?)
 }

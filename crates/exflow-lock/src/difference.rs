@@ -18,6 +18,16 @@ pub struct Difference {
     pub changes: Vec<Change>,
 }
 
+impl Difference {
+    /// Whose it is: "base `builder` on linux/amd64".
+    pub fn subject(&self) -> String {
+        match &self.platform {
+            Some(platform) => format!("{} on {platform}", self.input),
+            None => self.input.to_string(),
+        }
+    }
+}
+
 /// A part of an input that differs: a package, or all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {

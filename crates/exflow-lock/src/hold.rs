@@ -75,8 +75,9 @@ pub fn moved(old: &Lock, new: &Lock) -> Vec<Difference> {
 mod tests {
     use super::*;
     use crate::{
-        FetchedContent, LockedBase, LockedDebian, LockedFetch, LockedPackage, LockedPlugin,
-        LockedRoot, Platform, RequestedDebian, RequestedPlugin, RequestedVersion,
+        AddedPackages, FetchedContent, ImageDefaults, ImageSource, LockedAlpine, LockedApk,
+        LockedBase, LockedDebian, LockedFetch, LockedImage, LockedPackage, LockedPlugin,
+        LockedRoot, Platform, RequestedDebian, RequestedImage, RequestedPlugin, RequestedVersion,
     };
     use exflow_content::{Digest, Sha256};
     use std::collections::BTreeMap;
@@ -122,6 +123,70 @@ mod tests {
         check(&old, &base("trixie", false, &[("x", "2")]), &[]);
         check(&old, &Lock::default(), &[]);
         check(&Lock::default(), &old, &[]);
+    }
+
+    #[test]
+    fn an_image_stays_while_its_place_does() {
+        let base = |source: &str, image: &str, packages: &[(&str, &str, &str)]| {
+            let asked_for = packages.iter().map(|(name, ..)| (*name).to_owned()).collect();
+            let requested = RequestedImage {
+                source: ImageSource::Registry(source.into()),
+                packages: asked_for,
+            };
+            let packages = packages.iter().map(|(name, version, content)| LockedApk {
+                name: (*name).into(),
+                version: (*version).into(),
+                architecture: "x86_64".into(),
+                repository: "v3.21/main".into(),
+                size: 1,
+                sha256: Sha256::of(content.as_bytes()),
+                checksum: "Q1".into(),
+            });
+            let root = LockedImage {
+                index: None,
+                manifest: Some(Sha256::of(image.as_bytes())),
+                config: Sha256::of(b"config"),
+                defaults: ImageDefaults::default(),
+                layers: Vec::new(),
+                packages: AddedPackages::Alpine(LockedAlpine { packages: packages.collect() }),
+            };
+            let base = LockedBase {
+                requested: RequestedBase::Image(requested),
+                locked: BTreeMap::from([(Platform::LinuxAmd64, LockedRoot::Image(Box::new(root)))]),
+            };
+            Lock { bases: BTreeMap::from([("a".into(), base)]), ..Lock::default() }
+        };
+        let [old, new] = ["old", "new"].map(|image| Sha256::of(image.as_bytes()));
+        let locked = base("x:1", "old", &[("p", "1", "p")]);
+        check(&locked, &base("x:1", "old", &[("p", "1", "p"), ("q", "1", "q")]), &[]);
+        check(&locked, &base("x:1", "old", &[]), &[]);
+        let moved = format!("base `a`: image sha256:{old} → sha256:{new}");
+        check(&locked, &base("x:1", "new", &[("p", "1", "p")]), &[&moved]);
+        check(&locked, &base("x:1", "old", &[("p", "2", "q")]), &["base `a`: p 1 → 2"]);
+        check(&locked, &base("x:1", "old", &[("p", "1", "q")]), &["base `a`: p 1, published anew"]);
+        check(&locked, &base("x:2", "new", &[("p", "2", "q")]), &[]);
+
+        // What is locked for another platform beside it is new, and nothing of what is here moves.
+        let mut both = locked.clone();
+        let elsewhere = base("x:1", "new", &[("p", "2", "q")]);
+        let entry = both.bases.get_mut("a").unwrap();
+        entry.locked.insert(
+            Platform::LinuxArm64,
+            elsewhere.bases["a"].locked[&Platform::LinuxAmd64].clone(),
+        );
+        check(&locked, &both, &[]);
+        check(&both, &locked, &[]);
+
+        // It is no image any more.
+        let requested =
+            RequestedDebian { suite: "x".into(), slim: false, packages: vec!["p".into()] };
+        let debian = LockedDebian { snapshot: String::new(), packages: Vec::new() };
+        let mut other = locked.clone();
+        let entry = other.bases.get_mut("a").unwrap();
+        entry.requested = RequestedBase::Debian(requested);
+        entry.locked.insert(Platform::LinuxAmd64, LockedRoot::Debian(debian));
+        check(&locked, &other, &[]);
+        check(&other, &locked, &[]);
     }
 
     #[test]
@@ -176,5 +241,11 @@ mod tests {
         check(&old, &git("there", branch(), Some("lib"), "2", "u"), &["fetch `f`: revision 1 → 2"]);
         check(&old, &git("here", RequestedVersion::Default, None, "2", "u"), &[]);
         check(&old, &file("here", None, "new"), &[]);
+        check(&file("here", None, "new"), &old, &[]);
+        let mut with_submodules = git("here", branch(), None, "1", "u");
+        let entry = with_submodules.fetches.get_mut("f").unwrap();
+        let RequestedFetch::Git { submodules, .. } = &mut entry.requested else { unreachable!() };
+        *submodules = true;
+        check(&old, &with_submodules, &[]);
     }
 }

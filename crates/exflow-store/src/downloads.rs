@@ -53,7 +53,7 @@ impl Store {
     }
 
     /// Takes a file of the caller's own, which is on the store's disk, as a finished download: its digest, and its length
-    /// in bytes.
+    /// in bytes. The file is gone from where it was.
     pub fn take_download(&self, file: &Path) -> Result<(Sha256, u64), StoreError> {
         let mut content = File::open(file).doing("open", file)?;
         let mut hasher = Sha256Hasher::new();

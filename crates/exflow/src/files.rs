@@ -1,4 +1,4 @@
-//! Files that users write, read: within bounds, and as UTF-8.
+//! Files that users write, read within bounds.
 
 use crate::report::Failure;
 use exflow_diagnostics::Diagnostic;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 const UNREADABLE: &str = "exflow::workspace::unreadable";
 
-/// Reads a manifest's text.
+/// Reads a text that a user has written: a manifest, or what a problem points into.
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     fs::File::open(path)
         .map_err(|source| unreadable(path, &source))
@@ -62,5 +62,15 @@ mod tests {
         assert_eq!(read(3), "aé");
         assert!(read(1).len() > 1);
         assert!(read(0).len() == 1);
+    }
+
+    #[test]
+    fn no_more_is_read_than_may_be() {
+        let workspace = exflow_testkit::Workspace::new("").with("x", "four");
+        let read = |limit| read_at_most(&workspace.root().join("x"), limit).unwrap();
+        assert_eq!(
+            (read(9), read(4), read(3)),
+            (b"four".to_vec(), b"four".to_vec(), b"fou".to_vec())
+        );
     }
 }

@@ -113,3 +113,27 @@ fn what_nobody_knows_yet_is_found_and_kept() {
     let offline = find_remote_file(&client(true), &store, &tool, None, &()).unwrap_err();
     assert_eq!(diagnose(&offline, None).code.as_str(), "exflow::fetch::offline");
 }
+
+/// Nobody knows what it should be: the rest may be that of another version.
+#[test]
+fn what_broke_off_and_has_no_digest_begins_anew() {
+    let (_folder, store) = store();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/latest", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut heads = Vec::new();
+        for (length, body) in [(8, "old-"), (8, "new-file")] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            heads.push(lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"));
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        }
+        heads
+    });
+    let found = find_remote_file(&client(false), &store, &url, None, &()).unwrap();
+    assert_eq!(found, (Sha256::of(b"new-file"), 8));
+    let heads = server.join().unwrap();
+    assert!(heads.iter().all(|head| !head.to_lowercase().contains("range:")), "{heads:?}");
+}

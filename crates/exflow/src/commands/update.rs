@@ -38,10 +38,9 @@ pub(super) fn update(
 
 fn in_words(differences: &[Difference]) -> String {
     let mut text = String::new();
-    for Difference { input, platform, changes } in differences {
-        let platform = platform.as_ref().map(|platform| format!(" on {platform}"));
-        text += &format!("{input}{}\n", platform.unwrap_or_default());
-        for change in changes {
+    for difference in differences {
+        text += &format!("{}\n", difference.subject());
+        for change in &difference.changes {
             text += &format!("  {}\n", printable(&change.to_string()));
         }
     }

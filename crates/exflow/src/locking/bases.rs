@@ -1,18 +1,18 @@
 //! What bases mean today: their packages and images, to be locked.
 
+use super::{Locking, would_move};
 use crate::images::OpenImage;
 use crate::places::{Places, http, keyring};
 use crate::report::Failure;
-use crate::session::Session;
 use crate::ui::{Shown, Ui};
 use exflow_content::Sha256;
 use exflow_diagnostics::{Diagnostics, Site};
 use exflow_fetch::debian::load_catalog;
 use exflow_fetch::image::fetch_image;
-use exflow_fetch::{AlpineSystem, Cancel, Client, FetchError, System};
+use exflow_fetch::{AlpineSystem, Client, FetchError, System};
 use exflow_lock::{
-    AddedPackages, Lock, LockedAlpine, LockedBase, LockedDebian, LockedImage, LockedRoot,
-    RequestedBase, RequestedDebian, RequestedImage, Wanted,
+    AddedPackages, Change, Difference, InputKind, Lock, LockedAlpine, LockedBase, LockedDebian,
+    LockedImage, LockedRoot, RequestedBase, RequestedDebian, RequestedImage, Wanted,
 };
 use exflow_manifest::{BaseSource, Workspace};
 use exflow_packages::debian::{Catalog, Installed, STATUS};
@@ -23,22 +23,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Locks the bases `names` as they are now, for the platform that is `wanted`. Each one that can't be resolved is a
 /// problem.
 pub(super) fn lock(
-    session: &mut Session,
-    workspace: &Workspace,
+    locking: &mut Locking<'_>,
     wanted: Wanted,
-    lock: &mut Lock,
     names: &BTreeSet<String>,
-    problems: &mut Diagnostics,
-    cancel: &Cancel,
 ) -> Result<(), Failure> {
     if names.is_empty() {
         return Ok(());
     }
+    let Locking { session, workspace, held, lock, problems, cancel } = locking;
     let store = session.store()?;
     let places = Places::of(workspace, &session.root);
     let mut resolver = Resolver {
         ui: &session.ui,
         workspace,
+        held,
         wanted,
         client: Client::new(http(false), cancel.clone()),
         login: Login::new(places.registries(), cancel.clone()),
@@ -69,6 +67,7 @@ pub(super) fn lock(
 struct Resolver<'a> {
     ui: &'a Ui,
     workspace: &'a Workspace,
+    held: &'a Lock,
     wanted: Wanted,
     client: Client,
     login: Login,
@@ -87,14 +86,11 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    /// What of a base the lock holds on to.
-    fn held<'l>(&self, lock: &'l Lock, name: &str) -> Option<&'l LockedBase> {
-        lock.bases.get(name).filter(|old| old.requested.holds_for(&self.wanted.bases[name]))
-    }
-
-    /// The same, on the platform that it is resolved for.
-    fn held_root(&self, lock: &Lock, name: &str) -> Option<LockedRoot> {
-        self.held(lock, name)?.locked.get(&self.wanted.platform).cloned()
+    /// What the lock holds on to of a base, on the platform that it is resolved for.
+    fn held_root(&self, name: &str) -> Option<LockedRoot> {
+        let old = self.held.bases.get(name)?;
+        let holds = old.requested.holds_for(&self.wanted.bases[name]);
+        old.locked.get(&self.wanted.platform).filter(|_| holds).cloned()
     }
 
     fn debian(
@@ -115,7 +111,7 @@ impl Resolver<'_> {
             }
         };
         for (name, requested) in bases {
-            let old = match self.held_root(lock, name) {
+            let old = match self.held_root(name) {
                 Some(LockedRoot::Debian(old)) => Some(old),
                 _ => None,
             };
@@ -163,7 +159,7 @@ impl Resolver<'_> {
     ) -> Result<(), Failure> {
         let site = base_site(self.workspace, name, None);
         // An image that is locked stays what it is while packages are added to it.
-        let mut image = match self.held_root(lock, name) {
+        let mut image = match self.held_root(name) {
             Some(LockedRoot::Image(image)) => *image,
             _ => match self.find(requested, self.held_index(lock, name).as_ref()) {
                 Ok(image) => image,
@@ -222,7 +218,7 @@ impl Resolver<'_> {
         system: &AlpineSystem,
         old: Option<&LockedAlpine>,
     ) -> Result<Option<LockedAlpine>, Failure> {
-        use exflow_packages::alpine::{diagnose, resolve};
+        use exflow_packages::alpine::{ChosenApk, diagnose, resolve};
         let site = base_site(self.workspace, name, None);
         self.ui.tell("indexing", system.release());
         let mirror = self.places.alpine_mirror.clone();
@@ -239,6 +235,25 @@ impl Resolver<'_> {
                 return Ok(None);
             }
         };
+        // Locking them is downloading them: nothing is that may not be locked.
+        let chosen_by_name: BTreeMap<&str, &ChosenApk> =
+            chosen.iter().map(|apk| (&*apk.name, apk)).collect();
+        let held = old.iter().flat_map(|old| &old.packages);
+        let changes: Vec<Change> = held
+            .filter_map(|old| {
+                let new = chosen_by_name.get(&*old.name)?;
+                let stays = new.version == old.version && new.checksum.to_string() == old.checksum;
+                let [before, now] =
+                    [&old.version, &new.version].map(|version| Some(version.clone()));
+                (!stays).then(|| Change { what: old.name.clone(), old: before, new: now })
+            })
+            .collect();
+        if !changes.is_empty() {
+            let (input, platform) = (InputKind::Base.named(name), self.wanted.platform.clone());
+            let difference = Difference { input, platform: Some(platform), changes };
+            self.problems.push(would_move(self.workspace, &difference));
+            return Ok(None);
+        }
         let progress = Shown(self.ui);
         let mirror = mirror.as_deref();
         let locked = system.lock(&self.client, &self.store, &chosen, mirror, old, &progress);
@@ -308,9 +323,11 @@ impl Resolver<'_> {
         }
     }
 
-    /// The index that an image was found by when it was locked for another platform.
+    /// The index by which an image was found that is locked for another platform, perhaps just now.
     fn held_index(&self, lock: &Lock, name: &str) -> Option<Sha256> {
-        self.held(lock, name)?.locked.values().find_map(|root| match root {
+        let known = lock.bases.get(name)?;
+        let holds = known.requested.holds_for(&self.wanted.bases[name]);
+        known.locked.values().filter(|_| holds).find_map(|root| match root {
             LockedRoot::Image(image) => image.index,
             LockedRoot::Debian(_) => None,
         })

@@ -1,40 +1,35 @@
 //! What the manifest has fetched means today, to be locked: files of the web, and git repositories.
 
+use super::Locking;
 use crate::inputs::site;
 use crate::places::http;
 use crate::report::Failure;
-use crate::session::Session;
 use crate::ui::{Shown, Ui};
-use exflow_diagnostics::Diagnostics;
-use exflow_fetch::{Cancel, Client, FetchError, GitVersion, fetch_git, find_git, find_remote_file};
+use exflow_fetch::{Client, FetchError, GitVersion, fetch_git, find_git, find_remote_file};
 use exflow_lock::{
-    FetchedContent, InputKind, Lock, LockedFetch, RequestedFetch, RequestedVersion, Wanted,
+    FetchedContent, InputKind, LockedFetch, RequestedFetch, RequestedVersion, Wanted,
 };
-use exflow_manifest::Workspace;
 use exflow_packages::git::GitSource;
 use exflow_store::{Record, Store};
 use std::collections::BTreeSet;
 
 /// Locks what is fetched under these names as it is now. Each one that can't be had is a problem.
 pub(super) fn lock(
-    session: &mut Session,
-    workspace: &Workspace,
+    locking: &mut Locking<'_>,
     wanted: &Wanted,
-    lock: &mut Lock,
     names: &BTreeSet<String>,
-    problems: &mut Diagnostics,
-    cancel: &Cancel,
 ) -> Result<(), Failure> {
     if names.is_empty() {
         return Ok(());
     }
+    let Locking { session, workspace, held, lock, problems, cancel } = locking;
     let store = session.store()?;
     let client = Client::new(http(false), cancel.clone());
     let finder = Finder { client: &client, store: &store, ui: &session.ui };
     for name in names {
         let input = InputKind::Fetch.named(name);
         let requested = &wanted.fetches[name];
-        let locked = match finder.find(requested, lock.fetches.get(name)) {
+        let locked = match finder.find(requested, held.fetches.get(name)) {
             Ok(locked) => locked,
             Err(FetchError::Cancelled) => return Err(Failure::Interrupted),
             Err(error) => {

@@ -14,8 +14,8 @@ use crate::session::Session;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Severity, printable};
 use exflow_fetch::Cancel;
 use exflow_lock::{
-    ImageSource, InputKind, InputName, Lock, Platform, RequestedBase, Stale, Staleness, Wanted,
-    moved, stale,
+    Difference, ImageSource, InputKind, InputName, Lock, Platform, RequestedBase, Stale, Staleness,
+    Wanted, moved, stale,
 };
 use exflow_manifest::Workspace;
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,28 +124,53 @@ fn adjusted(
     let mut anew = Anew::default();
     for stale in stale(old, &wanted) {
         if stale.is_needed() {
-            anew.add(stale.input, [wanted.platform.clone()]);
+            let platforms = match stale.how {
+                // What is locked for others is as it should be.
+                Staleness::MissingFor(platform) => BTreeSet::from([platform]),
+                _ => platforms(&wanted, old, &stale.input),
+            };
+            anew.add(stale.input, platforms);
         } else if drops {
             lock.remove(&stale.input);
         }
     }
-    let mut problems = Diagnostics::new();
-    anew.lock(session, workspace, &wanted, &mut lock, &mut problems, cancel)?;
-    problems.extend(moved(old, &lock).into_iter().map(|difference| {
-        let input = &difference.input;
-        let changes: Vec<String> = difference.changes.iter().map(ToString::to_string).collect();
-        let message = format!(
-            "{input} can't be locked without moving what is locked: {}",
-            printable(&changes.join(", "))
-        );
-        Diagnostic::error(WOULD_MOVE, message)
-            .help(format!(
-                "nothing that is locked moves by itself: `exflow update {}` moves it",
-                input.argument()
-            ))
-            .at_known(site(workspace, input), place_of(input.kind))
-    }));
+    let mut problems = anew.lock(session, workspace, &wanted, &mut lock, cancel)?;
+    let moved = moved(old, &lock);
+    problems.extend(moved.iter().map(|difference| would_move(workspace, difference)));
     Ok(problems.into_result(lock)?)
+}
+
+/// Says that something which is locked would have to move.
+fn would_move(workspace: &Workspace, difference: &Difference) -> Diagnostic {
+    let input = &difference.input;
+    let changes: Vec<String> = difference.changes.iter().map(ToString::to_string).collect();
+    let message = format!(
+        "{} can't be locked without moving what is locked: {}",
+        difference.subject(),
+        printable(&changes.join(", "))
+    );
+    Diagnostic::error(WOULD_MOVE, message)
+        .help(format!(
+            "nothing that is locked moves by itself: `exflow update {}` moves it",
+            input.argument()
+        ))
+        .at_known(site(workspace, input), place_of(input.kind))
+}
+
+/// The platforms for which an input is locked anew: the one that is wanted, and those of a base that was locked for others,
+/// too, and of which something is held. Without that they would lose it.
+fn platforms(wanted: &Wanted, old: &Lock, input: &InputName) -> BTreeSet<Platform> {
+    let mut platforms = BTreeSet::from([wanted.platform.clone()]);
+    if input.kind == InputKind::Base
+        && let requested = &wanted.bases[&input.name]
+        && let Some(old) = old.bases.get(&input.name)
+        && old.requested.holds_for(requested)
+        // A daemon has images of its own platform only.
+        && !is_of_a_daemon(requested)
+    {
+        platforms.extend(old.locked.keys().cloned());
+    }
+    platforms
 }
 
 /// What is to be locked as it is today.
@@ -158,7 +183,7 @@ struct Anew {
 
 impl Anew {
     /// Adds an input; the platforms matter where it differs by them.
-    fn add(&mut self, input: InputName, platforms: impl IntoIterator<Item = Platform>) {
+    fn add(&mut self, input: InputName, platforms: BTreeSet<Platform>) {
         match input.kind {
             InputKind::Base => {
                 for platform in platforms {
@@ -177,17 +202,42 @@ impl Anew {
         workspace: &Workspace,
         wanted: &Wanted,
         lock: &mut Lock,
-        problems: &mut Diagnostics,
         cancel: &Cancel,
-    ) -> Result<(), Failure> {
-        plugins::lock(session, workspace, wanted, lock, &self.plugins, problems, cancel)?;
-        fetches::lock(session, workspace, wanted, lock, &self.fetches, problems, cancel)?;
+    ) -> Result<Diagnostics, Failure> {
+        let mut problems = Diagnostics::new();
+        let held = &lock.clone();
+        let mut locking =
+            Locking { session, workspace, held, lock, problems: &mut problems, cancel };
+        let done = self.each(&mut locking, wanted);
+        match done {
+            // What was found before is worth knowing, too.
+            Err(Failure::Problems(more)) => problems.extend(more),
+            other => other?,
+        }
+        Ok(problems)
+    }
+
+    fn each(&self, locking: &mut Locking<'_>, wanted: &Wanted) -> Result<(), Failure> {
+        plugins::lock(locking, wanted, &self.plugins)?;
+        fetches::lock(locking, wanted, &self.fetches)?;
         for (platform, names) in &self.bases {
             let wanted = Wanted { platform: platform.clone(), ..wanted.clone() };
-            bases::lock(session, workspace, wanted, lock, names, problems, cancel)?;
+            bases::lock(locking, wanted, names)?;
         }
         Ok(())
     }
+}
+
+/// A lock that is being completed.
+struct Locking<'a> {
+    session: &'a mut Session,
+    workspace: &'a Workspace,
+    /// As it was before.
+    held: &'a Lock,
+    lock: &'a mut Lock,
+    /// What can't be locked, and why.
+    problems: &'a mut Diagnostics,
+    cancel: &'a Cancel,
 }
 
 /// A lock before and after some of it was updated.
@@ -227,22 +277,11 @@ fn updated(
     let mut lock = old.clone();
     let mut anew = Anew::default();
     for input in inputs {
+        anew.add(input.clone(), platforms(&wanted, old, input));
         // What isn't there any more can't be held on to, neither here nor by what is locked for another platform.
         lock.remove(input);
-        let mut platforms = BTreeSet::from([wanted.platform.clone()]);
-        // A daemon has images of its own platform only.
-        if input.kind == InputKind::Base
-            && let requested = &wanted.bases[&input.name]
-            && !is_of_a_daemon(requested)
-            && let Some(base) = old.bases.get(&input.name).filter(|old| old.requested == *requested)
-        {
-            platforms.extend(base.locked.keys().cloned());
-        }
-        anew.add(input.clone(), platforms);
     }
-    let mut problems = Diagnostics::new();
-    anew.lock(session, workspace, &wanted, &mut lock, &mut problems, cancel)?;
-    Ok(problems.into_result(lock)?)
+    Ok(anew.lock(session, workspace, &wanted, &mut lock, cancel)?.into_result(lock)?)
 }
 
 fn is_of_a_daemon(base: &RequestedBase) -> bool {

@@ -1,12 +1,11 @@
 //! What plugins are today, to be locked.
 
+use super::Locking;
 use crate::inputs::site;
 use crate::plugins::{Components, plugin_bytes, plugin_path};
 use crate::report::Failure;
-use crate::session::Session;
 use exflow_content::Digest;
 use exflow_diagnostics::Diagnostics;
-use exflow_fetch::Cancel;
 use exflow_lock::{InputKind, Lock, LockedPlugin, RequestedPlugin, Wanted};
 use exflow_manifest::Workspace;
 use exflow_plugin_host::{PluginError, diagnose};
@@ -15,17 +14,14 @@ use std::path::Path;
 
 /// Locks the plugins `names` as they are now. Each one that can't be locked is a problem.
 pub(super) fn lock(
-    session: &mut Session,
-    workspace: &Workspace,
+    locking: &mut Locking<'_>,
     wanted: &Wanted,
-    lock: &mut Lock,
     names: &BTreeSet<String>,
-    problems: &mut Diagnostics,
-    cancel: &Cancel,
 ) -> Result<(), Failure> {
     if names.is_empty() {
         return Ok(());
     }
+    let Locking { session, workspace, lock, problems, cancel, .. } = locking;
     let store = session.store()?;
     let components = Components::new(session, store, workspace, false, cancel);
     for name in names {
