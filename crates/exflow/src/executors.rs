@@ -1,6 +1,7 @@
 //! Which executor runs the steps.
 
 use crate::cli::ExecutorChoice;
+use crate::events::Event;
 use crate::inputs::platform;
 use crate::report::Failure;
 use crate::ui::Ui;
@@ -9,7 +10,6 @@ use exflow_diagnostics::Diagnostic;
 use exflow_docker::{Daemon, DockerError, Endpoint};
 use exflow_exec::{DockerExecutor, Executor, SandboxExecutor};
 use exflow_store::Store;
-use serde_json::json;
 use std::sync::OnceLock;
 
 /// What is to run the steps: what the command line says, or else the environment, or else the
@@ -52,7 +52,7 @@ impl<'a> Executors<'a> {
         let chosen = self.chosen.get_or_init(|| {
             let chosen = self.choose().map_err(Box::new)?;
             self.ui.tell("using", chosen.name());
-            self.ui.event(&json!({"event": "executor", "name": chosen.name()}));
+            self.ui.event(&Event::Executor { name: chosen.name() });
             Ok(chosen)
         });
         match chosen {

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod discovery;
 mod engine;
+mod events;
 mod executors;
 mod files;
 mod images;

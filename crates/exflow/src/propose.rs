@@ -2,6 +2,7 @@
 
 use crate::cli::BuildOptions;
 use crate::engine::execute;
+use crate::events::Event;
 use crate::files::read_at_most;
 use crate::inputs::{self, platform};
 use crate::locking::plugin_not_locked;
@@ -20,7 +21,6 @@ use exflow_plugin_host::{
     Host, Limits, PluginBytes, PluginError, Project, Proposed, World, diagnose,
 };
 use exflow_store::Store;
-use serde_json::json;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -123,12 +123,11 @@ pub(crate) fn propose(
             Ok(asked) => {
                 let is_news = asked.calls > 0;
                 if is_news {
-                    session.ui.event(&json!({
-                        "event": "plugin",
-                        "plugin": name,
-                        "project": unit.name.value,
-                        "calls": asked.calls,
-                    }));
+                    session.ui.event(&Event::Plugin {
+                        plugin: name,
+                        project: &unit.name.value,
+                        calls: asked.calls,
+                    });
                 }
                 match asked.proposed {
                     Proposed::Ready(proposal) => {

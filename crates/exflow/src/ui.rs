@@ -1,6 +1,7 @@
 //! What the user sees while something is under way. Only this crate talks to the terminal:
 //! standard output is data, standard error is conversation.
 
+use crate::events::Event;
 use exflow_diagnostics::{Style, printable};
 use exflow_fetch::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -109,9 +110,10 @@ impl Ui {
     }
 
     /// Reports an event to machines, if they listen.
-    pub(crate) fn event(&self, event: &serde_json::Value) {
+    pub(crate) fn event(&self, event: &Event<'_>) {
         if self.json {
-            let _ = self.print(&format!("{event}\n"));
+            let event = serde_json::to_string(event).expect("an event is JSON");
+            let _ = self.print(&(event + "\n"));
         }
     }
 

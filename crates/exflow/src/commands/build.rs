@@ -1,5 +1,6 @@
 use crate::cli::BuildArgs;
 use crate::engine::{Built, Executed, execute};
+use crate::events::{Event, Layer};
 use crate::locking::OnStale;
 use crate::prepare::prepare;
 use crate::report::{Failure, io_failed};
@@ -7,7 +8,6 @@ use crate::session::Session;
 use crate::ui::size;
 use crate::{interrupt, outputs};
 use exflow_fetch::Cancel;
-use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ pub(crate) fn run(session: &mut Session, args: &BuildArgs) -> Result<ExitCode, F
     for built in &images {
         let place = outputs::place(&prepared, built)?;
         if args.json {
-            session.ui.event(&event(built, &place));
+            say_built(session, built, &place);
         } else {
             print(session, built, &place)?;
         }
@@ -38,19 +38,23 @@ pub(crate) fn run(session: &mut Session, args: &BuildArgs) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-fn event(built: &Built, place: &Path) -> serde_json::Value {
+fn say_built(session: &Session, built: &Built, place: &Path) {
     let packed = &built.packed;
-    json!({
-        "event": "built",
-        "project": built.project,
-        "digest": packed.digest,
-        "size_bytes": packed.size_bytes,
-        "unpacked_bytes": packed.unpacked_bytes,
-        "layers": packed.layers,
-        "steps_run": built.ran,
-        "steps_cached": built.cached,
-        "place": place.to_string_lossy(),
-    })
+    let layers = packed.layers.iter().map(|layer| Layer {
+        name: &layer.name,
+        size_bytes: layer.size_bytes,
+        unpacked_bytes: layer.unpacked_bytes,
+    });
+    session.ui.event(&Event::Built {
+        project: &built.project,
+        digest: &packed.digest,
+        size_bytes: packed.size_bytes,
+        unpacked_bytes: packed.unpacked_bytes,
+        layers: layers.collect(),
+        steps_run: built.ran,
+        steps_cached: built.cached,
+        place: &place.to_string_lossy(),
+    });
 }
 
 fn print(session: &Session, built: &Built, place: &Path) -> Result<(), Failure> {

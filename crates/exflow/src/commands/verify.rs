@@ -6,10 +6,9 @@ use crate::places::http;
 use crate::prepare::prepare;
 use crate::report::Failure;
 use crate::session::Session;
-use crate::verify::{Verification, compare_image, ways};
+use crate::verify::{Verification, compare_image, say_verified, ways};
 use exflow_diagnostics::Diagnostics;
 use exflow_fetch::{Cancel, Client};
-use serde_json::json;
 use std::process::ExitCode;
 
 /// Builds what isn't built yet, does every step of it anew, and compares.
@@ -53,12 +52,7 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<ExitCode, 
     }
     problems.into_result(())?;
     for built in &built {
-        session.ui.event(&json!({
-            "event": "verified", "project": built.project, "digest": built.packed.digest,
-        }));
-        if !args.json {
-            session.print(&format!("{} {}\n", built.project, built.packed.digest))?;
-        }
+        say_verified(session, built, None)?;
     }
     session.ui.tell("verified", "every step gave again what it had given");
     Ok(ExitCode::SUCCESS)

@@ -6,11 +6,11 @@
 
 use super::failed::Failed;
 use super::{Engine, Node, State};
+use crate::events::{Event, Status};
 use crate::ui::{Shown, seconds};
 use exflow_content::{Digest, Encoder, Entry, RelPath};
 use exflow_exec::{ExecError, Exit, RunOptions};
 use exflow_plan::{Action, Command, Mount, MountSource, Output, Plan, PlannedRun, StepId};
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -312,10 +312,12 @@ impl Engine<'_> {
     }
 
     fn tell_done(&self, step: &str, took: Duration, together: usize) {
-        self.ui.event(&json!({
-            "event": "step", "step": step, "status": "done", "seconds": took.as_secs_f64(),
-            "together": together,
-        }));
+        self.ui.event(&Event::Step {
+            step,
+            status: Status::Done,
+            seconds: took.as_secs_f64(),
+            together: Some(together),
+        });
     }
 }
 

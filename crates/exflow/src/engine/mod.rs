@@ -11,6 +11,7 @@ pub(crate) use forecast::{Forecast, Foreseen, forecast};
 pub(crate) use outside::base_key;
 
 use crate::cli::BuildOptions;
+use crate::events::{Event, Status};
 use crate::executors::{Executors, choice};
 use crate::pack::{self, BaseTrees, Packed};
 use crate::places::http;
@@ -26,7 +27,6 @@ use exflow_exec::{Lane, schedule};
 use exflow_fetch::{Cancel, Client, HexPlaces};
 use exflow_plan::{Action, Command, Output, PlannedImage, PlannedRun, StepId};
 use exflow_store::{Claim, StoreError};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -487,14 +487,17 @@ impl<'a> Engine<'a> {
     ) -> Result<T, Failed> {
         let (result, took) = self.timed(name, work);
         let status = match &result {
-            Ok(_) => "done",
-            Err(Failed::Interrupted) => "stopped",
-            Err(_) => "failed",
+            Ok(_) => Status::Done,
+            Err(Failed::Interrupted) => Status::Stopped,
+            Err(_) => Status::Failed,
         };
-        self.ui.tell(status, &format!("{name} in {}", seconds(took)));
-        self.ui.event(&json!({
-            "event": "step", "step": name, "status": status, "seconds": took.as_secs_f64(),
-        }));
+        self.ui.tell(status.word(), &format!("{name} in {}", seconds(took)));
+        self.ui.event(&Event::Step {
+            step: name,
+            status,
+            seconds: took.as_secs_f64(),
+            together: None,
+        });
         result
     }
 

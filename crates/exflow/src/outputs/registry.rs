@@ -2,6 +2,7 @@
 
 use super::Image;
 use crate::artifact::{Parts, not_sent};
+use crate::events::Event;
 use crate::places::http;
 use crate::prepare::Prepared;
 use crate::report::{Failure, io_failed, store_failed};
@@ -17,7 +18,6 @@ use exflow_image::{
 use exflow_registry::{BaseReference, ImageReference, Login, Push, Registry};
 use exflow_statements::{CYCLONEDX_TYPE, IN_TOTO_TYPE, SPDX_TYPE, cyclonedx, spdx};
 use exflow_store::Record;
-use serde_json::json;
 use std::path::Path;
 
 const NOT_ATTACHED: &str = "exflow::registry::not-attached";
@@ -80,13 +80,12 @@ pub(super) fn push(
         let reference = to.with_tag(tag).to_string();
         let sent = size(pushed.sent);
         ui.tell("pushed", &format!("{reference}: {sent} sent"));
-        ui.event(&json!({
-            "event": "pushed",
-            "project": image.built.project,
-            "reference": reference,
-            "digest": image.built.packed.digest,
-            "sent_bytes": pushed.sent,
-        }));
+        ui.event(&Event::Pushed {
+            project: &image.built.project,
+            reference: &reference,
+            digest: &image.built.packed.digest,
+            sent_bytes: pushed.sent,
+        });
     }
     Ok(PushedTo { registry, to })
 }
@@ -138,13 +137,12 @@ pub(super) fn attach(
     }
     list(ui, prepared, image, pushed, &referrers, cancel)?;
     for Referrer { digest, kind, .. } in &referrers {
-        ui.event(&json!({
-            "event": "attached",
-            "project": image.built.project,
-            "subject": image.built.packed.digest,
-            "type": kind,
-            "digest": format!("sha256:{digest}"),
-        }));
+        ui.event(&Event::Attached {
+            project: &image.built.project,
+            subject: &image.built.packed.digest,
+            r#type: kind,
+            digest: format!("sha256:{digest}"),
+        });
     }
     let names: Vec<&str> = statements.iter().map(|(kind, _)| *kind).collect();
     ui.tell("attached", &names.join(", "));

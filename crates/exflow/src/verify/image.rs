@@ -1,6 +1,6 @@
 //! An image that someone else has built, compared with what is built here.
 
-use super::listing::list;
+use super::listing::{list, say_verified};
 use super::rebuild::changed_files;
 use crate::cli::{BuildOptions, VerifiedImage};
 use crate::engine::execute_one;
@@ -20,7 +20,6 @@ use exflow_fetch::{Cancel, Client, FetchError};
 use exflow_image::Configuration;
 use exflow_lock::{ImageDefaults, LockedImage};
 use exflow_registry::Login;
-use serde_json::json;
 use std::process::ExitCode;
 
 const DIFFERENT_IMAGE: &str = "exflow::verify::different-image";
@@ -61,12 +60,7 @@ pub(crate) fn compare_image(
             let note = "its layers are compressed in another way: what is in them is the same";
             session.ui.tell("note", note);
         }
-        session.ui.event(&json!({
-            "event": "verified", "project": built.project, "digest": built.packed.digest, "image": name,
-        }));
-        if !session.ui.is_json() {
-            session.print(&format!("{} {}\n", built.project, built.packed.digest))?;
-        }
+        say_verified(session, built, Some(&name))?;
         session.ui.tell("verified", &format!("`{name}` is what this commit gives"));
         return Ok(ExitCode::SUCCESS);
     };

@@ -1,9 +1,10 @@
-//! What came out different, listed.
+//! What came out different, listed, and what did not.
 
 use super::rebuild::ChangedFile;
+use crate::engine::Built;
+use crate::events::{DifferentFile, Event};
 use crate::report::Failure;
 use crate::session::Session;
-use serde_json::json;
 
 /// How many files of a step are listed for people.
 const MAX_LISTED: usize = 50;
@@ -16,18 +17,16 @@ pub(super) fn list(
     files: &[ChangedFile],
 ) -> Result<(), Failure> {
     for file in files {
-        session.ui.event(&json!({
-            "event": "different",
-            "of": name,
-            "way": way,
-            "path": file.path.to_string(),
-            "how": file.how.to_string(),
-            "chunks": file.chunks,
-            "cause": file.cause.map(|cause| cause.to_string()),
-        }));
+        let file = DifferentFile {
+            path: file.path.to_string(),
+            how: file.how.to_string(),
+            chunks: &file.chunks,
+            cause: file.cause.map(|cause| cause.to_string()),
+        };
+        session.ui.event(&Event::Different { of: name, way, file: Some(file) });
     }
     if files.is_empty() {
-        session.ui.event(&json!({ "event": "different", "of": name, "way": way }));
+        session.ui.event(&Event::Different { of: name, way, file: None });
     }
     if session.ui.is_json() {
         return Ok(());
@@ -48,4 +47,18 @@ fn line(name: &str, file: &ChangedFile) -> String {
         chunks => format!(" in its chunks {}", chunks.join(", ")),
     };
     format!("{name}: /{} {}{chunks}\n", file.path, file.how)
+}
+
+/// Says that an image came out the same, or that `image` is the same.
+pub(crate) fn say_verified(
+    session: &Session,
+    built: &Built,
+    image: Option<&str>,
+) -> Result<(), Failure> {
+    let (project, digest) = (&built.project, &built.packed.digest);
+    session.ui.event(&Event::Verified { project, digest, image });
+    if session.ui.is_json() {
+        return Ok(());
+    }
+    session.print(&format!("{project} {digest}\n"))
 }

@@ -8,6 +8,7 @@ mod steps;
 mod ways;
 
 pub(crate) use image::compare_image;
+pub(crate) use listing::say_verified;
 pub(crate) use rebuild::Before;
 pub(crate) use steps::Verification;
 pub(crate) use ways::{Way, ways};
