@@ -80,7 +80,8 @@ pub(crate) fn unsupported(path: &str, kind: &str) -> String {
     format!("`{path}` in it is a {kind}")
 }
 
-const UNSUPPORTED: &str = "exflow::exec::no-sandbox";
+/// The code of the problem that the host doesn't allow a sandbox.
+pub const NO_SANDBOX: &str = "exflow::exec::no-sandbox";
 const SANDBOX: &str = "exflow::exec::sandbox-failed";
 const CONTAINER: &str = "exflow::exec::container-failed";
 const PROGRAM: &str = "exflow::exec::no-such-program";
@@ -90,7 +91,7 @@ const BAD_OUTPUT: &str = "exflow::exec::bad-output";
 /// Says what is wrong, where, and what to do about it. `step` is the name of the step.
 pub fn diagnose(error: &ExecError, step: &str, site: Option<&Site>) -> Diagnostic {
     let (code, help) = match error {
-        ExecError::Unsupported { help, .. } => (UNSUPPORTED, help.clone()),
+        ExecError::Unsupported { help, .. } => (NO_SANDBOX, help.clone()),
         ExecError::Sandbox { .. } => (
             SANDBOX,
             "it is not the command's fault; if it happens again, please report it".to_owned(),

@@ -14,7 +14,7 @@ mod schedule;
 mod view;
 
 pub use docker::DockerExecutor;
-pub use error::{ExecError, diagnose};
+pub use error::{ExecError, NO_SANDBOX, diagnose};
 pub use executor::{Executor, Exit, Outcome, RunOptions};
 pub use sandbox::{Interactive, SandboxExecutor, sandbox_main};
 pub use schedule::{Lane, schedule};

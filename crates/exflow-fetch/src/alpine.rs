@@ -3,7 +3,7 @@
 use crate::http::shown;
 use crate::system::{MAX_DATABASE, read};
 use crate::workshop::{Finished, Workshop, known_tree, side_by_side};
-use crate::{Client, FetchError, Progress, Size, Wanted};
+use crate::{Client, Download, FetchError, Progress, Size};
 use exflow_content::{DecodeError, Decoder, Digest, Encoder, RelPath, Sha256, Tree};
 use exflow_lock::{LockedAlpine, LockedApk, Platform};
 use exflow_packages::alpine::{
@@ -326,7 +326,7 @@ impl AlpineSystem {
         }
         let file_name = format!("{}-{}.apk", apk.name, apk.version);
         let urls = self.urls(mirror, &apk.repository, &file_name);
-        let wanted = Wanted {
+        let wanted = Download {
             name: &apk.name,
             urls: &urls,
             sha256: apk.sha256,

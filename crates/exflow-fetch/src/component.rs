@@ -2,7 +2,7 @@
 
 use crate::http::shown;
 use crate::image::Repository;
-use crate::{Client, FetchError, Progress, Size, Wanted};
+use crate::{Client, Download, FetchError, Progress, Size};
 use exflow_content::Sha256;
 use exflow_store::{Store, StoreError};
 use std::fs;
@@ -81,7 +81,7 @@ impl ComponentPlace<'_> {
         let size = Size::Exactly(size);
         client.download(
             store,
-            Wanted { name: &name, urls: &urls, sha256, size, credentials },
+            Download { name: &name, urls: &urls, sha256, size, credentials },
             progress,
         )
     }

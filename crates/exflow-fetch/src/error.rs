@@ -681,7 +681,8 @@ fn diagnose_remote_file(
         FetchError::WrongDigest { .. } => (
             WRONG_DIGEST,
             "what came was thrown away: the server is damaged or lies, or the sha256 is that of another \
-             file; take it from who publishes the file, never from what came",
+             file; take it from who publishes the file, never from what came. Where only the lock says it, `exflow update NAME` \
+             locks what is there today",
         ),
         FetchError::TooLarge { .. } => {
             (TOO_LARGE, "that is larger than any file that is fetched by itself: check its address")

@@ -2,7 +2,7 @@
 
 use crate::http::{Transfer, shown};
 use crate::workshop::Workshop;
-use crate::{Client, Credentials, FetchError, Progress, Size, Wanted};
+use crate::{Client, Credentials, Download, FetchError, Progress, Size};
 use exflow_content::{Digest, Sha256, Tree};
 use exflow_packages::hex::{
     HexKey, HexPackage, HexRepository, Limits, TarballError, UnpackedHex, read_tarball,
@@ -188,6 +188,10 @@ impl Credentials for Keys<'_> {
         // Without a scheme before it, as Hex does.
         Ok(key.map(|key| key.reveal().to_owned()))
     }
+
+    fn are_any(&self) -> bool {
+        self.0.iter().any(|address| address.key.is_some())
+    }
 }
 
 /// Fetches and unpacks a package, unless the store has it: the digest of its tree.
@@ -201,7 +205,7 @@ pub fn fetch_hex(
     places: &HexPlaces,
     progress: &dyn Progress,
 ) -> Result<Digest, FetchError> {
-    let workshop = Workshop::new(client.stopping_with(client.cancel().clone()), store);
+    let workshop = Workshop::new(client.clone(), store);
     let fetched = workshop.tree_of(package.key(), || fetch(&workshop, package, places, progress));
     fetched.map_err(|error| error.of_hex(package))
 }
@@ -242,7 +246,7 @@ fn pinned(
     addresses: &[HexAddress],
     progress: &dyn Progress,
 ) -> Result<UnpackedHex, FetchError> {
-    let wanted = Wanted {
+    let wanted = Download {
         name: &package.to_string(),
         urls: &urls(addresses),
         sha256: outer,

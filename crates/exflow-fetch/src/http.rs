@@ -69,7 +69,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Something to be downloaded, by content.
 #[derive(Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct Download<'a> {
     /// What progress is reported as.
     pub name: &'a str,
     /// Where it may be, the best place first.
@@ -113,7 +113,7 @@ impl Size {
     }
 }
 
-impl Wanted<'_> {
+impl Download<'_> {
     fn finished(&self, store: &Store) -> Option<PathBuf> {
         match self.size {
             Size::Exactly(size) => store.download(&self.sha256, size),
@@ -168,6 +168,11 @@ pub trait Credentials: Sync {
         url: &str,
         refused: Option<Option<&str>>,
     ) -> Result<Option<String>, FetchError>;
+
+    /// Whether there are any that may be shown. What is had without them is anybody's.
+    fn are_any(&self) -> bool {
+        true
+    }
 }
 
 /// How something is asked for.
@@ -178,8 +183,8 @@ struct Manner<'a> {
     credentials: Option<&'a dyn Credentials>,
 }
 
-/// An HTTP client.
-#[derive(Debug)]
+/// An HTTP client. Its clones share their connections.
+#[derive(Debug, Clone)]
 pub struct Client {
     agent: ureq::Agent,
     options: HttpOptions,
@@ -227,7 +232,7 @@ impl Client {
     /// The same client, with another wish to stop that it looks at.
     #[must_use]
     pub fn stopping_with(&self, cancel: Cancel) -> Self {
-        Self { agent: self.agent.clone(), options: self.options.clone(), cancel }
+        Self { cancel, ..self.clone() }
     }
 
     /// A text of at most `limit` bytes, whose content isn't known beforehand; none where there is
@@ -301,7 +306,7 @@ impl Client {
     pub fn download(
         &self,
         store: &Store,
-        wanted: Wanted<'_>,
+        wanted: Download<'_>,
         progress: &dyn Progress,
     ) -> Result<PathBuf, FetchError> {
         if let Some(path) = wanted.finished(store) {
@@ -321,7 +326,9 @@ impl Client {
                 Ok(path) => {
                     progress.end(wanted.name);
                     // What may be private is nobody else's business.
-                    let may_share = wanted.credentials.is_none() && !in_folder.contains(url);
+                    let is_public =
+                        wanted.credentials.is_none_or(|credentials| !credentials.are_any());
+                    let may_share = is_public && !in_folder.contains(url);
                     if let Some(shared) = shared.filter(|_| may_share) {
                         share(&path, &shared);
                     }
@@ -342,6 +349,13 @@ impl Client {
         Err(last)
     }
 
+    /// Puts a download that is known to be public into the shared folder, if there is one.
+    pub(crate) fn share(&self, download: &Path, sha256: &Sha256) {
+        if let Some(place) = self.shared(sha256).filter(|place| !place.is_file()) {
+            share(download, &place);
+        }
+    }
+
     /// Where a download is in the shared folder, or would be.
     fn shared(&self, sha256: &Sha256) -> Option<PathBuf> {
         let folder = self.options.shared.as_ref()?;
@@ -351,7 +365,7 @@ impl Client {
     fn download_from(
         &self,
         store: &Store,
-        wanted: &Wanted<'_>,
+        wanted: &Download<'_>,
         url: &str,
         progress: &dyn Progress,
     ) -> Result<PathBuf, FetchError> {
@@ -460,7 +474,7 @@ impl Client {
     fn lock(
         &self,
         store: &Store,
-        wanted: &Wanted<'_>,
+        wanted: &Download<'_>,
         path: &Path,
     ) -> Result<Option<File>, FetchError> {
         let failed = |action, source| StoreError::Io { action, path: path.to_owned(), source };

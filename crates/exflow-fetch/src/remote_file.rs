@@ -2,7 +2,7 @@
 
 use crate::http::{Transfer, shown};
 use crate::workshop::Workshop;
-use crate::{Client, FetchError, Progress, Size, Wanted};
+use crate::{Client, Download, FetchError, Progress, Size};
 use exflow_content::{Digest, Entry, Sha256, Sha256Hasher, Tree};
 use exflow_packages::{MAX_REMOTE_FILE, RemoteFile};
 use exflow_store::{Store, StoreError};
@@ -20,7 +20,7 @@ pub fn fetch_remote_file(
     file: &RemoteFile,
     progress: &dyn Progress,
 ) -> Result<Digest, FetchError> {
-    let workshop = Workshop::new(client.stopping_with(client.cancel().clone()), store);
+    let workshop = Workshop::new(client.clone(), store);
     workshop
         .tree_of(file.key(), || fetch(&workshop, file, progress))
         .map_err(FetchError::of_remote_file)
@@ -49,7 +49,7 @@ fn known(
     sha256: Sha256,
     progress: &dyn Progress,
 ) -> Result<u64, FetchError> {
-    let wanted = Wanted {
+    let wanted = Download {
         name: &shown(url),
         urls: &[url.to_owned()],
         sha256,
@@ -77,7 +77,11 @@ fn unknown(
         resumes: false,
     };
     client.download_unpinned(&path, wanted, &[url.to_owned()], progress, |_| Ok(()))?;
-    Ok(store.take_download(&path)?)
+    let (sha256, size) = store.take_download(&path)?;
+    if let Some(download) = store.download(&sha256, size) {
+        client.share(&download, &sha256);
+    }
+    Ok((sha256, size))
 }
 
 fn fetch(
@@ -85,7 +89,7 @@ fn fetch(
     file: &RemoteFile,
     progress: &dyn Progress,
 ) -> Result<(Tree, Option<Sha256>), FetchError> {
-    let wanted = Wanted {
+    let wanted = Download {
         name: &shown(&file.url),
         urls: std::slice::from_ref(&file.url),
         sha256: file.sha256,

@@ -1,6 +1,6 @@
 //! Where what is fetched is unpacked: several things side by side, each kept as soon as it is finished.
 
-use crate::{Client, FetchError, Progress, Wanted};
+use crate::{Client, Download, FetchError, Progress};
 use exflow_content::{Digest, Mode, Sha256, Tree};
 use exflow_packages::archive::{ArchiveError, Keep};
 use exflow_packages::hex::TarballError;
@@ -157,7 +157,7 @@ impl<'a> Workshop<'a> {
     /// and none that is of no use is kept.
     pub(crate) fn read_download<T>(
         &self,
-        wanted: Wanted<'_>,
+        wanted: Download<'_>,
         progress: &dyn Progress,
         read: impl Fn(&Path) -> Result<T, FetchError>,
     ) -> Result<T, FetchError> {

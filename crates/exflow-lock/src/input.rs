@@ -33,9 +33,13 @@ impl InputKind {
     }
 
     /// What users write where inputs are named: `NAME`, or `KIND:NAME` for those of one kind only.
+    /// What is declared by a node `git` may be called so, too.
     pub fn split(text: &str) -> (Option<Self>, &str) {
         let split = text.split_once(':').and_then(|(word, name)| {
-            let kind = Self::ALL.into_iter().find(|kind| kind.word() == word)?;
+            let kind = match word {
+                "git" => Self::Fetch,
+                word => Self::ALL.into_iter().find(|kind| kind.word() == word)?,
+            };
             Some((Some(kind), name))
         });
         split.unwrap_or((None, text))
@@ -111,6 +115,7 @@ mod tests {
         for (text, kind, name) in [
             ("x", None, "x"),
             ("fetch:x", Some(InputKind::Fetch), "x"),
+            ("git:x", Some(InputKind::Fetch), "x"),
             ("base:a:b", Some(InputKind::Base), "a:b"),
             ("image:x", None, "image:x"),
             ("", None, ""),

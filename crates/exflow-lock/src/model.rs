@@ -1,3 +1,5 @@
+//! What a lock says, as values.
+
 use exflow_content::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,14 +48,6 @@ impl Platform {
     /// The architecture as Debian names it.
     pub const fn debian_architecture(&self) -> &'static str {
         self.oci_architecture()
-    }
-
-    /// The multiarch triplet, which names the folders of libraries on Debian.
-    pub const fn debian_multiarch(&self) -> &'static str {
-        match self {
-            Self::LinuxAmd64 => "x86_64-linux-gnu",
-            Self::LinuxArm64 => "aarch64-linux-gnu",
-        }
     }
 
     /// The platform that `os/architecture` names.

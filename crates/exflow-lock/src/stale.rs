@@ -1,3 +1,5 @@
+//! How a lock doesn't fit what a workspace asks for.
+
 use crate::{InputKind, InputName, Lock, Platform, RequestedBase, Wanted};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -40,21 +40,21 @@ pub(crate) enum Command {
     Lock(LockArgs),
     /// Move inputs to what they are today, and show what moved
     Update(UpdateArgs),
-    /// Bring in everything that is locked, so that `--offline` works afterwards
+    /// Bring in everything that is locked for this platform, so that `--offline` works afterwards
     Fetch(FetchArgs),
     /// Look for mistakes, without building anything
     Check,
-    /// Show the steps of a build, and which of them would run
+    /// Show the steps of a build, and which of them would run; runs only what plugins have to see first
     Plan(PlanArgs),
     /// Lay out manifests in the standard way, comments kept
     Fmt(FmtArgs),
     /// Build a project and start its image in the sandbox
     Run(RunArgs),
-    /// Do every step of a build once more, in a fresh place, and compare what comes of it
+    /// Fetch everything once more, do every step of a build once more in a fresh place, and compare
     Verify(VerifyArgs),
-    /// Print the bill of materials of an image
+    /// Print the bill of materials of an image, which is built where it isn't
     Sbom(SbomArgs),
-    /// Print what an image was made of, as an in-toto statement with SLSA provenance
+    /// Print what an image was made of, as an in-toto statement with SLSA provenance; it is built where it isn't
     Provenance(ProvenanceArgs),
     /// Write what others build with
     #[command(subcommand)]
@@ -190,7 +190,8 @@ pub(crate) struct BuildArgs {
     #[arg(long = "output", short = 'o', value_name = "KIND[=PLACE]")]
     pub(crate) outputs: Vec<ImageOutput>,
 
-    /// A tag for the image in the daemon or registry, instead of `latest`; may stand several times
+    /// A tag for the image in the daemon or registry, besides one in its name, and instead of `latest`; may stand several
+    /// times
     #[arg(long = "tag", short = 't', value_name = "TAG", value_parser = image_tag)]
     pub(crate) tags: Vec<String>,
 
@@ -388,7 +389,7 @@ pub(crate) struct VerifyArgs {
 
     /// Take what comes from outside from the store, where every byte is checked, instead of fetching it once more;
     /// `--offline` does that, too
-    #[arg(long)]
+    #[arg(long, conflicts_with = "image")]
     pub(crate) from_store: bool,
 
     /// Report in JSON on standard output, an object a line
@@ -414,6 +415,8 @@ impl std::str::FromStr for VerifiedImage {
             Some(("oci", path)) => ImageSource::Layout(local(path)?),
             Some(("docker-archive", path)) => ImageSource::Archive(local(path)?),
             Some(("docker", name)) => ImageSource::Daemon(name.to_owned()),
+            // As where it was written to.
+            Some(("registry", name)) => return name.parse(),
             _ => {
                 text.parse::<BaseReference>().map_err(|error| {
                     format!("`{text}` is no name of an image, such as `registry.example/team/shop:1.2`: {error}")

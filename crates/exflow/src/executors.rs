@@ -62,14 +62,13 @@ impl<'a> Executors<'a> {
     }
 
     fn choose(&self) -> Result<Box<dyn Executor + Send>, Diagnostic> {
-        let endpoint = || exflow_docker::find(|name| std::env::var_os(name));
         match self.choice {
             ExecutorChoice::Sandbox => Ok(Box::new(sandbox(&self.store))),
             ExecutorChoice::Docker => {
-                let docker = endpoint().and_then(|endpoint| self.docker(&endpoint));
+                let docker = docker_endpoint().and_then(|endpoint| self.docker(&endpoint));
                 docker.map_err(|error| exflow_docker::diagnose(&error))
             }
-            ExecutorChoice::Auto => match endpoint() {
+            ExecutorChoice::Auto => match docker_endpoint() {
                 Ok(endpoint) => self.docker(&endpoint).or_else(|error| {
                     // Whoever has said where a daemon is expects it to be used.
                     if endpoint.is_chosen {
@@ -91,10 +90,14 @@ impl<'a> Executors<'a> {
     }
 }
 
+/// Where the daemon is that `docker` would talk to.
+pub(crate) fn docker_endpoint() -> Result<Endpoint, DockerError> {
+    exflow_docker::find(|name| std::env::var_os(name))
+}
+
 /// Whether a daemon of Docker's answers.
 pub(crate) fn has_docker() -> bool {
-    exflow_docker::find(|name| std::env::var_os(name))
-        .is_ok_and(|endpoint| Daemon::connect(&endpoint).is_ok())
+    docker_endpoint().is_ok_and(|endpoint| Daemon::connect(&endpoint).is_ok())
 }
 
 /// The sandbox, which starts this program anew.

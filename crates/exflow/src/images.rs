@@ -1,5 +1,6 @@
 //! Images that bases are made of, wherever they are.
 
+use crate::executors::docker_endpoint;
 use crate::places::Places;
 use exflow_content::Sha256;
 use exflow_docker::{Daemon, DockerError};
@@ -51,11 +52,7 @@ impl<'a> OpenImage<'a> {
                     let reason = format!("it is no reference to an image: {error}");
                     FetchError::Unreachable { url: name.clone(), reason }
                 })?;
-                let repository = Repository {
-                    endpoints: places.endpoints(&reference),
-                    repository: reference.repository().to_owned(),
-                    credentials: login,
-                };
+                let repository = places.repository(&reference, login);
                 Self::Registry(repository, reference.version().to_owned())
             }
             ImageSource::Layout(LocalImage { path, name }) => {
@@ -149,7 +146,7 @@ impl InDaemon {
 
     fn save(&self, path: &Path) -> Result<(), FetchError> {
         let failed = |error: DockerError| FetchError::Daemon { reason: error.to_string() };
-        let endpoint = exflow_docker::find(|name| std::env::var_os(name)).map_err(failed)?;
+        let endpoint = docker_endpoint().map_err(failed)?;
         let daemon = Daemon::connect(&endpoint).map_err(failed)?;
         let local = |source| FetchError::Local { path: path.display().to_string(), source };
         let save = |image: &str| {

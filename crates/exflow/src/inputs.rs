@@ -130,15 +130,21 @@ pub(crate) fn chosen(
         };
         let fitting: Vec<&InputName> = all.iter().filter(fits).collect();
         if fitting.is_empty() {
-            return Err(unknown(pattern, &all));
+            return Err(unknown(pattern, kind, name, &all));
         }
         chosen.extend(fitting.into_iter().cloned());
     }
     Ok(chosen)
 }
 
-fn unknown(pattern: &str, all: &BTreeSet<InputName>) -> Failure {
-    let help = if let Some(near) = did_you_mean(pattern, all.iter().map(|input| &*input.name)) {
+fn unknown(
+    pattern: &str,
+    kind: Option<InputKind>,
+    name: &str,
+    all: &BTreeSet<InputName>,
+) -> Failure {
+    let like = all.iter().filter(|input| kind.is_none_or(|kind| kind == input.kind));
+    let help = if let Some(near) = did_you_mean(name, like.map(|input| &*input.name)) {
         format!("did you mean `{near}`?")
     } else {
         let all: Vec<String> = all.iter().map(ToString::to_string).collect();

@@ -5,11 +5,11 @@ use crate::files::unreadable;
 use crate::report::Failure;
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::debian::{Keyring, Mirrors, NamedMirrors, SNAPSHOT, apt_sources, find_mirrors};
-use exflow_fetch::image::Endpoint;
+use exflow_fetch::image::{Endpoint, Repository};
 use exflow_fetch::{HexPlaces, HttpOptions, hex_key_variable};
 use exflow_manifest::Workspace;
 use exflow_packages::hex::{HexKey, HexRepository, read_hex_config};
-use exflow_registry::{BaseReference, Settings};
+use exflow_registry::{BaseReference, Login, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
@@ -121,8 +121,21 @@ impl Places {
         Settings { plain_http: self.plain_http.clone(), ..Settings::default() }
     }
 
+    /// The repository that an image or another artifact is in: wherever it may be.
+    pub(crate) fn repository<'a>(
+        &self,
+        reference: &BaseReference,
+        login: &'a Login,
+    ) -> Repository<'a> {
+        Repository {
+            endpoints: self.endpoints(reference),
+            repository: reference.repository().to_owned(),
+            credentials: login,
+        }
+    }
+
     /// Where an image may be: a mirror of its registry first, if there is one.
-    pub(crate) fn endpoints(&self, image: &BaseReference) -> Vec<Endpoint> {
+    fn endpoints(&self, image: &BaseReference) -> Vec<Endpoint> {
         let registry = image.registry();
         let hosts = self.registry_mirrors.get(registry).map(String::as_str).into_iter();
         let hosts = hosts.chain([registry]).map(|host| Endpoint {

@@ -1,7 +1,7 @@
 //! Everything up to the plan: the workspace, the lock, what plugins propose, and what was asked for.
 
 use crate::cli::{BuildOptions, ExecutorChoice};
-use crate::locking::{self, OnStale};
+use crate::locking;
 use crate::places::Places;
 use crate::propose::{Asking, planned, propose};
 use crate::report::{Failure, store_failed};
@@ -62,13 +62,12 @@ impl Prepared {
 pub(crate) fn prepare(
     session: &mut Session,
     targets: &[String],
-    on_stale: OnStale<'_>,
     options: &BuildOptions,
     cancel: &Cancel,
 ) -> Result<Prepared, Failure> {
     let workspace = session.workspace()?;
     let selected = select(&workspace, targets)?;
-    let lock = Arc::new(locking::complete(session, &workspace, on_stale)?);
+    let lock = Arc::new(locking::complete(session, &workspace, options, cancel)?);
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
     let names: BTreeSet<&str> = selected.iter().map(|(unit, _)| unit.name.value.as_str()).collect();

@@ -6,6 +6,7 @@ use crate::ui::Ui;
 use exflow_diagnostics::{Diagnostic, Diagnostics, Sources};
 use exflow_store::Store;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 const NO_STORE: &str = "exflow::store::no-place";
@@ -56,8 +57,13 @@ impl Session {
 
     /// Prints what was asked for.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
-        let printed = self.ui.print(text);
-        printed.map_err(|error| io_failed("write to", Path::new("standard output"), &error))
+        match self.ui.print(text) {
+            // A reader that has gone away has seen what it wanted.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            printed => {
+                printed.map_err(|error| io_failed("write to", Path::new("standard output"), &error))
+            }
+        }
     }
 
     /// Says what is not wrong, but worth knowing.

@@ -2,7 +2,7 @@
 
 use super::Mirrors;
 use crate::workshop::{Finished, Workshop, known_tree, side_by_side};
-use crate::{Client, FetchError, Progress, Size, Wanted};
+use crate::{Client, Download, FetchError, Progress, Size};
 use exflow_content::{DecodeError, Decoder, Digest, Encoder, Sha256};
 use exflow_lock::{LockedDebian, LockedPackage, Platform};
 use exflow_packages::debian::{
@@ -70,7 +70,7 @@ fn fetch_package(
         return Ok(known);
     }
     let urls = mirrors.urls(&package.archive, &package.path, snapshot);
-    let wanted = Wanted {
+    let wanted = Download {
         name: &package.name,
         urls: &urls,
         sha256: package.sha256,
@@ -84,7 +84,7 @@ fn fetch_package(
             if urls.is_empty() {
                 return Err(error);
             }
-            let wanted = Wanted { urls: &urls, ..wanted };
+            let wanted = Download { urls: &urls, ..wanted };
             match workshop.client.download(store, wanted, progress) {
                 Ok(path) => path,
                 Err(other) if !may_be_elsewhere(&other) => return Err(other),

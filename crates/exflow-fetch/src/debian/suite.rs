@@ -3,7 +3,7 @@
 use super::mirrors::has_security_updates;
 use super::{Keyring, Mirrors};
 use crate::http::shown;
-use crate::{Client, FetchError, Progress, Size, Wanted};
+use crate::{Client, Download, FetchError, Progress, Size};
 use exflow_lock::Platform;
 use exflow_packages::Metered;
 use exflow_packages::archive::{ungz, unxz};
@@ -153,7 +153,7 @@ impl Loader<'_> {
             urls.insert(0, format!("{folder}/{parent}/by-hash/SHA256/{}", index.sha256));
         }
         let name = format!("index of {suite}");
-        let wanted = Wanted {
+        let wanted = Download {
             name: &name,
             urls: &urls,
             sha256: index.sha256,

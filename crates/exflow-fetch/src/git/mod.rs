@@ -12,11 +12,11 @@ use crate::workshop::Workshop;
 use crate::{Cancel, Client, FetchError, Progress};
 use address::shown;
 use exflow_content::{Digest, Entry, Mode, PathError, RelPath, Tree, TreeError, is_git_object};
+use exflow_lock::RequestedVersion;
 use exflow_packages::git::GitSource;
 use exflow_store::{Store, StoreError};
 use program::{Objects, Program};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, Read};
 
 /// How much a repository and its submodules may take as git keeps them, in bytes, each.
@@ -137,16 +137,10 @@ pub fn fetch_git(
     source: &GitSource,
     progress: &dyn Progress,
 ) -> Result<Digest, FetchError> {
-    let workshop = Workshop::new(client.stopping_with(client.cancel().clone()), store);
+    let workshop = Workshop::new(client.clone(), store);
     workshop.tree_of(source.key(), || {
         let url = shown(&source.url);
-        match fetch(client, store, source, progress) {
-            Ok(Some(tree)) => Ok((tree, None)),
-            Ok(None) => Err(FetchError::Offline { what: url }),
-            Err(GitError::Cancelled) => Err(FetchError::Cancelled),
-            Err(GitError::Store(error)) => Err(FetchError::Store(error)),
-            Err(source) => Err(FetchError::Git { url, source }),
-        }
+        got(fetch(client, store, source, progress), url).map(|tree| (tree, None))
     })
 }
 
@@ -180,14 +174,22 @@ fn fetch(
     }
 }
 
-/// The revision that a version of a repository has today.
+/// The revision that a version of a repository has today; of a revision, itself.
 pub fn find_git(
     client: &Client,
     store: &Store,
     url: &str,
-    version: &GitVersion<'_>,
+    version: &RequestedVersion,
 ) -> Result<String, FetchError> {
     let found = || -> Result<Option<String>, GitError> {
+        let (name, shown) = match version {
+            RequestedVersion::Revision(revision) => return Ok(Some(revision.clone())),
+            RequestedVersion::Default => ("HEAD".to_owned(), "default branch".to_owned()),
+            RequestedVersion::Branch(name) => {
+                (format!("refs/heads/{name}"), format!("branch `{name}`"))
+            }
+            RequestedVersion::Tag(name) => (format!("refs/tags/{name}"), format!("tag `{name}`")),
+        };
         let kind = address::kind(url)?;
         if client.is_offline() && kind == address::Kind::Remote {
             return Ok(None);
@@ -197,11 +199,6 @@ pub fn find_git(
         let path = folder.path().to_owned();
         let git = Program { folder: path, cancel, limit: MAX_REPOSITORY };
         git.run(&["init", "--quiet", "--bare", "--template=", "."], 1 << 16)?;
-        let name = match version {
-            GitVersion::Default => "HEAD".to_owned(),
-            GitVersion::Branch(name) => format!("refs/heads/{name}"),
-            GitVersion::Tag(name) => format!("refs/tags/{name}"),
-        };
         // What an annotated tag names stands behind it.
         let peeled = format!("{name}^{{}}");
         let listed = match git.run(&["ls-remote", "--quiet", "--", url, &name, &peeled], MAX_LIST) {
@@ -215,36 +212,19 @@ pub fn find_git(
         };
         let revision = revision(&peeled).or_else(|| revision(&name));
         let revision = revision.filter(|revision| is_git_object(revision));
-        revision.map(Some).ok_or_else(|| GitError::Version(version.to_string()))
+        revision.map(Some).ok_or(GitError::Version(shown))
     };
-    let shown = shown(url);
-    match found() {
-        Ok(Some(revision)) => Ok(revision),
-        Ok(None) => Err(FetchError::Offline { what: shown }),
+    got(found(), shown(url))
+}
+
+/// What was got from `url`; none where the network would have been needed and must not be used.
+fn got<T>(found: Result<Option<T>, GitError>, url: String) -> Result<T, FetchError> {
+    match found {
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => Err(FetchError::Offline { what: url }),
         Err(GitError::Cancelled) => Err(FetchError::Cancelled),
         Err(GitError::Store(error)) => Err(FetchError::Store(error)),
-        Err(source) => Err(FetchError::Git { url: shown, source }),
-    }
-}
-
-/// A version of a repository that may be another revision tomorrow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GitVersion<'a> {
-    /// The newest on the branch that the repository shows first.
-    Default,
-    /// The newest on a branch.
-    Branch(&'a str),
-    /// What a tag names.
-    Tag(&'a str),
-}
-
-impl fmt::Display for GitVersion<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default branch"),
-            Self::Branch(name) => write!(f, "branch `{name}`"),
-            Self::Tag(name) => write!(f, "tag `{name}`"),
-        }
+        Err(source) => Err(FetchError::Git { url, source }),
     }
 }
 

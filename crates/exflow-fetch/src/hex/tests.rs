@@ -170,6 +170,37 @@ fn a_package_gets_into_the_store() {
 }
 
 #[test]
+fn what_needs_no_key_is_shared() {
+    let shared = tempfile::tempdir().unwrap();
+    let sharing = |offline| {
+        let folder = Some(shared.path().to_owned());
+        Client::new(
+            HttpOptions { offline, shared: folder, ..HttpOptions::default() },
+            Cancel::new(),
+        )
+    };
+    let package = package("hexpm");
+    let place = shared.path().join(package.outer.unwrap().to_string());
+    let server = Server::with(AT, "");
+    fetch_hex(&sharing(false), &Bench::new().store, &package, &mirror(&server.url), &()).unwrap();
+    assert!(place.is_file());
+    // Another store, and no network.
+    let nowhere = mirror("http://127.0.0.1:1");
+    fetch_hex(&sharing(true), &Bench::new().store, &package, &nowhere, &()).unwrap();
+    std::fs::remove_file(&place).unwrap();
+
+    let server = Server::with(PRIVATE, "secret");
+    let private = HexPackage { repo: "hexpm:acme".into(), ..package };
+    let places = HexPlaces {
+        trusted_mirror: Some(server.url.clone()),
+        keys: BTreeMap::from([("EXFLOW_HEX_KEY_ACME".to_owned(), key("secret"))]),
+        ..HexPlaces::default()
+    };
+    fetch_hex(&sharing(false), &Bench::new().store, &private, &places, &()).unwrap();
+    assert!(!place.exists());
+}
+
+#[test]
 fn a_mirror_may_be_a_folder() {
     let bench = Bench::new();
     let folder = tempfile::tempdir().unwrap();

@@ -92,8 +92,13 @@ impl Bench {
 
     fn download(&self, urls: &[String]) -> Result<PathBuf, FetchError> {
         let sha256 = Sha256::of(&content());
-        let wanted =
-            Wanted { name: "a", urls, sha256, size: Size::Exactly(SIZE as u64), credentials: None };
+        let wanted = Download {
+            name: "a",
+            urls,
+            sha256,
+            size: Size::Exactly(SIZE as u64),
+            credentials: None,
+        };
         client().download(&self.store, wanted, &())
     }
 
@@ -193,7 +198,7 @@ fn a_server_that_drips_is_given_up() {
         let (url, requests) = serve(Vec::from(answers));
         let urls = [url];
         let sha256 = Sha256::of(&content());
-        let wanted = Wanted {
+        let wanted = Download {
             name: "a",
             urls: &urls,
             sha256,
@@ -249,7 +254,7 @@ fn many_at_once_share_a_download() {
                 let store = Store::open(bench.store.root()).unwrap();
                 let urls = [url.clone()];
                 let sha256 = Sha256::of(&content());
-                let wanted = Wanted {
+                let wanted = Download {
                     name: "a",
                     urls: &urls,
                     sha256,
@@ -272,7 +277,7 @@ fn who_waits_for_another_can_be_stopped() {
     held.lock().unwrap();
     let client = client();
     let urls = ["file:///nowhere".to_owned()];
-    let wanted = Wanted {
+    let wanted = Download {
         name: "a",
         urls: &urls,
         sha256: Sha256::of(&content()),

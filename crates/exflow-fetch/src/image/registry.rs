@@ -2,7 +2,7 @@
 
 use super::{LayerFile, LayerSource, bad, checked};
 use crate::http::shown;
-use crate::{Client, Credentials, FetchError, Progress, Size, Wanted};
+use crate::{Client, Credentials, Download, FetchError, Progress, Size};
 use exflow_content::Sha256;
 use exflow_image::{Document, DocumentError, MAX_DOCUMENT, Manifest, choose, component_of};
 use exflow_lock::{LockedImage, LockedLayer, Platform};
@@ -164,7 +164,7 @@ impl LayerSource for Repository<'_> {
         let digest = format!("sha256:{}", layer.digest);
         let urls = self.urls("blobs", &digest);
         let name = format!("{} {}", self.repository, &layer.digest.to_string()[..12]);
-        let wanted = Wanted {
+        let wanted = Download {
             name: &name,
             urls: &urls,
             sha256: layer.digest,

@@ -1,9 +1,8 @@
 use crate::cli::BuildArgs;
 use crate::engine::{Built, Executed, execute};
 use crate::events::{Event, Layer};
-use crate::locking::OnStale;
 use crate::prepare::prepare;
-use crate::report::{Failure, io_failed};
+use crate::report::Failure;
 use crate::session::Session;
 use crate::ui::size;
 use crate::{interrupt, outputs};
@@ -14,8 +13,7 @@ use std::process::ExitCode;
 pub(crate) fn run(session: &mut Session, args: &BuildArgs) -> Result<ExitCode, Failure> {
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
-    let on_stale = OnStale::of(&args.options, &cancel);
-    let prepared = prepare(session, &args.targets, on_stale, &args.options, &cancel)?;
+    let prepared = prepare(session, &args.targets, &args.options, &cancel)?;
     let ready = outputs::check(&prepared, args)?;
     let Executed { built: images, failure, .. } =
         execute(session, &prepared, &args.options, &cancel)?;
@@ -71,11 +69,5 @@ fn print(session: &Session, built: &Built, place: &Path) -> Result<(), Failure> 
         ),
     );
     let text = format!("{} {} {}\n", built.project, packed.digest, place.display());
-    // A reader that has gone away is no failure of the build.
-    match session.ui.print(&text) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(io_failed("write to", Path::new("standard output"), &error))
-        }
-        _ => Ok(()),
-    }
+    session.print(&text)
 }

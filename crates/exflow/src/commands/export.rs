@@ -2,7 +2,6 @@ use crate::cli::ExportArgs;
 use crate::engine::execute;
 use crate::files::{read_text, unreadable};
 use crate::interrupt;
-use crate::locking::OnStale;
 use crate::outputs::write_whole;
 use crate::prepare::{Prepared, prepare};
 use crate::report::{Failure, io_failed, store_failed};
@@ -25,8 +24,7 @@ pub(crate) fn run(session: &mut Session, args: &ExportArgs) -> Result<ExitCode, 
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
     let targets: Vec<String> = args.project.iter().cloned().collect();
-    let prepared =
-        prepare(session, &targets, OnStale::of(&args.options, &cancel), &args.options, &cancel)?;
+    let prepared = prepare(session, &targets, &args.options, &cancel)?;
     let image = &prepared.plan.images[prepared.one_image("export")?];
     let sources = prepared.store.sources(&prepared.root).map_err(store_failed)?;
     let archives = args.bases.as_deref().map(RelPath::clean).transpose().map_err(|error| {

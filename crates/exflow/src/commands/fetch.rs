@@ -2,7 +2,7 @@ use crate::cli::FetchArgs;
 use crate::engine::execute;
 use crate::inputs::{site, wanted};
 use crate::interrupt;
-use crate::locking::{self, OnStale};
+use crate::locking;
 use crate::plugins::Components;
 use crate::prepare::prepare;
 use crate::report::Failure;
@@ -11,6 +11,7 @@ use exflow_diagnostics::Diagnostics;
 use exflow_fetch::Cancel;
 use exflow_lock::InputKind;
 use exflow_plan::Action;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 /// Brings in everything that is locked for the projects that are named: bases, packages, plugins. What plugins have to
@@ -18,9 +19,8 @@ use std::process::ExitCode;
 pub(crate) fn run(session: &mut Session, args: &FetchArgs) -> Result<ExitCode, Failure> {
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
-    let on_stale = OnStale::of(&args.options, &cancel);
-    let mut prepared = prepare(session, &args.projects, on_stale, &args.options, &cancel)?;
-    fetch_plugins(session, args.options.offline, &cancel)?;
+    let mut prepared = prepare(session, &args.projects, &args.options, &cancel)?;
+    fetch_plugins(session, args, &cancel)?;
     // Of all stages, whether or not an image needs them.
     let steps = prepared.plan.steps.iter().enumerate();
     let fetched = steps.filter(|(_, step)| !matches!(step.action, Action::Run(_)));
@@ -33,14 +33,23 @@ pub(crate) fn run(session: &mut Session, args: &FetchArgs) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-/// Those that a build would only fetch once something has to be asked.
-fn fetch_plugins(session: &mut Session, offline: bool, cancel: &Cancel) -> Result<(), Failure> {
+/// The plugins of these projects, which a build would only fetch once something has to be asked.
+fn fetch_plugins(session: &mut Session, args: &FetchArgs, cancel: &Cancel) -> Result<(), Failure> {
     let workspace = session.workspace()?;
     let lock = locking::read(session)?;
     let store = session.store()?;
-    let components = Components::new(session, store, &workspace, offline, cancel);
+    let components = Components::new(session, store, &workspace, args.options.offline, cancel);
+    let units = workspace
+        .units
+        .iter()
+        .filter(|unit| args.projects.is_empty() || args.projects.contains(&unit.name.value));
+    let tools = units.filter_map(|unit| unit.tool.as_ref());
+    let asked: BTreeSet<&String> = tools.map(|tool| &tool.plugin.value).collect();
     let mut problems = Diagnostics::new();
     for (name, requested) in &wanted(&workspace).plugins {
+        if !asked.contains(name) {
+            continue;
+        }
         let Some(locked) = lock.plugin(name, requested) else { continue };
         let site = site(&workspace, &InputKind::Plugin.named(name));
         match components.fetch(name, locked, site) {

@@ -1,7 +1,6 @@
 use crate::cli::{BuildOptions, PlanArgs};
 use crate::engine::{Forecast, Foreseen, forecast};
 use crate::interrupt;
-use crate::locking::OnStale;
 use crate::prepare::prepare;
 use crate::report::Failure;
 use crate::session::Session;
@@ -14,8 +13,8 @@ pub(crate) fn run(session: &mut Session, args: &PlanArgs) -> Result<ExitCode, Fa
     // What isn't locked can't be planned. What plugins have to see for that is made.
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
-    let options = BuildOptions::default();
-    let prepared = prepare(session, &args.targets, OnStale::Refuse, &options, &cancel)?;
+    let options = BuildOptions { locked: true, ..BuildOptions::default() };
+    let prepared = prepare(session, &args.targets, &options, &cancel)?;
     let steps = forecast(session, &prepared)?;
     let mut text = String::new();
     let width = steps.iter().map(|step| step.name.len()).max().unwrap_or(0);

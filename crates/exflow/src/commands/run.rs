@@ -1,7 +1,6 @@
 use crate::cli::RunArgs;
 use crate::engine::execute_one;
 use crate::executors::sandbox;
-use crate::locking::OnStale;
 use crate::pack::laid_over;
 use crate::prepare::prepare;
 use crate::report::{Failure, INTERRUPTED, store_failed};
@@ -24,8 +23,7 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     if let Some(signals) = signals {
         pass_on(signals, cancel.clone(), child.clone());
     }
-    let prepared =
-        prepare(session, &targets, OnStale::of(&args.options, &cancel), &args.options, &cancel)?;
+    let prepared = prepare(session, &targets, &args.options, &cancel)?;
     let built = execute_one(session, &prepared, &args.options, &cancel, "run")?;
     let settings = &prepared.plan.images[built.image].settings;
     let base = prepared.store.tree(&built.base).map_err(store_failed)?;
@@ -60,7 +58,11 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
         match wanted.split_once('=') {
             Some(("", _)) => return Err(Failure::Usage("`--env` needs a name".to_owned())),
             Some((name, value)) => drop(env.insert(name.to_owned(), value.to_owned())),
-            None => drop(std::env::var(wanted).map(|value| env.insert(wanted.clone(), value))),
+            None => match std::env::var(wanted) {
+                Ok(value) => drop(env.insert(wanted.clone(), value)),
+                Err(_) if !args.env.contains(wanted) => {}
+                Err(_) => session.ui.tell("note", &format!("`{wanted}` is not set here")),
+            },
         }
     }
     let program =

@@ -3,7 +3,6 @@
 use crate::cli::{BuildOptions, ProvenanceArgs, SbomArgs, SbomFormat};
 use crate::engine::{Built, execute_one};
 use crate::interrupt;
-use crate::locking::OnStale;
 use crate::outputs::write_whole;
 use crate::prepare::{Prepared, prepare};
 use crate::report::{Failure, io_failed};
@@ -50,7 +49,7 @@ fn build(
     let targets: Vec<String> = project.into_iter().cloned().collect();
     let cancel = Cancel::new();
     interrupt::listen(&cancel);
-    let prepared = prepare(session, &targets, OnStale::of(options, &cancel), options, &cancel)?;
+    let prepared = prepare(session, &targets, options, &cancel)?;
     let built = execute_one(session, &prepared, options, &cancel, "describe")?;
     Ok((prepared, built))
 }

@@ -1,7 +1,6 @@
 use crate::cli::{BuildOptions, VerifyArgs};
 use crate::engine::{Executed, execute};
 use crate::interrupt;
-use crate::locking::OnStale;
 use crate::places::http;
 use crate::prepare::prepare;
 use crate::report::Failure;
@@ -17,7 +16,7 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<ExitCode, 
     interrupt::listen(&cancel);
     // Nothing is locked by the way: what is proved is what the commit says.
     let options = BuildOptions { locked: true, ..args.options.clone() };
-    let prepared = prepare(session, &args.targets, OnStale::Refuse, &options, &cancel)?;
+    let prepared = prepare(session, &args.targets, &options, &cancel)?;
     if let Some(image) = &args.image {
         return compare_image(session, &prepared, image, &options, &cancel);
     }

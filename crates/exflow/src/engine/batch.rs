@@ -24,14 +24,14 @@ const DONE: &str = "exflow-batch";
 
 /// What is scheduled as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unit {
+pub(crate) enum Task {
     /// One step, or several that are run together, in their order.
     Steps(Vec<StepId>),
     /// An image, by its index in the plan.
     Image(usize),
 }
 
-impl Unit {
+impl Task {
     /// The steps in it.
     pub(crate) fn steps(&self) -> &[StepId] {
         match self {
@@ -65,18 +65,18 @@ pub(crate) fn most_together() -> usize {
 
 /// Puts together what can be: `todo` in order, each after what it needs.
 ///
-/// Two steps are never in one unit where something else lies between them, on which one depends and which
-/// depends on the other; units would need each other. A step's level counts what lies between.
-pub(crate) fn units(plan: &Plan, todo: &[Node], most: usize) -> Vec<Unit> {
+/// Two steps are never in one task where something else lies between them, on which one depends and which
+/// depends on the other; tasks would need each other. A step's level counts what lies between.
+pub(crate) fn tasks(plan: &Plan, todo: &[Node], most: usize) -> Vec<Task> {
     let mut levels: BTreeMap<StepId, usize> = BTreeMap::new();
     let mut groups: BTreeMap<(usize, Kind<'_>), Vec<(StepId, &PlannedRun)>> = BTreeMap::new();
-    let mut units: Vec<Vec<StepId>> = Vec::new();
+    let mut batches: Vec<Vec<StepId>> = Vec::new();
     let mut images = Vec::new();
     for &node in todo {
         let step = match node {
             Node::Step(step) => step,
             Node::Image(image) => {
-                images.push(Unit::Image(image));
+                images.push(Task::Image(image));
                 continue;
             }
         };
@@ -92,39 +92,39 @@ pub(crate) fn units(plan: &Plan, todo: &[Node], most: usize) -> Vec<Unit> {
         levels.insert(step, level);
         match own {
             Some((kind, run)) => groups.entry((level, kind)).or_default().push((step, run)),
-            None => units.push(vec![step]),
+            None => batches.push(vec![step]),
         }
     }
     for group in groups.into_values() {
-        units.extend(cut(&group, most));
+        batches.extend(cut(&group, most));
     }
     // The smallest first, as they are planned.
-    units.sort();
-    units.into_iter().map(Unit::Steps).chain(images).collect()
+    batches.sort();
+    batches.into_iter().map(Task::Steps).chain(images).collect()
 }
 
-/// Cuts steps of one kind, in their order, into units of about the same size, in which no two want
+/// Cuts steps of one kind, in their order, into batches of about the same size, in which no two want
 /// different things at the same place.
 fn cut(group: &[(StepId, &PlannedRun)], most: usize) -> Vec<Vec<StepId>> {
     let count = group.len().div_ceil(most.max(1)).max(1);
     let size = group.len().div_ceil(count);
-    let mut units: Vec<Vec<StepId>> = Vec::new();
+    let mut batches: Vec<Vec<StepId>> = Vec::new();
     let mut seen: BTreeMap<RelPath, Thing> = BTreeMap::new();
     for (step, run) in group {
         let things = things(*step, run);
-        let fits = units.last().is_some_and(|unit| {
-            unit.len() < size
+        let fits = batches.last().is_some_and(|batch| {
+            batch.len() < size
                 && things.iter().all(|(at, thing)| seen.get(at).is_none_or(|known| known == thing))
         });
-        if fits && let Some(unit) = units.last_mut() {
-            unit.push(*step);
+        if fits && let Some(batch) = batches.last_mut() {
+            batch.push(*step);
         } else {
-            units.push(vec![*step]);
+            batches.push(vec![*step]);
             seen.clear();
         }
         seen.extend(things);
     }
-    units
+    batches
 }
 
 /// What is at a place.
@@ -364,9 +364,9 @@ mod tests {
         all.extend_from_slice(steps);
         let plan = Plan { steps: all, ..Plan::default() };
         let todo: Vec<Node> = (1..plan.steps.len()).map(Node::Step).collect();
-        let units = units(&plan, &todo, most);
-        let units: Vec<&[StepId]> = units.iter().map(Unit::steps).collect();
-        assert_eq!(units, expected);
+        let tasks = tasks(&plan, &todo, most);
+        let tasks: Vec<&[StepId]> = tasks.iter().map(Task::steps).collect();
+        assert_eq!(tasks, expected);
     }
 
     #[test]
@@ -384,7 +384,7 @@ mod tests {
         check(&alone, 64, &[&[1], &[2]]);
     }
 
-    /// Or two units would wait for each other.
+    /// Or two tasks would wait for each other.
     #[test]
     fn nothing_goes_together_that_something_else_lies_between() {
         let steps = [

@@ -21,7 +21,7 @@ use crate::report::{Failure, io_failed, store_failed};
 use crate::session::Session;
 use crate::ui::{Ui, seconds};
 use crate::verify::Before;
-use batch::{Unit, most_together, units};
+use batch::{Task, most_together, tasks};
 use exflow_content::{Digest, Sha256};
 use exflow_exec::{Lane, schedule};
 use exflow_fetch::{Cancel, Client, HexPlaces};
@@ -85,6 +85,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) cancel: &'a Cancel,
     /// How much is done side by side.
     pub(crate) jobs: usize,
+    /// How many steps are run together at most.
+    pub(crate) together: usize,
     /// How many batches are under way.
     pub(crate) batches: AtomicUsize,
     /// Where packages of Hex's are; none where that can't be found out, which is among the failures.
@@ -185,6 +187,7 @@ impl<'a> Engine<'a> {
             client,
             cancel,
             jobs,
+            together: most_together(),
             batches: AtomicUsize::new(0),
             hex: OnceLock::new(),
             done: Mutex::default(),
@@ -216,48 +219,48 @@ impl<'a> Engine<'a> {
         if todo.is_empty() {
             return Ok(Vec::new());
         }
-        let units = units(&self.prepared.plan, &todo, most_together());
-        let of_step: BTreeMap<StepId, usize> = units
+        let tasks = tasks(&self.prepared.plan, &todo, self.together);
+        let of_step: BTreeMap<StepId, usize> = tasks
             .iter()
             .enumerate()
-            .flat_map(|(index, unit)| unit.steps().iter().map(move |step| (*step, index)))
+            .flat_map(|(index, task)| task.steps().iter().map(move |step| (*step, index)))
             .collect();
         let needs = |index: usize| {
-            let needs: Vec<StepId> = match &units[index] {
-                Unit::Image(image) => self.needs(Node::Image(*image)),
-                Unit::Steps(steps) => {
+            let needs: Vec<StepId> = match &tasks[index] {
+                Task::Image(image) => self.needs(Node::Image(*image)),
+                Task::Steps(steps) => {
                     steps.iter().flat_map(|step| self.needs(Node::Step(*step))).collect()
                 }
             };
-            let units = needs.iter().filter_map(|need| of_step.get(need).copied());
-            units.filter(|unit| *unit != index).collect()
+            let others = needs.iter().filter_map(|need| of_step.get(need).copied());
+            others.filter(|task| *task != index).collect()
         };
         let (fetches, others): (Vec<usize>, Vec<usize>) =
-            (0..units.len()).partition(|index| self.is_fetch(&units[*index]));
+            (0..tasks.len()).partition(|index| self.is_fetch(&tasks[*index]));
         let lanes = [
             Lane { nodes: &others, workers: self.jobs },
             Lane { nodes: &fetches, workers: FETCHES },
         ];
-        // A unit may fail in one of its nodes only, on which not all depend that depend on the unit: each node
+        // A task may fail in one of its nodes only, on which not all depend that depend on the task: each node
         // looks whether what it needs is there.
-        schedule(&lanes, needs, |unit| self.run_unit(&units[unit]));
+        schedule(&lanes, needs, |task| self.run_task(&tasks[task]));
         Ok(std::mem::take(&mut self.failures()))
     }
 
     /// Whether it is a package of sources that is fetched, which takes next to no work.
-    fn is_fetch(&self, unit: &Unit) -> bool {
+    fn is_fetch(&self, task: &Task) -> bool {
         let steps = &self.prepared.plan.steps;
-        unit.steps().first().is_some_and(|step| matches!(steps[*step].action, Action::Fetch(_)))
+        task.steps().first().is_some_and(|step| matches!(steps[*step].action, Action::Fetch(_)))
     }
 
     pub(crate) fn failures(&self) -> std::sync::MutexGuard<'_, Vec<Failed>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run_unit(&self, unit: &Unit) {
-        match unit {
-            Unit::Image(image) => self.run_one(Node::Image(*image)),
-            Unit::Steps(steps) => match steps.as_slice() {
+    fn run_task(&self, task: &Task) {
+        match task {
+            Task::Image(image) => self.run_one(Node::Image(*image)),
+            Task::Steps(steps) => match steps.as_slice() {
                 [step] => self.run_one(Node::Step(*step)),
                 steps => self.run_together(steps),
             },

@@ -5,10 +5,8 @@ use crate::inputs::site;
 use crate::places::http;
 use crate::report::Failure;
 use crate::ui::{Shown, Ui};
-use exflow_fetch::{Client, FetchError, GitVersion, fetch_git, find_git, find_remote_file};
-use exflow_lock::{
-    FetchedContent, InputKind, LockedFetch, RequestedFetch, RequestedVersion, Wanted,
-};
+use exflow_fetch::{Client, FetchError, fetch_git, find_git, find_remote_file};
+use exflow_lock::{FetchedContent, InputKind, LockedFetch, RequestedFetch, Wanted};
 use exflow_packages::git::GitSource;
 use exflow_store::{Record, Store};
 use std::collections::BTreeSet;
@@ -81,22 +79,12 @@ impl Finder<'_> {
                 Ok(FetchedContent::File { sha256, size })
             }
             RequestedFetch::Git { url, version, folder, submodules } => {
-                let revision = match (version, old) {
-                    (RequestedVersion::Revision(revision), _) => revision.clone(),
-                    (
-                        _,
-                        Some(LockedFetch {
-                            requested: before,
-                            locked: FetchedContent::Git { revision, .. },
-                        }),
-                    ) if before.holds_for(requested) => revision.clone(),
-                    (RequestedVersion::Default, _) => self.revision(url, &GitVersion::Default)?,
-                    (RequestedVersion::Branch(name), _) => {
-                        self.revision(url, &GitVersion::Branch(name))?
-                    }
-                    (RequestedVersion::Tag(name), _) => {
-                        self.revision(url, &GitVersion::Tag(name))?
-                    }
+                let revision = match old {
+                    Some(LockedFetch {
+                        requested: before,
+                        locked: FetchedContent::Git { revision, .. },
+                    }) if before.holds_for(requested) => revision.clone(),
+                    _ => find_git(self.client, self.store, url, version)?,
                 };
                 // The same revision has the same files, wherever it comes from.
                 let tree = match old {
@@ -122,9 +110,5 @@ impl Finder<'_> {
                 Ok(FetchedContent::Git { revision, tree })
             }
         }
-    }
-
-    fn revision(&self, url: &str, version: &GitVersion<'_>) -> Result<String, FetchError> {
-        find_git(self.client, self.store, url, version)
     }
 }

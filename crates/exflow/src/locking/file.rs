@@ -47,7 +47,7 @@ fn read_with_text(session: &mut Session) -> Result<(Lock, Option<String>), Failu
             lock.image_assembly
         );
         return Err(Diagnostic::error(ASSEMBLY, message)
-            .help("digests change with it: take `image-assembly` to the new version on purpose, or use the exflow that made the lock")
+            .help("digests change with it: write the new version behind `image-assembly` in `exflow.lock`, on purpose, or use the exflow that made the lock")
             .into());
     }
     Ok((lock, Some(text)))

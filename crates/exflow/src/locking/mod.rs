@@ -24,44 +24,27 @@ use std::path::Path;
 const STALE: &str = "exflow::lock::stale";
 const WOULD_MOVE: &str = "exflow::lock::would-move";
 
-/// What is to be done about a lock that lacks something.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum OnStale<'a> {
-    /// Add it.
-    Complete(&'a Cancel),
-    /// Say so.
-    Refuse,
-}
-
-impl<'a> OnStale<'a> {
-    /// As the options of a build say.
-    pub(crate) fn of(options: &BuildOptions, cancel: &'a Cancel) -> Self {
-        if options.locked || options.offline { Self::Refuse } else { Self::Complete(cancel) }
-    }
-}
-
-/// The lock, with what it lacks added to it. What is locked never moves.
+/// The lock, with what it lacks added to it, unless these options refuse that. What is locked never moves.
 pub(crate) fn complete(
     session: &mut Session,
     workspace: &Workspace,
-    on_stale: OnStale<'_>,
+    options: &BuildOptions,
+    cancel: &Cancel,
 ) -> Result<Lock, Failure> {
     let lock = read(session)?;
     let missing: Vec<Stale> =
         stale(&lock, &wanted(workspace)).into_iter().filter(Stale::is_needed).collect();
-    match on_stale {
-        _ if missing.is_empty() => Ok(lock),
-        OnStale::Refuse => {
-            let problems = missing.iter().map(|stale| stale_problem(workspace, stale));
-            Err(problems.collect::<Diagnostics>().into())
-        }
-        OnStale::Complete(cancel) => {
-            for stale in &missing {
-                session.ui.tell("locking", &stale.to_string());
-            }
-            Ok(adjust(session, workspace, false, cancel)?.0)
-        }
+    if missing.is_empty() {
+        return Ok(lock);
     }
+    if options.locked || options.offline {
+        let problems = missing.iter().map(|stale| stale_problem(workspace, stale));
+        return Err(problems.collect::<Diagnostics>().into());
+    }
+    for stale in &missing {
+        session.ui.tell("locking", &stale.to_string());
+    }
+    Ok(adjust(session, workspace, false, cancel)?.0)
 }
 
 fn stale_problem(workspace: &Workspace, stale: &Stale) -> Diagnostic {

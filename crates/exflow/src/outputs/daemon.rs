@@ -1,6 +1,7 @@
 //! Images into a Docker daemon: only what it lacks of them.
 
 use super::{Image, Parts};
+use crate::executors::docker_endpoint;
 use crate::report::Failure;
 use crate::ui::{Ui, size};
 use exflow_content::Sha256;
@@ -15,8 +16,9 @@ const LOOKED_AT: usize = 100;
 
 /// Connects to the daemon that `docker` would talk to.
 pub(super) fn connect() -> Result<Daemon, Failure> {
-    let found = exflow_docker::find(|name| std::env::var_os(name));
-    found.and_then(|endpoint| Daemon::connect(&endpoint)).map_err(|error| failed(&error))
+    docker_endpoint()
+        .and_then(|endpoint| Daemon::connect(&endpoint))
+        .map_err(|error| failed(&error))
 }
 
 fn failed(error: &DockerError) -> Failure {

@@ -10,7 +10,7 @@ use crate::statements::{bill, provenance};
 use crate::ui::{Shown, Ui, size};
 use exflow_content::{Digest, Encoder, Sha256};
 use exflow_diagnostics::Diagnostic;
-use exflow_fetch::image::{Referrers, Repository};
+use exflow_fetch::image::Referrers;
 use exflow_fetch::{Cancel, Client, FetchError};
 use exflow_image::{
     EMPTY_CONFIG, INDEX_TYPE, MANIFEST_TYPE, Referrer, list_referrers, statement_manifest,
@@ -170,12 +170,9 @@ fn list(
     let reference: BaseReference = name.parse().expect("a repository that was pushed to");
     let login = Login::new(places.registries(), cancel.clone());
     let client = Client::new(http(false), cancel.clone());
-    let repository = Repository {
-        // The registry itself: a mirror may be behind.
-        endpoints: places.endpoints(&reference).pop().into_iter().collect(),
-        repository: reference.repository().to_owned(),
-        credentials: &login,
-    };
+    let mut repository = places.repository(&reference, &login);
+    // The registry itself: a mirror may be behind.
+    repository.endpoints = repository.endpoints.pop().into_iter().collect();
     for _ in 0..TRIES {
         let before = match repository.referrers(&client, &image.manifest).map_err(fetching)? {
             Referrers::Listed => return Ok(()),

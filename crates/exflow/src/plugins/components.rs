@@ -6,7 +6,6 @@ use crate::session::Session;
 use crate::ui::{Shown, Ui};
 use exflow_content::{Digest, Sha256};
 use exflow_diagnostics::Site;
-use exflow_fetch::image::Repository;
 use exflow_fetch::{Cancel, Client, ComponentPlace, FetchError};
 use exflow_lock::{LockedPlugin, RequestedPlugin};
 use exflow_manifest::Workspace;
@@ -94,11 +93,7 @@ impl<'a> Components<'a> {
             url: format!("oci://{name}"),
             reason: format!("it is no reference to an artifact: {error}"),
         })?;
-        let repository = Repository {
-            endpoints: self.places.endpoints(&reference),
-            repository: reference.repository().to_owned(),
-            credentials: &self.login,
-        };
+        let repository = self.places.repository(&reference, &self.login);
         Ok(ComponentPlace::Registry(repository, reference.version().to_owned()))
     }
 }

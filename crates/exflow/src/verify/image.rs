@@ -17,8 +17,8 @@ use exflow_content::{RelPath, Sha256};
 use exflow_diagnostics::Diagnostic;
 use exflow_fetch::image::fetch_image;
 use exflow_fetch::{Cancel, Client, FetchError};
-use exflow_image::Configuration;
-use exflow_lock::{ImageDefaults, LockedImage};
+use exflow_image::{Configuration, DocumentError, image_name};
+use exflow_lock::{ImageDefaults, ImageSource, LocalImage, LockedImage};
 use exflow_registry::Login;
 use std::process::ExitCode;
 
@@ -42,8 +42,19 @@ pub(crate) fn compare_image(
     };
     let client = Client::new(http(options.offline), cancel.clone());
     let login = Login::new(prepared.places.registries(), cancel.clone());
-    let open = OpenImage::open(source, &prepared.places, &login, None).map_err(failed)?;
-    let found = open.find(&client, &prepared.store, &platform(), None).map_err(failed)?;
+    let find = |source: &ImageSource| {
+        let open = OpenImage::open(source, &prepared.places, &login, None)?;
+        let found = open.find(&client, &prepared.store, &platform(), None)?;
+        Ok::<_, FetchError>((open, found))
+    };
+    let found = match find(source) {
+        // As a build of several projects writes them.
+        Err(FetchError::Document { source: DocumentError::Ambiguous(_), .. }) => {
+            find(&of_project(source, &built.project))
+        }
+        found => found,
+    };
+    let (open, found) = found.map_err(failed)?;
     let ours = Image::new(prepared, built)?.parts()?;
     let is_ours =
         found.manifest.is_some_and(|manifest| format!("sha256:{manifest}") == built.packed.digest);
@@ -89,6 +100,19 @@ pub(crate) fn compare_image(
              exflow; `exflow verify` shows whether a build here is always the same"
         ))
         .into())
+}
+
+/// The image of a project, of several in a layout or an archive.
+fn of_project(source: &ImageSource, project: &str) -> ImageSource {
+    let named = |image: &LocalImage| LocalImage {
+        path: image.path.clone(),
+        name: Some(image_name(project)),
+    };
+    match source {
+        ImageSource::Layout(image) => ImageSource::Layout(named(image)),
+        ImageSource::Archive(image) => ImageSource::Archive(named(image)),
+        other => other.clone(),
+    }
 }
 
 /// In what two images differ whose files are the same.

@@ -117,6 +117,8 @@ pub(crate) struct Rebuild<'a> {
     pub(crate) executor: ExecutorChoice,
     /// Whether it is done by another user.
     pub(crate) as_other: bool,
+    /// Whether each step is done by itself.
+    pub(crate) one_by_one: bool,
 }
 
 /// What came of it.
@@ -174,6 +176,9 @@ impl Rebuild<'_> {
             let mut engine =
                 Engine::new(&prepared, self.ui, &executors, self.client, self.cancel, self.jobs);
             engine.before = Some(before);
+            if self.one_by_one {
+                engine.together = 1;
+            }
             let failures = engine.do_all()?;
             let changes = changes(before, &prepared).map_err(store_failed)?;
             Ok(Rebuilt { changes, failures })

@@ -3,7 +3,6 @@
 use super::Way;
 use super::listing::list;
 use super::rebuild::{Before, Changed, ChangedFile, ChangedThing, Rebuild, Rebuilt};
-use crate::cli::ExecutorChoice;
 use crate::engine::{Built, Failed, base_key, report_failed};
 use crate::places::http;
 use crate::prepare::Prepared;
@@ -13,6 +12,7 @@ use crate::ui::Ui;
 use exflow_compare::Cause;
 use exflow_content::Digest;
 use exflow_diagnostics::{Diagnostic, Diagnostics};
+use exflow_exec::NO_SANDBOX;
 use exflow_fetch::debian::package_keys;
 use exflow_fetch::image::layer_keys;
 use exflow_fetch::{Cancel, Client, HttpOptions, apk_keys};
@@ -22,8 +22,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const DIFFERENT: &str = "exflow::verify::different";
 const OTHER_SOURCE: &str = "exflow::verify::fetched-otherwise";
-/// What the sandbox says where the host doesn't allow one.
-const NO_SANDBOX: &str = "exflow::exec::no-sandbox";
 
 /// What was built, and how it is done anew.
 pub(crate) struct Verification<'a> {
@@ -36,9 +34,10 @@ pub(crate) struct Verification<'a> {
 }
 
 impl Verification<'_> {
-    fn anew<'r>(&'r self, ui: &'r Ui, executor: ExecutorChoice, as_other: bool) -> Rebuild<'r> {
+    fn anew<'r>(&'r self, ui: &'r Ui, way: Way) -> Rebuild<'r> {
         let Self { prepared, client, cancel, jobs, .. } = *self;
-        Rebuild { prepared, ui, client, cancel, jobs, executor, as_other }
+        let Way { executor, as_other, one_by_one, .. } = way;
+        Rebuild { prepared, ui, client, cancel, jobs, executor, as_other, one_by_one }
     }
 
     /// Reads every byte in the store that what was built consists of.
@@ -66,11 +65,8 @@ impl Verification<'_> {
         let before = Before::new(&self.prepared.store, self.outputs, self.built, true);
         // From where it comes, and not from a folder into which it was just put.
         let client = Client::new(HttpOptions { shared: None, ..http(false) }, self.cancel.clone());
-        let rebuild = Rebuild {
-            prepared: &prepared,
-            client: &client,
-            ..self.anew(&session.ui, ExecutorChoice::Auto, false)
-        };
+        let rebuild =
+            Rebuild { prepared: &prepared, client: &client, ..self.anew(&session.ui, Way::FETCH) };
         let Rebuilt { changes, failures } = rebuild.run(&before)?;
         for changed in &changes {
             list(session, &self.name(changed.what), "fetched once more", &changed.files)?;
@@ -99,7 +95,7 @@ impl Verification<'_> {
     ) -> Result<(), Failure> {
         session.ui.tell("verifying", &format!("every step, {}", way.name()));
         let before = Before::new(&self.prepared.store, self.outputs, self.built, false);
-        let rebuild = self.anew(&session.ui, way.executor, way.as_other);
+        let rebuild = self.anew(&session.ui, way);
         let Rebuilt { changes, failures } = rebuild.run(&before)?;
         if failures.iter().any(is_no_sandbox) {
             if way.as_other {

@@ -10,11 +10,21 @@ use crate::report::Failure;
 pub(crate) struct Way {
     pub(super) executor: ExecutorChoice,
     pub(super) as_other: bool,
+    /// Whether each step is done by itself, also where a build does several together.
+    pub(super) one_by_one: bool,
     /// Whether it may be left out where it can't be had here.
     pub(super) is_optional: bool,
 }
 
 impl Way {
+    /// How what comes from outside is fetched: no step runs.
+    pub(super) const FETCH: Self = Self {
+        executor: ExecutorChoice::Auto,
+        as_other: false,
+        one_by_one: true,
+        is_optional: false,
+    };
+
     pub(super) fn name(self) -> String {
         let executor = match self.executor {
             ExecutorChoice::Docker => "in Docker",
@@ -37,12 +47,15 @@ pub(crate) fn ways(argument: Option<ExecutorChoice>) -> Result<Vec<Way>, Failure
         ways.push(Way {
             executor: ExecutorChoice::Sandbox,
             as_other: other_user::is_possible(),
+            one_by_one: true,
             is_optional: docker,
         });
     }
     if docker {
         let executor = ExecutorChoice::Docker;
-        ways.push(Way { executor, as_other: false, is_optional: false });
+        // Of two ways, the other one does them as a build does.
+        let one_by_one = ways.is_empty();
+        ways.push(Way { executor, as_other: false, one_by_one, is_optional: false });
     }
     Ok(ways)
 }
