@@ -10,6 +10,7 @@ mod format;
 mod grammar;
 mod members;
 mod model;
+mod needs;
 mod parse;
 mod problems;
 

@@ -17,6 +17,9 @@ pub enum PluginError {
         /// Why not.
         source: io::Error,
     },
+    /// It was locked, and has to be fetched first.
+    #[error("it is not in the store")]
+    Absent,
     /// A source file that it wants to see can't be read.
     #[error("can't read `{path}`, which it wants to see: {source}")]
     Source {
@@ -115,6 +118,7 @@ pub fn diagnose(error: &PluginError, name: &str, site: Option<&Site>) -> Diagnos
             (UNREADABLE, "check that it is there, and that you may read it")
         }
         PluginError::Read { .. } => (UNREADABLE, "`path` is relative to the workspace"),
+        PluginError::Absent => (UNREADABLE, "`exflow fetch` brings it in"),
         PluginError::Source { .. } => (
             UNREADABLE_SOURCE,
             "check that it is still there and that you may read it, and run it again",

@@ -27,6 +27,8 @@ pub enum PluginBytes {
     Embedded(&'static [u8]),
     /// In a file.
     File(PathBuf),
+    /// Not here: they have to be fetched first.
+    Absent,
 }
 
 /// Reads the component in a file, whole or not at all: what is longer than [`MAX_COMPONENT`] is an
@@ -45,6 +47,7 @@ impl Plugin {
     /// The bytes of the component, which are what was locked.
     pub(crate) fn load(&self) -> Result<Vec<u8>, PluginError> {
         let bytes = match &self.bytes {
+            PluginBytes::Absent => return Err(PluginError::Absent),
             PluginBytes::Embedded(bytes) => bytes.to_vec(),
             PluginBytes::File(path) => read_component(path)
                 .map_err(|source| PluginError::Read { path: path.clone(), source })?,

@@ -14,11 +14,11 @@ use crate::session::Session;
 use exflow_content::{Digest, RelPath, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_fetch::Cancel;
-use exflow_lock::{Lock, RequestedPlugin};
-use exflow_manifest::{Unit, Workspace};
+use exflow_lock::{Lock, LockedPlugin, RequestedPlugin};
+use exflow_manifest::{ReleaseTool, Unit, Workspace};
 use exflow_plan::{Plan, Proposal};
 use exflow_plugin_host::{
-    Host, Limits, PluginBytes, PluginError, Project, Proposed, World, diagnose,
+    Asked, Host, Limits, PluginBytes, PluginError, Project, Proposed, World, diagnose,
 };
 use exflow_store::Store;
 use std::cell::RefCell;
@@ -48,118 +48,131 @@ pub(crate) fn propose(
     units: &[&Unit],
 ) -> Result<BTreeMap<String, Proposal>, Failure> {
     let store = session.store()?;
-    let host = Host::new(store.clone(), Limits::default()).telling(session.ui.compiling());
+    let host = Host::new(store, Limits::default()).telling(session.ui.compiling());
     let wanted = inputs::wanted(asking.workspace);
-    let root = session.root.clone();
     let mut problems = Diagnostics::new();
     let mut warnings = Diagnostics::new();
     let mut proposals = BTreeMap::new();
-    let platform = platform();
     for unit in units {
         let Some(tool) = &unit.tool else { continue };
-        let name = &tool.plugin.value;
-        let site = Some(&tool.plugin.site);
-        let requested = &wanted.plugins[name];
-        let mut plugin = match plugins::plugin(&root, &store, name, requested, asking.lock) {
-            Ok(plugin) => plugin,
-            Err(_) if !matches!(requested, RequestedPlugin::Path(_)) => {
-                problems.push(plugin_not_locked(asking.workspace, name));
+        let requested = &wanted.plugins[&tool.plugin.value];
+        let asked = match ask(session, asking, &host, unit, tool, requested)? {
+            Answer::Asked(asked) => asked,
+            Answer::Failed(more) => {
+                problems.extend(more);
                 continue;
             }
-            Err(source) => {
-                let path = plugins::plugin_path(&root, name, requested);
-                problems.push(diagnose(&PluginError::Read { path, source }, name, site));
+            Answer::NotMade(warning) => {
+                warnings.push(*warning);
                 continue;
             }
-        };
-        let project = Project {
-            name: &unit.name.value,
-            folder: &unit.folder,
-            platform: &platform,
-            site,
-            settings: &tool.settings,
-            sources: asking.sources,
-        };
-        let maker = Maker {
-            session: RefCell::new(session),
-            asking,
-            unit,
-            root: root.clone(),
-            store: store.clone(),
-            failure: RefCell::default(),
-        };
-        let mut asked = host.propose(&plugin, &project, &maker);
-        // Only now it is known that it is needed.
-        if let Err(PluginError::Read { .. }) = &asked
-            && let Some(locked) = asking.lock.plugin(name, requested)
-        {
-            let fetched = {
-                let session = maker.session.borrow();
-                let offline = asking.options.offline;
-                let components = Components::new(
-                    &session,
-                    store.clone(),
-                    asking.workspace,
-                    offline,
-                    asking.cancel,
-                );
-                components.fetch(name, locked, site)
-            };
-            match fetched {
-                Some(Ok(path)) => {
-                    plugin.bytes = PluginBytes::File(path);
-                    asked = host.propose(&plugin, &project, &maker);
-                }
-                Some(Err(Failure::Problems(more))) => {
-                    problems.extend(more);
-                    continue;
-                }
-                Some(Err(failure)) => return Err(failure),
-                None => {}
+            Answer::Nowhere(problem) => {
+                problems.push(*problem);
+                break;
             }
+        };
+        // What is worth knowing is told when it is news, not in every build.
+        let is_news = asked.calls > 0;
+        if is_news {
+            session.ui.event(&Event::Plugin {
+                plugin: &tool.plugin.value,
+                project: &unit.name.value,
+                calls: asked.calls,
+            });
         }
-        let failure = maker.failure.into_inner();
-        match asked {
-            Ok(asked) => {
-                let is_news = asked.calls > 0;
+        match asked.proposed {
+            Proposed::Ready(proposal) => {
                 if is_news {
-                    session.ui.event(&Event::Plugin {
-                        plugin: name,
-                        project: &unit.name.value,
-                        calls: asked.calls,
-                    });
+                    warnings.extend(proposal.warnings.iter().cloned());
                 }
-                match asked.proposed {
-                    Proposed::Ready(proposal) => {
-                        // What is worth knowing is told when it is news, not in every build.
-                        if is_news {
-                            warnings.extend(proposal.warnings.iter().cloned());
-                        }
-                        proposals.insert(unit.name.value.clone(), *proposal);
-                    }
-                    Proposed::Refused(more) => problems.extend(more),
-                }
+                proposals.insert(unit.name.value.clone(), *proposal);
             }
-            Err(PluginError::NotMade) if !asking.makes => {
-                warnings.push(not_made(&unit.name.value, name, site));
-            }
-            Err(error) => match (error, failure) {
-                (PluginError::NotMade, Some(Failure::Problems(more))) => problems.extend(more),
-                // What it was is told already, or it was stopped.
-                (PluginError::NotMade, Some(failure)) => return Err(failure),
-                // It is no other one for the next project.
-                (error @ PluginError::Store(_), _) => {
-                    problems.push(diagnose(&error, name, site));
-                    break;
-                }
-                (error, _) => problems.push(diagnose(&error, name, site)),
-            },
+            Proposed::Refused(more) => problems.extend(more),
         }
     }
     if !warnings.is_empty() {
         session.warn(&warnings);
     }
     Ok(problems.into_result(proposals)?)
+}
+
+/// What came of asking a plugin about a project.
+enum Answer {
+    Asked(Asked),
+    /// There is no answer.
+    Failed(Diagnostics),
+    /// It depends on what would have to be made, and nothing is.
+    NotMade(Box<Diagnostic>),
+    /// There is no answer, nor will there be any for the next project.
+    Nowhere(Box<Diagnostic>),
+}
+
+/// Asks the plugin of one project.
+fn ask(
+    session: &mut Session,
+    asking: &Asking<'_>,
+    host: &Host,
+    unit: &Unit,
+    tool: &ReleaseTool,
+    requested: &RequestedPlugin,
+) -> Result<Answer, Failure> {
+    let store = session.store()?;
+    let (name, site) = (&tool.plugin.value, Some(&tool.plugin.site));
+    let root = session.root.clone();
+    let mut plugin = match plugins::plugin(&root, &store, name, requested, asking.lock) {
+        Ok(plugin) => plugin,
+        Err(source) => {
+            let problem = if matches!(requested, RequestedPlugin::Path(_)) {
+                let path = plugins::plugin_path(&root, name, requested);
+                diagnose(&PluginError::Read { path, source }, name, site)
+            } else {
+                plugin_not_locked(asking.workspace, name)
+            };
+            return Ok(Answer::Failed(problem.into()));
+        }
+    };
+    let project = Project {
+        name: &unit.name.value,
+        folder: &unit.folder,
+        platform: &platform(),
+        site,
+        settings: &tool.settings,
+        sources: asking.sources,
+    };
+    let maker = Maker {
+        session: RefCell::new(session),
+        asking,
+        unit,
+        root,
+        store,
+        failure: RefCell::default(),
+    };
+    let mut asked = host.propose(&plugin, &project, &maker);
+    // Only now it is known that it is needed.
+    if let Err(PluginError::Absent) = &asked
+        && let Some(locked) = asking.lock.plugin(name, requested)
+        && let Some(fetched) = maker.fetch(name, locked, site)
+    {
+        plugin.bytes = match fetched {
+            Ok(path) => PluginBytes::File(path),
+            Err(Failure::Problems(more)) => return Ok(Answer::Failed(more)),
+            Err(failure) => return Err(failure),
+        };
+        asked = host.propose(&plugin, &project, &maker);
+    }
+    match (asked, maker.failure.into_inner()) {
+        (Ok(asked), _) => Ok(Answer::Asked(asked)),
+        (Err(PluginError::NotMade), _) if !asking.makes => {
+            Ok(Answer::NotMade(Box::new(not_made(&unit.name.value, name, site))))
+        }
+        (Err(PluginError::NotMade), Some(Failure::Problems(more))) => Ok(Answer::Failed(more)),
+        // What it was is told already, or it was stopped.
+        (Err(PluginError::NotMade), Some(failure)) => Err(failure),
+        (Err(error @ PluginError::Store(_)), _) => {
+            Ok(Answer::Nowhere(Box::new(diagnose(&error, name, site))))
+        }
+        (Err(error), _) => Ok(Answer::Failed(diagnose(&error, name, site).into())),
+    }
 }
 
 /// Plans `units`, each with what was proposed for it, if anything was.
@@ -221,6 +234,22 @@ impl Maker<'_> {
             .into_iter()
             .filter_map(|(name, step)| Some((name, *executed.outputs.get(&step)?.first()?)));
         Ok(made.collect())
+    }
+}
+
+impl Maker<'_> {
+    /// Fetches a plugin that was locked; none where it isn't one that is fetched.
+    fn fetch(
+        &self,
+        name: &str,
+        locked: &LockedPlugin,
+        site: Option<&Site>,
+    ) -> Option<Result<PathBuf, Failure>> {
+        let Asking { workspace, options, cancel, .. } = self.asking;
+        let session = self.session.borrow();
+        let components =
+            Components::new(&session, self.store.clone(), workspace, options.offline, cancel);
+        components.fetch(name, locked, site)
     }
 }
 

@@ -1,6 +1,11 @@
 use super::*;
+use exflow_content::Sha256;
+use exflow_store::Store;
+use std::fs::File;
+use std::io::Write;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Instant;
 

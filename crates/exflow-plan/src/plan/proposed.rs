@@ -7,7 +7,7 @@ use crate::graph::{
     PlannedRoot, PlannedRun, Step, StepId,
 };
 use crate::inputs::InlineFiles;
-use crate::proposal::{Proposal, ProposedFetch, ProposedStep, UsedThing};
+use crate::proposal::{Proposal, ProposedFetch, ProposedImage, ProposedStep, UsedThing};
 use exflow_content::{Digest, Encoder, RelPath};
 use exflow_diagnostics::{Diagnostic, Site};
 use exflow_manifest::{Need, Spanned, Stage, Unit, values};
@@ -36,6 +36,7 @@ fn planned(output: Output) -> Digest {
 }
 
 impl Planner<'_> {
+    /// The steps that a plugin proposes for a project, and its image.
     pub(super) fn proposal(
         &mut self,
         unit: &Unit,
@@ -78,11 +79,21 @@ impl Planner<'_> {
         let names = names.chain(proposal.steps.iter().map(|step| &step.name)).cloned();
         let named = names.zip(fetches.iter().chain(&steps).copied()).collect();
         self.plan.proposed.insert(unit.name.value.clone(), named);
-        let (Some(image), Some(stage)) = (&proposal.image, unit.stages.get("runtime")) else {
-            return;
-        };
+        if let (Some(image), Some(stage)) = (&proposal.image, unit.stages.get("runtime")) {
+            self.image(unit, proposal, image, stage, &steps);
+        }
+    }
+
+    fn image(
+        &mut self,
+        unit: &Unit,
+        proposal: &Proposal,
+        image: &ProposedImage,
+        stage: &Stage,
+        steps: &[StepId],
+    ) {
         let Some(base) = self.base(stage) else { return };
-        let Some(release) = self.output(proposal, image.step, &image.output, &steps, &stage.site)
+        let Some(release) = self.output(proposal, image.step, &image.output, steps, &stage.site)
         else {
             return;
         };

@@ -1,7 +1,6 @@
 use crate::cli::RunArgs;
 use crate::engine::execute_one;
 use crate::executors::sandbox;
-use crate::pack::laid_over;
 use crate::prepare::prepare;
 use crate::report::{Failure, INTERRUPTED, store_failed};
 use crate::session::Session;
@@ -26,9 +25,7 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     let prepared = prepare(session, &targets, &args.options, &cancel)?;
     let built = execute_one(session, &prepared, &args.options, &cancel, "run")?;
     let settings = &prepared.plan.images[built.image].settings;
-    let base = prepared.store.tree(&built.base).map_err(store_failed)?;
-    let release = prepared.store.tree(&built.release).map_err(store_failed)?;
-    let whole = laid_over(&base, &release, settings).expect("an image was packed of both");
+    let whole = built.files(&prepared).map_err(store_failed)?;
     // What the release adds to the base, with the modes that folders have in the image.
     let mut top = Tree::new();
     for (path, entry) in whole.within(&settings.at) {

@@ -13,7 +13,7 @@ pub(crate) use outside::base_key;
 use crate::cli::BuildOptions;
 use crate::events::{Event, Status};
 use crate::executors::{Executors, choice};
-use crate::pack::{self, BaseTrees, Packed};
+use crate::pack::{self, BaseTrees, Packed, laid_over};
 use crate::places::http;
 use crate::preflight::Bases;
 use crate::prepare::Prepared;
@@ -22,7 +22,7 @@ use crate::session::Session;
 use crate::ui::{Ui, seconds};
 use crate::verify::Before;
 use batch::{Task, most_together, tasks};
-use exflow_content::{Digest, Sha256};
+use exflow_content::{Digest, Sha256, Tree};
 use exflow_exec::{Lane, schedule};
 use exflow_fetch::{Cancel, Client, HexPlaces};
 use exflow_plan::{Action, Command, Output, PlannedImage, PlannedRun, StepId};
@@ -67,6 +67,13 @@ pub(crate) struct Built {
 }
 
 impl Built {
+    /// All its files.
+    pub(crate) fn files(&self, prepared: &Prepared) -> Result<Tree, StoreError> {
+        let settings = &prepared.plan.images[self.image].settings;
+        let [base, release] = [&self.base, &self.release].map(|tree| prepared.store.tree(tree));
+        Ok(laid_over(&base?, &release?, settings).expect("an image was packed of both"))
+    }
+
     /// The digest of the image's manifest.
     pub(crate) fn digest(&self) -> Result<Sha256, Failure> {
         Sha256::from_oci(&self.packed.digest).ok_or_else(|| {

@@ -44,8 +44,8 @@ pub(crate) fn plugin_bytes(
     }
 }
 
-/// A plugin as it is locked, or as it is now where it isn't. None if it can't be read. One that is fetched may not
-/// be in the store, which shows when it is read.
+/// A plugin as it is locked, or as it is now where it isn't. None if it can't be read. One that is fetched may be absent from
+/// the store, which matters when it has to be asked.
 pub(crate) fn plugin(
     root: &Path,
     store: &Store,
@@ -65,7 +65,7 @@ pub(crate) fn plugin(
         RequestedPlugin::Path(path) => PluginBytes::File(root.join(path)),
         RequestedPlugin::Url(_) | RequestedPlugin::Oci(_) => {
             let found = locked.and_then(|locked| store.download(&locked.sha256?, locked.size));
-            PluginBytes::File(found.unwrap_or_else(|| plugin_path(root, name, requested)))
+            found.map_or(PluginBytes::Absent, PluginBytes::File)
         }
     };
     Ok(Plugin { name: name.to_owned(), digest, bytes })

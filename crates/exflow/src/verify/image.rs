@@ -7,7 +7,6 @@ use crate::engine::execute_one;
 use crate::images::OpenImage;
 use crate::inputs::platform;
 use crate::outputs::Image;
-use crate::pack::laid_over;
 use crate::places::http;
 use crate::prepare::Prepared;
 use crate::report::{Failure, store_failed};
@@ -76,10 +75,7 @@ pub(crate) fn compare_image(
         return Ok(ExitCode::SUCCESS);
     };
     let store = &prepared.store;
-    let tree = |digest| store.tree(digest).map_err(store_failed);
-    let of_image = &prepared.plan.images[built.image].settings;
-    let whole = laid_over(&tree(&built.base)?, &tree(&built.release)?, of_image);
-    let whole = whole.expect("an image was packed of both");
+    let whole = built.files(prepared).map_err(store_failed)?;
     let files = changed_files((store, &whole), (store, &fetched.tree), &RelPath::root())
         .map_err(store_failed)?;
     list(session, &name, "built by someone else", &files)?;
