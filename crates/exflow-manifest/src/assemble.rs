@@ -3,7 +3,7 @@
 use crate::grammar::quoted;
 use crate::members::Members;
 use crate::model::{
-    Base, Fetch, Fetched, Manifest, Project, Spanned, Stage, StageKind, Unit, Workspace,
+    Base, Fetch, Fetched, Manifest, Project, ProjectNode, Spanned, Stage, StageKind, Workspace,
     WorkspaceNode,
 };
 use crate::needs::{check_needs, order};
@@ -43,7 +43,7 @@ pub fn assemble(
         bases: base_nodes,
         plugins: plugin_nodes,
         fetches: fetch_nodes,
-        projects,
+        projects: nodes,
     } = root;
     let executor = workspace.as_ref().and_then(|node| node.executor);
     let mirror = |of: fn(&WorkspaceNode) -> &Option<Spanned<String>>| {
@@ -53,18 +53,18 @@ pub fn assemble(
     let security_mirror = mirror(|node| &node.security_mirror);
     let alpine_mirror = mirror(|node| &node.alpine_mirror);
     let name = workspace.as_ref().map(|node| &node.name);
-    let name = name.or(projects.first().map(|project| &project.name));
+    let name = name.or(nodes.first().map(|node| &node.name));
     let name = name.map(|name| name.value.clone()).unwrap_or_default();
     let registries = workspace.map(|node| node.registries).unwrap_or_default();
     let bases = by_name(base_nodes, |base| &base.name, "base", &mut problems);
     let plugins = by_name(plugin_nodes, |plugin| &plugin.name, "plugin", &mut problems);
     let fetches = by_name(fetch_nodes, |fetch| &fetch.name, "fetch", &mut problems);
-    let mut found: Vec<(RelPath, Project)> = Vec::new();
-    found.extend(projects.into_iter().map(|project| (RelPath::root(), project)));
+    let mut found: Vec<(RelPath, ProjectNode)> = Vec::new();
+    found.extend(nodes.into_iter().map(|node| (RelPath::root(), node)));
     for (folder, manifest) in members {
         misplaced(&manifest, &mut problems);
-        let projects = manifest.projects.into_iter();
-        found.extend(projects.map(|project| (folder.clone(), project)));
+        let nodes = manifest.projects.into_iter();
+        found.extend(nodes.map(|node| (folder.clone(), node)));
     }
     if found.is_empty() && !problems.has_errors() {
         problems.push(
@@ -73,9 +73,9 @@ pub fn assemble(
                 .help("declare one: `project \"my_app\" { release-tool \"mix-release\" }`"),
         );
     }
-    let mut units: BTreeMap<String, Unit> = BTreeMap::new();
-    for (folder, project) in found {
-        if let Some(tool) = &project.tool {
+    let mut projects: BTreeMap<String, Project> = BTreeMap::new();
+    for (folder, node) in found {
+        if let Some(tool) = &node.tool {
             let known = || builtin.iter().copied().chain(plugins.keys().map(String::as_str));
             let name = &tool.plugin.value;
             if !known().any(|known| known == name) {
@@ -90,29 +90,30 @@ pub fn assemble(
                 );
             }
         }
-        let unit = unit(folder, project, &fetches, &mut problems);
-        for stage in unit.stages.values() {
-            known_base(&unit, stage, &bases, &mut problems);
+        let project = put_together(folder, node, &fetches, &mut problems);
+        for stage in project.stages.values() {
+            known_base(&project, stage, &bases, &mut problems);
         }
-        let name = unit.name.clone();
-        if let Some(first) = units.insert(name.value.clone(), unit) {
+        let name = project.name.clone();
+        if let Some(first) = projects.insert(name.value.clone(), project) {
             problems.push(twice("project", &name, &first.name.site));
         }
     }
-    let stages = units.values().flat_map(|unit| unit.stages.values());
+    let stages = projects.values().flat_map(|project| project.stages.values());
     let used: BTreeSet<&String> =
         stages.filter_map(|stage| stage.base.as_ref()).map(|base| &base.value).collect();
     let bases = bases.into_iter().filter(|(name, _)| used.contains(name)).collect();
-    let needs = units.values().flat_map(|unit| unit.stages.values()).flat_map(|it| &it.needs);
+    let needs =
+        projects.values().flat_map(|project| project.stages.values()).flat_map(|it| &it.needs);
     let needed: BTreeSet<String> = needs.map(|need| need.name.value.clone()).collect();
     let fetches = fetches.into_iter().filter(|(name, _)| needed.contains(name)).collect();
-    let units = units.into_values().collect();
+    let projects = projects.into_values().collect();
     problems.into_result(Workspace {
         name,
         bases,
         plugins,
         fetches,
-        units,
+        projects,
         executor,
         debian_mirror,
         security_mirror,
@@ -163,13 +164,13 @@ fn misplaced(manifest: &Manifest, problems: &mut Diagnostics) {
 }
 
 /// The project with every stage that it has: those that its tool supplies need not be written.
-fn unit(
+fn put_together(
     folder: RelPath,
-    project: Project,
+    node: ProjectNode,
     fetches: &BTreeMap<String, Fetch>,
     problems: &mut Diagnostics,
-) -> Unit {
-    let Project { name, tool, stages: written } = project;
+) -> Project {
+    let ProjectNode { name, tool, stages: written } = node;
     let mut stages: BTreeMap<String, Stage> =
         written.into_iter().map(|stage| (stage.kind.name().to_owned(), stage)).collect();
     for kind in [StageKind::Deps, StageKind::Release, StageKind::Runtime] {
@@ -198,7 +199,7 @@ fn unit(
     }
     check_needs(&name, &stages, fetches, problems);
     let own_stages = order(&stages, problems);
-    Unit { name, folder, tool, stages, own_stages }
+    Project { name, folder, tool, stages, own_stages }
 }
 
 fn empty_stage(kind: StageKind, site: Site) -> Stage {
@@ -230,7 +231,7 @@ pub(crate) fn suggestion<'a>(
 }
 
 fn known_base(
-    unit: &Unit,
+    project: &Project,
     stage: &Stage,
     bases: &BTreeMap<String, Base>,
     problems: &mut Diagnostics,
@@ -252,7 +253,7 @@ fn known_base(
         Diagnostic::error(UNKNOWN_BASE, format!("there is no base `{}`", base.value))
             .at(
                 &base.site,
-                format!("stage `{}` of `{}` stands on it", stage.kind.name(), unit.name.value),
+                format!("stage `{}` of `{}` stands on it", stage.kind.name(), project.name.value),
             )
             .help(help),
     );

@@ -20,8 +20,8 @@ pub use grammar::{reference, schema};
 pub use members::{MANIFEST, MemberPlace, Members};
 pub use model::{
     Base, BaseImage, BaseSource, ExecutorName, Fetch, Fetched, GitVersion, ImageOrigin, Manifest,
-    Need, Plugin, PluginSource, Project, RegistryNode, ReleaseTool, Scalar, Setting, Spanned,
-    Stage, StageKind, Unit, Workspace, WorkspaceNode, values,
+    Need, Plugin, PluginSource, Project, ProjectNode, RegistryNode, ReleaseTool, Scalar, Setting,
+    Spanned, Stage, StageKind, Workspace, WorkspaceNode, values,
 };
 pub use parse::{MAX_BYTES, parse};
 

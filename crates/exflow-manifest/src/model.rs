@@ -31,7 +31,7 @@ pub struct Manifest {
     /// Its `fetch` and `git` nodes.
     pub fetches: Vec<Fetch>,
     /// Its `project` nodes: what is built of its folder, as several releases of an umbrella are.
-    pub projects: Vec<Project>,
+    pub projects: Vec<ProjectNode>,
 }
 
 /// `workspace "shop" { … }`
@@ -209,7 +209,7 @@ pub struct Need {
 
 /// `project "hello" { … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Project {
+pub struct ProjectNode {
     /// Its name.
     pub name: Spanned<String>,
     /// What makes its release, if one is made.
@@ -316,7 +316,7 @@ pub struct Workspace {
     /// What is fetched and needed by a stage, by name.
     pub fetches: BTreeMap<String, Fetch>,
     /// Its projects, by name.
-    pub units: Vec<Unit>,
+    pub projects: Vec<Project>,
     /// What runs the steps.
     pub executor: Option<ExecutorName>,
     /// Where Debian packages come from.
@@ -331,7 +331,7 @@ pub struct Workspace {
 
 /// A project at its place in the workspace, with every stage that it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unit {
+pub struct Project {
     /// Its name.
     pub name: Spanned<String>,
     /// Its folder.

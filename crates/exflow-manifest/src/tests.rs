@@ -35,10 +35,10 @@ fn hello_is_right_and_complete() {
     let manifest = parse(&source(), HELLO).unwrap();
     let workspace = assemble(&source(), manifest, Vec::new(), &["mix-release"]).unwrap();
     assert_eq!(workspace.name, "hello");
-    let unit = &workspace.units[0];
-    assert_eq!(unit.stages.keys().collect::<Vec<_>>(), ["deps", "release", "runtime"]);
-    assert_eq!(unit.stages["deps"].base.as_ref().unwrap().value, "builder");
-    assert_eq!(unit.stages["runtime"].expose, ["4001/tcp"]);
+    let project = &workspace.projects[0];
+    assert_eq!(project.stages.keys().collect::<Vec<_>>(), ["deps", "release", "runtime"]);
+    assert_eq!(project.stages["deps"].base.as_ref().unwrap().value, "builder");
+    assert_eq!(project.stages["runtime"].expose, ["4001/tcp"]);
     assert_eq!(workspace.bases.len(), 2);
 }
 
@@ -108,7 +108,7 @@ fn the_order_of_nodes_does_not_matter() {
     let order = |first: usize| {
         let text = format!("{bases}project \"p\" {{\n{}\n{}\n}}", stages[first], stages[1 - first]);
         let manifest = parse(&source(), &text).unwrap();
-        assemble(&source(), manifest, Vec::new(), &[]).unwrap().units[0].own_stages.clone()
+        assemble(&source(), manifest, Vec::new(), &[]).unwrap().projects[0].own_stages.clone()
     };
     assert_eq!(order(0), ["b", "a"]);
     assert_eq!(order(1), ["b", "a"]);
@@ -129,7 +129,7 @@ fn as_many_stages_as_there_may_be() {
         text + "}\n"
     };
     let manifest = parse(&source(), &project(512)).unwrap();
-    let order = &assemble(&source(), manifest, Vec::new(), &[]).unwrap().units[0].own_stages;
+    let order = &assemble(&source(), manifest, Vec::new(), &[]).unwrap().projects[0].own_stages;
     assert_eq!(order.len(), 512);
     assert!(order.iter().rev().is_sorted());
     let said = check(&project(513));
@@ -147,7 +147,7 @@ fn a_stage_waits_for_all_that_it_needs() {
     }";
     let manifest = parse(&source(), text).unwrap();
     let workspace = assemble(&source(), manifest, Vec::new(), &[]).unwrap();
-    assert_eq!(workspace.units[0].own_stages, ["d", "b", "c", "a"]);
+    assert_eq!(workspace.projects[0].own_stages, ["d", "b", "c", "a"]);
     let said = check(&text.replace("needs \"d\"", "needs \"a\""));
     assert!(said.contains("the stages `a`, `b`, `c` need each other"), "{said}");
 }

@@ -7,7 +7,7 @@
 use exflow_content::{Digest, Entry, RelPath, Tree};
 use exflow_lock::Platform;
 use exflow_plan::Proposal;
-use exflow_plugin_host::{Host, Limits, Plugin, PluginBytes, Project, Proposed, World};
+use exflow_plugin_host::{Host, Limits, Plugin, PluginBytes, Proposed, Subject, World};
 use exflow_store::Store;
 use std::collections::BTreeMap;
 use std::fs;
@@ -94,7 +94,7 @@ fn main() {
 }
 
 fn ask(host: &Host, plugin: &Plugin, name: &str, sources: &Tree, files: &Files) -> usize {
-    let project = Project {
+    let project = Subject {
         name,
         folder: &RelPath::root(),
         platform: &Platform::LinuxAmd64,

@@ -5,7 +5,7 @@ use crate::PluginError;
 use crate::contract_0_2::{
     Answer, Diagnostic, Fetch, Image, Needs, Origin, Pair, Place, Proposal, Step, UsedThing,
 };
-use crate::{Plugin, Project};
+use crate::{Plugin, Subject};
 use exflow_content::{PatternSet, RelPath, Sha256, is_git_object};
 use exflow_diagnostics::{Diagnostics, Site, SourceName};
 use exflow_packages::RemoteFile;
@@ -85,7 +85,7 @@ type Checked = (Vec<plan::ProposedFetch>, Vec<plan::ProposedStep>, Option<plan::
 /// What a plugin wants to see before it can say more: what is to be made, and files of that.
 pub(crate) fn looks(
     needs: Needs,
-    project: &Project<'_>,
+    project: &Subject<'_>,
 ) -> Result<(plan::Proposal, Vec<(String, RelPath)>), PluginError> {
     let (fetches, steps) = made(&needs.fetches, &needs.steps, project.folder)?;
     let mut proposal = plan::Proposal { fetches, steps, ..plan::Proposal::default() };
@@ -99,7 +99,7 @@ fn put_sites(
     proposal: &mut plan::Proposal,
     fetches: &[Fetch],
     steps: &[Step],
-    project: &Project<'_>,
+    project: &Subject<'_>,
 ) {
     for (fetch, proposed) in proposal.fetches.iter_mut().zip(fetches) {
         fetch.site = site(&proposed.place, project);
@@ -239,7 +239,7 @@ pub(crate) fn path(text: &str, what: &str) -> Result<RelPath, PluginError> {
 pub(crate) fn proposal(
     proposal: Proposal,
     plugin: &Plugin,
-    project: &Project<'_>,
+    project: &Subject<'_>,
 ) -> Result<plan::Proposal, PluginError> {
     let (fetches, steps, image) = checked(&proposal, project.folder)?;
     let mut made = plan::Proposal { fetches, steps, image, warnings: Vec::new() };
@@ -402,7 +402,7 @@ fn patterns(texts: &[String]) -> Result<PatternSet, PluginError> {
 pub(crate) fn problems(
     problems: Vec<Diagnostic>,
     plugin: &Plugin,
-    project: &Project<'_>,
+    project: &Subject<'_>,
 ) -> Diagnostics {
     problems.into_iter().map(|problem| problem_at(problem, plugin, project)).collect()
 }
@@ -410,7 +410,7 @@ pub(crate) fn problems(
 fn problem_at(
     problem: Diagnostic,
     plugin: &Plugin,
-    project: &Project<'_>,
+    project: &Subject<'_>,
 ) -> exflow_diagnostics::Diagnostic {
     let code: String = problem
         .code
@@ -431,7 +431,7 @@ fn problem_at(
 }
 
 /// A place, as far as it is one.
-fn site(place: &Place, project: &Project<'_>) -> Option<Site> {
+fn site(place: &Place, project: &Subject<'_>) -> Option<Site> {
     match place {
         Place::Nowhere => None,
         Place::InSetting(name) => Some(project.settings.get(name)?.site.clone()),

@@ -2,7 +2,7 @@
 
 use crate::contract_0_2::{Answer, MadeFile};
 use crate::plugin::Plugin;
-use crate::question::{MAX_SHOWN, Project, Shown, question, request, text};
+use crate::question::{MAX_SHOWN, Shown, Subject, question, request, text};
 use crate::runtime::{Limits, Linked, Runtime};
 use crate::settings::{self, SettingSchema};
 use crate::{PluginError, convert};
@@ -115,7 +115,7 @@ impl Host {
     pub fn propose(
         &self,
         plugin: &Plugin,
-        project: &Project<'_>,
+        project: &Subject<'_>,
         world: &dyn World,
     ) -> Result<Asked, PluginError> {
         let Some(declared) = self.declared(plugin)? else {
@@ -133,7 +133,7 @@ impl Host {
         if problems.iter().all(settings::is_unknown) {
             let mut known = project.settings.clone();
             known.retain(|name, _| declared.iter().any(|setting| setting.name == *name));
-            let project = Project { settings: &known, ..project.clone() };
+            let project = Subject { settings: &known, ..project.clone() };
             if let Ok(asked) = self.ask(plugin, &project, &Unmade(world)) {
                 calls = asked.calls;
                 if let Proposed::Refused(more) = asked.proposed {
@@ -148,7 +148,7 @@ impl Host {
     fn ask(
         &self,
         plugin: &Plugin,
-        project: &Project<'_>,
+        project: &Subject<'_>,
         world: &dyn World,
     ) -> Result<Asked, PluginError> {
         let mut shown = Shown::default();
@@ -293,7 +293,7 @@ impl Host {
     fn call(
         &self,
         plugin: &Plugin,
-        project: &Project<'_>,
+        project: &Subject<'_>,
         shown: &Shown,
         world: &dyn World,
     ) -> Result<Answer, PluginError> {

@@ -23,6 +23,6 @@ pub use encode::{NEWEST, NEWEST_WIT, component_of};
 pub use error::{PluginError, diagnose};
 pub use host::{Asked, Host, Inspected, Proposed, World};
 pub use plugin::{MAX_COMPONENT, Plugin, PluginBytes, read_component};
-pub use question::Project;
+pub use question::Subject;
 pub use runtime::Limits;
 pub use settings::{SettingKind, SettingSchema};

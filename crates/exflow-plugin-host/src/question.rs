@@ -15,7 +15,7 @@ pub(crate) const MAX_SHOWN: u64 = 64 << 20;
 
 /// What a plugin is asked about.
 #[derive(Debug, Clone)]
-pub struct Project<'a> {
+pub struct Subject<'a> {
     /// The project's name.
     pub name: &'a str,
     /// Its folder.
@@ -54,7 +54,7 @@ impl Shown {
 /// of its blob; the list of folders by path, each with its path and, optional, the list of its entries
 /// by name, each with its name and whether it is a folder; the list of files of what was made by name and
 /// path, each with name, path and, optional, the digest of its blob.
-pub(crate) fn question(plugin: &Plugin, project: &Project<'_>, shown: &Shown) -> Digest {
+pub(crate) fn question(plugin: &Plugin, project: &Subject<'_>, shown: &Shown) -> Digest {
     let mut encoder = Encoder::new(TAG);
     encoder.digest(&plugin.digest);
     encoder.text(project.name).bytes(project.folder.as_bytes());
@@ -115,7 +115,7 @@ fn entries(sources: &Tree, folder: &RelPath) -> Option<Vec<Entry>> {
 
 /// What a plugin is called with.
 pub(crate) fn request(
-    project: &Project<'_>,
+    project: &Subject<'_>,
     shown: &Shown,
     world: &dyn World,
 ) -> Result<Request, PluginError> {
@@ -247,8 +247,8 @@ mod tests {
             }
         }
 
-        fn project(&self) -> Project<'_> {
-            Project {
+        fn project(&self) -> Subject<'_> {
+            Subject {
                 name: "shop",
                 folder: &self.folder,
                 platform: &Platform::LinuxAmd64,

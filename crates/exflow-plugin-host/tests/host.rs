@@ -5,7 +5,7 @@ use exflow_content::{Digest, RelPath, Tree};
 use exflow_lock::Platform;
 use exflow_plan::Proposal;
 use exflow_plugin_host::{
-    Asked, Host, Limits, Plugin, PluginBytes, PluginError, Project, Proposed, World, diagnose,
+    Asked, Host, Limits, Plugin, PluginBytes, PluginError, Proposed, Subject, World, diagnose,
 };
 use exflow_store::Store;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ impl Bench {
 
     fn ask(&self, plugin: &Plugin, limits: Limits) -> Result<Asked, PluginError> {
         let host = Host::new(self.store.clone(), limits);
-        let project = Project {
+        let project = Subject {
             name: "hello",
             folder: &RelPath::root(),
             platform: &Platform::LinuxAmd64,

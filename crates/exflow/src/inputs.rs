@@ -36,7 +36,7 @@ pub(crate) fn wanted(workspace: &Workspace) -> Wanted {
         };
         (name.clone(), requested)
     });
-    let tools = workspace.units.iter().filter_map(|unit| unit.tool.as_ref());
+    let tools = workspace.projects.iter().filter_map(|project| project.tool.as_ref());
     let plugins = tools.map(|tool| {
         let name = &tool.plugin.value;
         let requested = match workspace.plugins.get(name) {
@@ -102,7 +102,7 @@ pub(crate) fn site<'a>(workspace: &'a Workspace, input: &InputName) -> Option<&'
     match input.kind {
         InputKind::Base => workspace.bases.get(name).map(|base| &base.site),
         InputKind::Plugin => {
-            let mut tools = workspace.units.iter().filter_map(|unit| unit.tool.as_ref());
+            let mut tools = workspace.projects.iter().filter_map(|project| project.tool.as_ref());
             tools.find(|tool| tool.plugin.value == *name).map(|tool| &tool.plugin.site)
         }
         InputKind::Fetch => workspace.fetches.get(name).map(|fetch| &fetch.site),

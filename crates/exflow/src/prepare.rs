@@ -9,7 +9,7 @@ use crate::session::Session;
 use exflow_diagnostics::did_you_mean;
 use exflow_fetch::Cancel;
 use exflow_lock::Lock;
-use exflow_manifest::{ExecutorName, Unit, Workspace};
+use exflow_manifest::{ExecutorName, Project, Workspace};
 use exflow_plan::{Plan, StepId};
 use exflow_store::Store;
 use std::collections::BTreeSet;
@@ -70,9 +70,13 @@ pub(crate) fn prepare(
     let lock = Arc::new(locking::complete(session, &workspace, options, cancel)?);
     let store = session.store()?;
     let sources = store.sources(&session.root).map_err(store_failed)?;
-    let names: BTreeSet<&str> = selected.iter().map(|(unit, _)| unit.name.value.as_str()).collect();
-    let units: Vec<&Unit> =
-        workspace.units.iter().filter(|unit| names.contains(unit.name.value.as_str())).collect();
+    let names: BTreeSet<&str> =
+        selected.iter().map(|(project, _)| project.name.value.as_str()).collect();
+    let projects: Vec<&Project> = workspace
+        .projects
+        .iter()
+        .filter(|project| names.contains(project.name.value.as_str()))
+        .collect();
     let asking = Asking {
         workspace: &workspace,
         lock: &lock,
@@ -81,15 +85,15 @@ pub(crate) fn prepare(
         cancel,
         makes: true,
     };
-    let proposals = propose(session, &asking, &units)?;
-    let plan = planned(&asking, &units, &proposals)?;
+    let proposals = propose(session, &asking, &projects)?;
+    let plan = planned(&asking, &projects, &proposals)?;
     let mut steps = Vec::new();
     let mut images = Vec::new();
-    for (unit, stage) in &selected {
-        let project = &unit.name.value;
-        let image = plan.images.iter().position(|image| &image.project == project);
+    for (project, stage) in &selected {
+        let called = &project.name.value;
+        let image = plan.images.iter().position(|image| image.project == *called);
         let of_stage = |name: &str| {
-            let stage = (project.clone(), name.to_owned());
+            let stage = (called.clone(), name.to_owned());
             let steps = plan.steps.iter().enumerate();
             steps.filter(move |(_, step)| step.stages.contains(&stage)).map(|(number, _)| number)
         };
@@ -98,14 +102,14 @@ pub(crate) fn prepare(
                 let before = steps.len();
                 steps.extend(of_stage(stage));
                 if steps.len() == before {
-                    let nothing = format!("stage `{stage}` of `{project}` has nothing to do");
+                    let nothing = format!("stage `{stage}` of `{called}` has nothing to do");
                     session.ui.tell("note", &nothing);
                 }
             }
             _ => match image {
                 Some(image) if images.contains(&image) => {}
                 Some(image) => images.push(image),
-                None => steps.extend(unit.own_stages.iter().flat_map(|name| of_stage(name))),
+                None => steps.extend(project.own_stages.iter().flat_map(|name| of_stage(name))),
             },
         }
     }
@@ -128,9 +132,9 @@ pub(crate) fn executor(workspace: &Workspace) -> Option<ExecutorChoice> {
 pub(crate) fn select<'a>(
     workspace: &'a Workspace,
     targets: &[String],
-) -> Result<Vec<(&'a Unit, Option<String>)>, Failure> {
+) -> Result<Vec<(&'a Project, Option<String>)>, Failure> {
     if targets.is_empty() {
-        return Ok(workspace.units.iter().map(|unit| (unit, None)).collect());
+        return Ok(workspace.projects.iter().map(|project| (project, None)).collect());
     }
     let suggest = |word: &str, known: Vec<&str>| match did_you_mean(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -142,16 +146,18 @@ pub(crate) fn select<'a>(
             Some((name, stage)) => (name, Some(stage)),
             None => (target.as_str(), None),
         };
-        let Some(unit) = workspace.units.iter().find(|unit| unit.name.value == name) else {
-            let known = workspace.units.iter().map(|unit| unit.name.value.as_str()).collect();
+        let Some(project) = workspace.projects.iter().find(|project| project.name.value == name)
+        else {
+            let known =
+                workspace.projects.iter().map(|project| project.name.value.as_str()).collect();
             let help = suggest(name, known);
             return Err(Failure::Usage(format!("there is no project `{name}`: {help}")));
         };
-        if let Some(stage) = stage.filter(|stage| !unit.stages.contains_key(*stage)) {
-            let help = suggest(stage, unit.stages.keys().map(String::as_str).collect());
+        if let Some(stage) = stage.filter(|stage| !project.stages.contains_key(*stage)) {
+            let help = suggest(stage, project.stages.keys().map(String::as_str).collect());
             return Err(Failure::Usage(format!("`{name}` has no stage `{stage}`: {help}")));
         }
-        selected.push((unit, stage.map(str::to_owned)));
+        selected.push((project, stage.map(str::to_owned)));
     }
     Ok(selected)
 }

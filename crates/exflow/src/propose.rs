@@ -15,10 +15,10 @@ use exflow_content::{Digest, RelPath, Tree};
 use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_fetch::Cancel;
 use exflow_lock::{Lock, LockedPlugin, RequestedPlugin};
-use exflow_manifest::{ReleaseTool, Unit, Workspace};
+use exflow_manifest::{Project, ReleaseTool, Workspace};
 use exflow_plan::{Plan, Proposal};
 use exflow_plugin_host::{
-    Asked, Host, Limits, PluginBytes, PluginError, Project, Proposed, World, diagnose,
+    Asked, Host, Limits, PluginBytes, PluginError, Proposed, Subject, World, diagnose,
 };
 use exflow_store::Store;
 use std::cell::RefCell;
@@ -41,11 +41,11 @@ pub(crate) struct Asking<'a> {
     pub(crate) makes: bool,
 }
 
-/// Asks the plugins of `units`. All problems of all of them are shown at once.
+/// Asks the plugins of `projects`. All problems of all of them are shown at once.
 pub(crate) fn propose(
     session: &mut Session,
     asking: &Asking<'_>,
-    units: &[&Unit],
+    projects: &[&Project],
 ) -> Result<BTreeMap<String, Proposal>, Failure> {
     let store = session.store()?;
     let host = Host::new(store, Limits::default()).telling(session.ui.compiling());
@@ -53,10 +53,10 @@ pub(crate) fn propose(
     let mut problems = Diagnostics::new();
     let mut warnings = Diagnostics::new();
     let mut proposals = BTreeMap::new();
-    for unit in units {
-        let Some(tool) = &unit.tool else { continue };
+    for project in projects {
+        let Some(tool) = &project.tool else { continue };
         let requested = &wanted.plugins[&tool.plugin.value];
-        let asked = match ask(session, asking, &host, unit, tool, requested)? {
+        let asked = match ask(session, asking, &host, project, tool, requested)? {
             Answer::Asked(asked) => asked,
             Answer::Failed(more) => {
                 problems.extend(more);
@@ -76,7 +76,7 @@ pub(crate) fn propose(
         if is_news {
             session.ui.event(&Event::Plugin {
                 plugin: &tool.plugin.value,
-                project: &unit.name.value,
+                project: &project.name.value,
                 calls: asked.calls,
             });
         }
@@ -85,7 +85,7 @@ pub(crate) fn propose(
                 if is_news {
                     warnings.extend(proposal.warnings.iter().cloned());
                 }
-                proposals.insert(unit.name.value.clone(), *proposal);
+                proposals.insert(project.name.value.clone(), *proposal);
             }
             Proposed::Refused(more) => problems.extend(more),
         }
@@ -112,7 +112,7 @@ fn ask(
     session: &mut Session,
     asking: &Asking<'_>,
     host: &Host,
-    unit: &Unit,
+    project: &Project,
     tool: &ReleaseTool,
     requested: &RequestedPlugin,
 ) -> Result<Answer, Failure> {
@@ -131,9 +131,9 @@ fn ask(
             return Ok(Answer::Failed(problem.into()));
         }
     };
-    let project = Project {
-        name: &unit.name.value,
-        folder: &unit.folder,
+    let subject = Subject {
+        name: &project.name.value,
+        folder: &project.folder,
         platform: &platform(),
         site,
         settings: &tool.settings,
@@ -142,12 +142,12 @@ fn ask(
     let maker = Maker {
         session: RefCell::new(session),
         asking,
-        unit,
+        project,
         root,
         store,
         failure: RefCell::default(),
     };
-    let mut asked = host.propose(&plugin, &project, &maker);
+    let mut asked = host.propose(&plugin, &subject, &maker);
     // Only now it is known that it is needed.
     if let Err(PluginError::Absent) = &asked
         && let Some(locked) = asking.lock.plugin(name, requested)
@@ -158,12 +158,12 @@ fn ask(
             Err(Failure::Problems(more)) => return Ok(Answer::Failed(more)),
             Err(failure) => return Err(failure),
         };
-        asked = host.propose(&plugin, &project, &maker);
+        asked = host.propose(&plugin, &subject, &maker);
     }
     match (asked, maker.failure.into_inner()) {
         (Ok(asked), _) => Ok(Answer::Asked(asked)),
         (Err(PluginError::NotMade), _) if !asking.makes => {
-            Ok(Answer::NotMade(Box::new(not_made(&unit.name.value, name, site))))
+            Ok(Answer::NotMade(Box::new(not_made(&project.name.value, name, site))))
         }
         (Err(PluginError::NotMade), Some(Failure::Problems(more))) => Ok(Answer::Failed(more)),
         // What it was is told already, or it was stopped.
@@ -175,14 +175,14 @@ fn ask(
     }
 }
 
-/// Plans `units`, each with what was proposed for it, if anything was.
+/// Plans `projects`, each with what was proposed for it, if anything was.
 pub(crate) fn planned(
     asking: &Asking<'_>,
-    units: &[&Unit],
+    projects: &[&Project],
     proposals: &BTreeMap<String, Proposal>,
 ) -> Result<Plan, Diagnostics> {
-    let proposed: Vec<(&Unit, Option<&Proposal>)> =
-        units.iter().map(|unit| (*unit, proposals.get(&unit.name.value))).collect();
+    let proposed: Vec<(&Project, Option<&Proposal>)> =
+        projects.iter().map(|project| (*project, proposals.get(&project.name.value))).collect();
     let Asking { workspace, lock, sources, .. } = *asking;
     exflow_plan::plan(workspace, lock, &platform(), sources, &proposed)
 }
@@ -199,7 +199,7 @@ pub(crate) fn not_made(project: &str, plugin: &str, site: Option<&Site>) -> Diag
 struct Maker<'a> {
     session: RefCell<&'a mut Session>,
     asking: &'a Asking<'a>,
-    unit: &'a Unit,
+    project: &'a Project,
     root: PathBuf,
     store: Store,
     /// Why it could not be made.
@@ -209,11 +209,11 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn try_make(&self, proposal: &Proposal) -> Result<BTreeMap<String, Digest>, Failure> {
         let Asking { workspace, lock, sources, options, cancel, .. } = *self.asking;
-        let units = [(self.unit, Some(proposal))];
-        let mut plan = exflow_plan::plan(workspace, lock, &platform(), sources, &units)?;
+        let projects = [(self.project, Some(proposal))];
+        let mut plan = exflow_plan::plan(workspace, lock, &platform(), sources, &projects)?;
         // Stages of the user's own are not what was asked for.
         plan.images.clear();
-        let named = plan.proposed.remove(&self.unit.name.value).unwrap_or_default();
+        let named = plan.proposed.remove(&self.project.name.value).unwrap_or_default();
         let steps: BTreeSet<usize> = named.values().copied().collect();
         let prepared = Prepared {
             steps: steps.into_iter().collect(),

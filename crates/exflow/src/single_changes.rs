@@ -209,9 +209,9 @@ fn planned(manifest: &str, lock: &str) -> Result<Plan, String> {
     {
         return Err(stale.to_string());
     }
-    let unit = workspace.units.first().ok_or("no project")?;
+    let project = workspace.projects.first().ok_or("no project")?;
     let proposal = proposal();
-    plan(&workspace, &lock, &platform(), &sources(), &[(unit, Some(&proposal))])
+    plan(&workspace, &lock, &platform(), &sources(), &[(project, Some(&proposal))])
         .map_err(|problems| format!("{problems:?}"))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Parser, arguments, nodes};
 use crate::grammar::{BUILD_STAGE, OWN_STAGE, RUNTIME_STAGE};
-use crate::model::{Project, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, values};
+use crate::model::{ProjectNode, ReleaseTool, Scalar, Setting, Spanned, Stage, StageKind, values};
 use crate::problems::{DUPLICATE, TOO_LARGE};
 use exflow_content::{PatternSet, RelPath};
 use exflow_diagnostics::Diagnostic;
@@ -17,7 +17,7 @@ const MAX_STAGES: usize = 512;
 const RESERVED: &str = "image";
 
 impl Parser<'_> {
-    pub(super) fn project(&mut self, node: &KdlNode) -> Option<Project> {
+    pub(super) fn project(&mut self, node: &KdlNode) -> Option<ProjectNode> {
         let tool = nodes(node, "release-tool").next().and_then(|node| self.tool(node));
         let mut stages: Vec<Stage> = Vec::new();
         for (number, child) in nodes(node, "stage").enumerate() {
@@ -46,7 +46,7 @@ impl Parser<'_> {
             }
             stages.push(stage);
         }
-        Some(Project { name: self.name(node)?, tool, stages })
+        Some(ProjectNode { name: self.name(node)?, tool, stages })
     }
 
     fn tool(&mut self, node: &KdlNode) -> Option<ReleaseTool> {

@@ -135,8 +135,8 @@ fn planned(manifest: &str, bases: BTreeMap<String, LockedBase>, sources: &Tree) 
         exflow_manifest::assemble(&source, manifest, Vec::new(), &["mix-release"]).unwrap();
     let lock = Lock { image_assembly: 1, bases, plugins: BTreeMap::new(), ..Lock::default() };
     let proposal = proposal();
-    let units = [(&workspace.units[0], Some(&proposal))];
-    plan(&workspace, &lock, &Platform::LinuxAmd64, sources, &units).unwrap()
+    let projects = [(&workspace.projects[0], Some(&proposal))];
+    plan(&workspace, &lock, &Platform::LinuxAmd64, sources, &projects).unwrap()
 }
 
 fn written(plan: &Plan, sources: &Tree) -> Result<Dockerfile, DockerfileError> {

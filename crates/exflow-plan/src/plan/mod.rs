@@ -14,7 +14,7 @@ use crate::proposal::Proposal;
 use exflow_content::{Digest, RelPath, Tree};
 use exflow_diagnostics::Diagnostics;
 use exflow_lock::{Lock, Platform};
-use exflow_manifest::{Unit, Workspace, values};
+use exflow_manifest::{Project, Workspace, values};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,16 +24,16 @@ pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_hours(1);
 
 const NOT_LOCKED: &str = "exflow::plan::not-locked";
 
-/// Builds the plan of `units`, each with what its plugin proposes, if it has one.
+/// Builds the plan of `projects`, each with what its plugin proposes, if it has one.
 ///
 /// `sources` are the files of the workspace. Steps see them at `/src`, wherever the workspace is.
-/// Nothing depends on the order of `units`, or of nodes in a manifest: names decide.
+/// Nothing depends on the order of `projects`, or of nodes in a manifest: names decide.
 pub fn plan(
     workspace: &Workspace,
     lock: &Lock,
     platform: &Platform,
     sources: &Tree,
-    units: &[(&Unit, Option<&Proposal>)],
+    projects: &[(&Project, Option<&Proposal>)],
 ) -> Result<Plan, Diagnostics> {
     let mut planner = Planner {
         workspace,
@@ -46,10 +46,10 @@ pub fn plan(
         plan: Plan::default(),
         problems: Diagnostics::new(),
     };
-    let mut units: Vec<_> = units.to_vec();
-    units.sort_by(|a, b| a.0.name.value.cmp(&b.0.name.value));
-    for (unit, proposal) in units {
-        planner.unit(unit, proposal);
+    let mut projects: Vec<_> = projects.to_vec();
+    projects.sort_by(|a, b| a.0.name.value.cmp(&b.0.name.value));
+    for (project, proposal) in projects {
+        planner.project(project, proposal);
     }
     planner.problems.into_result(planner.plan)
 }
@@ -74,18 +74,18 @@ impl Planner<'_> {
         self.plan.steps.len() - 1
     }
 
-    fn unit(&mut self, unit: &Unit, proposal: Option<&Proposal>) {
+    fn project(&mut self, project: &Project, proposal: Option<&Proposal>) {
         let root = source_root();
-        let folder = root.join(&unit.folder);
+        let folder = root.join(&project.folder);
         // The outputs of the user's own stages: where, and what.
         let mut own: BTreeMap<&str, Vec<PlannedMount>> = BTreeMap::new();
-        for name in &unit.own_stages {
-            let stage = &unit.stages[name];
+        for name in &project.own_stages {
+            let stage = &project.stages[name];
             let Some(base) = self.base(stage) else { continue };
-            let Some(inputs) = self.inputs(unit, stage) else { continue };
+            let Some(inputs) = self.inputs(project, stage) else { continue };
             let mut mounts = vec![inputs];
             for need in &stage.needs {
-                mounts.extend(self.needed(unit, stage, need, &own));
+                mounts.extend(self.needed(project, stage, need, &own));
             }
             let mut env = self.environment(base);
             env.extend(values(&stage.env));
@@ -93,8 +93,8 @@ impl Planner<'_> {
             let outputs: Vec<RelPath> =
                 stage.outputs.iter().map(|output| folder.join(&output.value)).collect();
             let step = self.push(Step {
-                name: format!("{}:{name}", unit.name.value),
-                stages: vec![(unit.name.value.clone(), name.clone())],
+                name: format!("{}:{name}", project.name.value),
+                stages: vec![(project.name.value.clone(), name.clone())],
                 action: Action::Run(PlannedRun {
                     base,
                     mounts,
@@ -114,7 +114,7 @@ impl Planner<'_> {
             own.insert(name, mounts.collect());
         }
         if let Some(proposal) = proposal {
-            self.proposal(unit, proposal, &own);
+            self.proposal(project, proposal, &own);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::inputs::Origin;
 use exflow_content::RelPath;
 use exflow_diagnostics::Diagnostic;
 use exflow_lock::FetchedContent;
-use exflow_manifest::{Fetched, Need, Stage, Unit};
+use exflow_manifest::{Fetched, Need, Project, Stage};
 use exflow_packages::RemoteFile;
 use exflow_packages::git::GitSource;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ impl Planner<'_> {
     /// What a stage sees because it needs something: outputs of another stage, or something that is fetched.
     pub(super) fn needed(
         &mut self,
-        unit: &Unit,
+        project: &Project,
         stage: &Stage,
         need: &Need,
         own: &BTreeMap<&str, Vec<PlannedMount>>,
@@ -45,7 +45,7 @@ impl Planner<'_> {
             return Vec::new();
         };
         let root = source_root();
-        let folder = if need.is_in_workspace { root } else { root.join(&unit.folder) };
+        let folder = if need.is_in_workspace { root } else { root.join(&project.folder) };
         let at = need.at.as_ref().map(|at| at.value.clone());
         // What is laid under several names is fetched under each.
         let mut called = format!("fetch:{name}");
@@ -92,7 +92,7 @@ impl Planner<'_> {
         };
         let step = Step {
             name: called,
-            stages: vec![(unit.name.value.clone(), stage.kind.name().to_owned())],
+            stages: vec![(project.name.value.clone(), stage.kind.name().to_owned())],
             action: Action::Fetch(origin.clone()),
             site: Some(fetch.site.clone()),
             time_limit: DEFAULT_TIME_LIMIT,

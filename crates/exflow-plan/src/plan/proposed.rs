@@ -10,7 +10,7 @@ use crate::inputs::InlineFiles;
 use crate::proposal::{Proposal, ProposedFetch, ProposedImage, ProposedStep, UsedThing};
 use exflow_content::{Digest, Encoder, RelPath};
 use exflow_diagnostics::{Diagnostic, Site};
-use exflow_manifest::{Need, Spanned, Stage, Unit, values};
+use exflow_manifest::{Need, Project, Spanned, Stage, values};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,15 +39,15 @@ impl Planner<'_> {
     /// The steps that a plugin proposes for a project, and its image.
     pub(super) fn proposal(
         &mut self,
-        unit: &Unit,
+        project: &Project,
         proposal: &Proposal,
         own: &BTreeMap<&str, Vec<PlannedMount>>,
     ) {
         let fetches: Vec<StepId> =
-            proposal.fetches.iter().map(|proposed| self.fetch(unit, proposed)).collect();
+            proposal.fetches.iter().map(|proposed| self.fetch(project, proposed)).collect();
         let mut steps: Vec<StepId> = Vec::new();
         for proposed in &proposal.steps {
-            if let Some(own) = unit.stages.get(&proposed.name).filter(|own| own.run.is_some()) {
+            if let Some(own) = project.stages.get(&proposed.name).filter(|own| own.run.is_some()) {
                 self.problems.push(
                     Diagnostic::error(
                         NAME_TAKEN,
@@ -58,17 +58,17 @@ impl Planner<'_> {
                 );
                 return;
             }
-            let Some(stage) = unit.stages.get(&proposed.stage) else { return };
+            let Some(stage) = project.stages.get(&proposed.stage) else { return };
             let Some(base) = self.base(stage) else { return };
             let known = Known { fetches: &fetches, steps: &steps, own };
-            let Some(run) = self.run(unit, proposal, proposed, stage, base, &known) else {
+            let Some(run) = self.run(project, proposal, proposed, stage, base, &known) else {
                 return;
             };
             let site = proposed.site.as_ref().unwrap_or(&stage.site);
             let key = run.command(planned).key();
             let step = Step {
-                name: format!("{}:{}", unit.name.value, proposed.name),
-                stages: vec![(unit.name.value.clone(), proposed.stage.clone())],
+                name: format!("{}:{}", project.name.value, proposed.name),
+                stages: vec![(project.name.value.clone(), proposed.stage.clone())],
                 action: Action::Run(run),
                 site: Some(site.clone()),
                 time_limit: stage.time_limit.unwrap_or(DEFAULT_TIME_LIMIT),
@@ -78,15 +78,15 @@ impl Planner<'_> {
         let names = proposal.fetches.iter().map(|fetch| &fetch.name);
         let names = names.chain(proposal.steps.iter().map(|step| &step.name)).cloned();
         let named = names.zip(fetches.iter().chain(&steps).copied()).collect();
-        self.plan.proposed.insert(unit.name.value.clone(), named);
-        if let (Some(image), Some(stage)) = (&proposal.image, unit.stages.get("runtime")) {
-            self.image(unit, proposal, image, stage, &steps);
+        self.plan.proposed.insert(project.name.value.clone(), named);
+        if let (Some(image), Some(stage)) = (&proposal.image, project.stages.get("runtime")) {
+            self.image(project, proposal, image, stage, &steps);
         }
     }
 
     fn image(
         &mut self,
-        unit: &Unit,
+        project: &Project,
         proposal: &Proposal,
         image: &ProposedImage,
         stage: &Stage,
@@ -114,8 +114,8 @@ impl Planner<'_> {
             _ => Vec::new(),
         };
         self.plan.images.push(PlannedImage {
-            project: unit.name.value.clone(),
-            plugin: unit.tool.as_ref().map(|tool| tool.plugin.value.clone()).unwrap_or_default(),
+            project: project.name.value.clone(),
+            plugin: project.tool.as_ref().map(|tool| tool.plugin.value.clone()).unwrap_or_default(),
             base,
             release,
             settings: ImageSettings {
@@ -142,10 +142,10 @@ impl Planner<'_> {
         });
     }
 
-    fn fetch(&mut self, unit: &Unit, proposed: &ProposedFetch) -> StepId {
+    fn fetch(&mut self, project: &Project, proposed: &ProposedFetch) -> StepId {
         let step = Step {
-            name: format!("{}:{}", unit.name.value, proposed.name),
-            stages: vec![(unit.name.value.clone(), "deps".to_owned())],
+            name: format!("{}:{}", project.name.value, proposed.name),
+            stages: vec![(project.name.value.clone(), "deps".to_owned())],
             action: Action::Fetch(proposed.origin.clone()),
             site: proposed.site.clone(),
             time_limit: DEFAULT_TIME_LIMIT,
@@ -168,7 +168,7 @@ impl Planner<'_> {
 
     fn run(
         &mut self,
-        unit: &Unit,
+        project: &Project,
         proposal: &Proposal,
         proposed: &ProposedStep,
         stage: &Stage,
@@ -180,7 +180,7 @@ impl Planner<'_> {
         let is_shared = proposed.sources.patterns().is_empty();
         let mut mounts = vec![self.sources(&root, &proposed.sources)];
         if !is_shared {
-            mounts.push(self.inputs(unit, stage)?);
+            mounts.push(self.inputs(project, stage)?);
         }
         mounts.retain(
             |mount| !matches!(&mount.source, MountSource::Sources(tree) if tree.is_empty()),
@@ -188,7 +188,7 @@ impl Planner<'_> {
         // What is fetched is no more of one project than what a plugin has fetched.
         let is_own = |need: &&Need| known.own.contains_key(need.name.value.as_str());
         for need in stage.needs.iter().filter(|need| !is_shared || !is_own(need)) {
-            mounts.extend(self.needed(unit, stage, need, known.own));
+            mounts.extend(self.needed(project, stage, need, known.own));
         }
         if !proposed.files.is_empty() {
             let Ok(files) = InlineFiles::new(&proposed.files) else {
@@ -222,7 +222,9 @@ impl Planner<'_> {
         env.extend(proposed.env.clone());
         for (name, own) in &stage.env {
             match proposed.env.get(name) {
-                Some(value) if *value != own.value => self.taken_variable(unit, name, value, own),
+                Some(value) if *value != own.value => {
+                    self.taken_variable(project, name, value, own);
+                }
                 _ => _ = env.insert(name.clone(), own.value.clone()),
             }
         }
@@ -258,8 +260,14 @@ impl Planner<'_> {
     }
 
     /// By what it sets itself, a plugin has planned more than this one step.
-    fn taken_variable(&mut self, unit: &Unit, name: &str, value: &str, own: &Spanned<String>) {
-        let tool = unit.tool.as_ref().map_or("the plugin", |tool| tool.plugin.value.as_str());
+    fn taken_variable(
+        &mut self,
+        project: &Project,
+        name: &str,
+        value: &str,
+        own: &Spanned<String>,
+    ) {
+        let tool = project.tool.as_ref().map_or("the plugin", |tool| tool.plugin.value.as_str());
         let problem = Diagnostic::error(
             TAKEN_VARIABLE,
             format!("`{name}` is set by `{tool}`, which has planned with `{value}`"),

@@ -4,7 +4,7 @@ use super::Planner;
 use crate::graph::{MountSource, PlannedMount};
 use exflow_content::{PatternError, PatternSet, RelPath};
 use exflow_diagnostics::Diagnostic;
-use exflow_manifest::{Stage, Unit};
+use exflow_manifest::{Project, Stage};
 use std::sync::Arc;
 
 const BAD_INPUTS: &str = "exflow::plan::bad-inputs";
@@ -61,8 +61,8 @@ impl Planner<'_> {
     }
 
     /// What `stage` reads of the workspace.
-    pub(super) fn inputs(&mut self, unit: &Unit, stage: &Stage) -> Option<PlannedMount> {
-        match below(&unit.folder, &stage.inputs) {
+    pub(super) fn inputs(&mut self, project: &Project, stage: &Stage) -> Option<PlannedMount> {
+        match below(&project.folder, &stage.inputs) {
             Ok(picked) => Some(self.sources(&source_root(), &picked)),
             Err(error) => {
                 let (name, reason) = (stage.kind.name(), error.reason);

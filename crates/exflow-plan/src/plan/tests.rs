@@ -106,8 +106,8 @@ fn sources() -> Tree {
 
 fn planned(sources: &Tree) -> Plan {
     let (workspace, proposal) = (workspace(), proposal());
-    let units = [(&workspace.units[0], Some(&proposal))];
-    plan(&workspace, &lock(), &Platform::LinuxAmd64, sources, &units).unwrap()
+    let projects = [(&workspace.projects[0], Some(&proposal))];
+    plan(&workspace, &lock(), &Platform::LinuxAmd64, sources, &projects).unwrap()
 }
 
 /// As `FROM` does: what the image says holds, until something else is said.
@@ -148,8 +148,8 @@ fn an_image_brings_along_what_its_configuration_says() {
         ..lock()
     };
     let (workspace, proposal) = (workspace(), proposal());
-    let units = [(&workspace.units[0], Some(&proposal))];
-    let plan = plan(&workspace, &lock, &Platform::LinuxAmd64, &sources(), &units).unwrap();
+    let projects = [(&workspace.projects[0], Some(&proposal))];
+    let plan = plan(&workspace, &lock, &Platform::LinuxAmd64, &sources(), &projects).unwrap();
     let release = plan.steps.iter().find(|step| step.name == "shop:release").unwrap();
     let Action::Run(release) = &release.action else { unreachable!("it is a command") };
     // The image's before exflow's own, and before the image's what plugin and stage say.
@@ -250,12 +250,12 @@ fn the_name_of_a_folder_is_no_pattern() {
         assert!(!picked.matches(&path("svc1/lib/a")), "{folder}");
     }
     let mut workspace = workspace();
-    workspace.units[0].folder = path("svc[1]");
+    workspace.projects[0].folder = path("svc[1]");
     let mut sources = Tree::new();
     let entry = Entry::File { mode: Mode::FILE, blob: Digest::of(b"x"), size: 1 };
     sources.insert(path("svc[1]/assets/x.js"), entry).unwrap();
-    let units = [(&workspace.units[0], None)];
-    let plan = plan(&workspace, &lock(), &Platform::LinuxAmd64, &sources, &units).unwrap();
+    let projects = [(&workspace.projects[0], None)];
+    let plan = plan(&workspace, &lock(), &Platform::LinuxAmd64, &sources, &projects).unwrap();
     assert!(text(&plan).contains("/src: svc[1]/assets/x.js"), "{}", text(&plan));
 }
 
@@ -263,10 +263,10 @@ fn the_name_of_a_folder_is_no_pattern() {
 fn inputs_that_can_not_be_looked_up_are_shown() {
     let mut workspace = workspace();
     // Not one of the names is too long; only all of them together.
-    workspace.units[0].folder = path(&["folder"; 700].join("/"));
-    let units = [(&workspace.units[0], None)];
+    workspace.projects[0].folder = path(&["folder"; 700].join("/"));
+    let projects = [(&workspace.projects[0], None)];
     let problems =
-        plan(&workspace, &lock(), &Platform::LinuxAmd64, &sources(), &units).unwrap_err();
+        plan(&workspace, &lock(), &Platform::LinuxAmd64, &sources(), &projects).unwrap_err();
     let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
     assert_eq!(codes, ["exflow::plan::bad-inputs"]);
     let said = &problems.iter().next().unwrap().message;
@@ -277,9 +277,9 @@ fn inputs_that_can_not_be_looked_up_are_shown() {
 fn a_step_of_the_plugin_may_not_be_named_as_a_stage() {
     let (workspace, mut proposal) = (workspace(), proposal());
     proposal.steps[0].name = "icons".into();
-    let units = [(&workspace.units[0], Some(&proposal))];
+    let projects = [(&workspace.projects[0], Some(&proposal))];
     let problems =
-        plan(&workspace, &lock(), &Platform::LinuxAmd64, &Tree::new(), &units).unwrap_err();
+        plan(&workspace, &lock(), &Platform::LinuxAmd64, &Tree::new(), &projects).unwrap_err();
     let is_named = |problem: &Diagnostic| problem.code.as_str() == "exflow::plan::name-taken";
     assert!(problems.iter().any(is_named));
 }
@@ -288,11 +288,11 @@ fn a_step_of_the_plugin_may_not_be_named_as_a_stage() {
 #[test]
 fn what_the_plugin_sets_is_not_set_by_a_stage() {
     let (mut workspace, proposal) = (workspace(), proposal());
-    let stage = workspace.units[0].stages.get_mut("release").unwrap();
+    let stage = workspace.projects[0].stages.get_mut("release").unwrap();
     stage.env.get_mut("MIX_ENV").unwrap().value = "staging".to_owned();
-    let units = [(&workspace.units[0], Some(&proposal))];
+    let projects = [(&workspace.projects[0], Some(&proposal))];
     let problems =
-        plan(&workspace, &lock(), &Platform::LinuxAmd64, &sources(), &units).unwrap_err();
+        plan(&workspace, &lock(), &Platform::LinuxAmd64, &sources(), &projects).unwrap_err();
     let said = problems.iter().map(|problem| (problem.code.as_str(), &*problem.message));
     let said: Vec<_> = said.collect();
     let message = "`MIX_ENV` is set by `mix-release`, which has planned with `prod`";
@@ -310,16 +310,17 @@ fn what_no_step_reads_changes_nothing() {
 #[test]
 fn what_is_not_locked_is_shown() {
     let (workspace, proposal) = (workspace(), proposal());
-    let units = [(&workspace.units[0], Some(&proposal))];
-    let problems = plan(&workspace, &Lock::default(), &Platform::LinuxAmd64, &Tree::new(), &units)
-        .unwrap_err();
+    let projects = [(&workspace.projects[0], Some(&proposal))];
+    let problems =
+        plan(&workspace, &Lock::default(), &Platform::LinuxAmd64, &Tree::new(), &projects)
+            .unwrap_err();
     let is_named = |problem: &Diagnostic| problem.code.as_str() == "exflow::plan::not-locked";
     assert!(problems.iter().all(is_named));
     let mut bad = proposal.clone();
     bad.steps[1].uses[0].what = UsedThing::Output { step: 7, output: path("_build") };
-    let units = [(&workspace.units[0], Some(&bad))];
+    let projects = [(&workspace.projects[0], Some(&bad))];
     let problems =
-        plan(&workspace, &lock(), &Platform::LinuxAmd64, &Tree::new(), &units).unwrap_err();
+        plan(&workspace, &lock(), &Platform::LinuxAmd64, &Tree::new(), &projects).unwrap_err();
     let is_named = |problem: &Diagnostic| problem.code.as_str() == "exflow::plan::no-such-output";
     assert!(problems.iter().any(is_named));
 }

@@ -234,7 +234,7 @@ proptest! {
             digest: exflow_content::Digest::of(b""),
             bytes: crate::PluginBytes::Embedded(b""),
         };
-        let project = Project {
+        let project = Subject {
             name: "any",
             folder: &root,
             platform: &Platform::LinuxAmd64,

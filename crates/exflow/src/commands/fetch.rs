@@ -39,11 +39,11 @@ fn fetch_plugins(session: &mut Session, args: &FetchArgs, cancel: &Cancel) -> Re
     let lock = locking::read(session)?;
     let store = session.store()?;
     let components = Components::new(session, store, &workspace, args.options.offline, cancel);
-    let units = workspace
-        .units
+    let projects = workspace
+        .projects
         .iter()
-        .filter(|unit| args.projects.is_empty() || args.projects.contains(&unit.name.value));
-    let tools = units.filter_map(|unit| unit.tool.as_ref());
+        .filter(|project| args.projects.is_empty() || args.projects.contains(&project.name.value));
+    let tools = projects.filter_map(|project| project.tool.as_ref());
     let asked: BTreeSet<&String> = tools.map(|tool| &tool.plugin.value).collect();
     let mut problems = Diagnostics::new();
     for (name, requested) in &wanted(&workspace).plugins {

@@ -66,10 +66,10 @@ fn stages_on(workspace: &Workspace, base: &str) -> String {
 
 fn stages_that(workspace: &Workspace, need: impl Fn(&Stage) -> bool) -> String {
     let mut text = String::new();
-    for unit in &workspace.units {
-        for (name, stage) in &unit.stages {
+    for project in &workspace.projects {
+        for (name, stage) in &project.stages {
             if need(stage) {
-                text += &format!("  stage `{name}` of project `{}`\n", unit.name.value);
+                text += &format!("  stage `{name}` of project `{}`\n", project.name.value);
             }
         }
     }
@@ -78,9 +78,9 @@ fn stages_that(workspace: &Workspace, need: impl Fn(&Stage) -> bool) -> String {
 
 fn projects_with(workspace: &Workspace, plugin: &str) -> String {
     let mut text = String::new();
-    for unit in &workspace.units {
-        if unit.tool.as_ref().is_some_and(|tool| tool.plugin.value == plugin) {
-            text += &format!("  project `{}`\n", unit.name.value);
+    for project in &workspace.projects {
+        if project.tool.as_ref().is_some_and(|tool| tool.plugin.value == plugin) {
+            text += &format!("  project `{}`\n", project.name.value);
         }
     }
     or_nothing(text)

@@ -6,7 +6,7 @@ use crate::propose::{Asking, propose};
 use crate::report::{Failure, store_failed};
 use crate::session::Session;
 use exflow_fetch::Cancel;
-use exflow_manifest::Unit;
+use exflow_manifest::Project;
 use serde_json::{Map, Value};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(crate) fn run(session: &mut Session, args: &PluginRunArgs) -> Result<ExitCode, Failure> {
     let workspace = session.workspace()?;
     let selected = select(&workspace, &args.projects)?;
-    let units: Vec<&Unit> = selected.iter().map(|(unit, _)| *unit).collect();
+    let projects: Vec<&Project> = selected.iter().map(|(project, _)| *project).collect();
     // Components as they are now: whoever writes one wants to see what it says since it was built.
     // What is fetched is as it is locked.
     let mut lock = locking::read(session)?;
@@ -31,7 +31,7 @@ pub(crate) fn run(session: &mut Session, args: &PluginRunArgs) -> Result<ExitCod
         cancel: &cancel,
         makes: false,
     };
-    let proposals = propose(session, &asking, &units)?;
+    let proposals = propose(session, &asking, &projects)?;
     let proposals: Map<String, Value> =
         proposals.iter().map(|(project, proposal)| (project.clone(), json::of(proposal))).collect();
     session.print(&json::text(&proposals.into()))?;

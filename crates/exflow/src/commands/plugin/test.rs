@@ -9,7 +9,7 @@ use exflow_diagnostics::{Diagnostics, Style, printable, render};
 use exflow_lock::Platform;
 use exflow_manifest::MANIFEST;
 use exflow_plan::Proposal;
-use exflow_plugin_host::{Host, Limits, Plugin, PluginError, Project, Proposed, World, diagnose};
+use exflow_plugin_host::{Host, Limits, Plugin, PluginError, Proposed, Subject, World, diagnose};
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::fs;
@@ -115,12 +115,12 @@ fn ask(
             let store = session.store()?;
             let sources = store.sources(&session.root).map_err(store_failed)?;
             let world = Files { root: session.root.clone() };
-            for unit in &workspace.units {
-                let Some(tool) = &unit.tool else { continue };
+            for project in &workspace.projects {
+                let Some(tool) = &project.tool else { continue };
                 let site = Some(&tool.plugin.site);
-                let project = Project {
-                    name: &unit.name.value,
-                    folder: &unit.folder,
+                let subject = Subject {
+                    name: &project.name.value,
+                    folder: &project.folder,
                     platform: &PLATFORM,
                     site,
                     settings: &tool.settings,
@@ -128,16 +128,16 @@ fn ask(
                 };
                 // As the manifest calls it: its problems have that in their codes.
                 let plugin = Plugin { name: tool.plugin.value.clone(), ..plugin.clone() };
-                match host.propose(&plugin, &project, &world) {
+                match host.propose(&plugin, &subject, &world) {
                     Ok(asked) => match asked.proposed {
                         Proposed::Ready(proposal) => {
                             problems.extend(proposal.warnings.iter().cloned());
-                            proposals.insert(unit.name.value.clone(), json::of(&proposal));
+                            proposals.insert(project.name.value.clone(), json::of(&proposal));
                         }
                         Proposed::Refused(more) => problems.extend(more),
                     },
                     Err(PluginError::NotMade) => {
-                        problems.push(not_made(&unit.name.value, &plugin.name, site));
+                        problems.push(not_made(&project.name.value, &plugin.name, site));
                     }
                     // Nothing that anyone expects.
                     Err(error) => return Err(diagnose(&error, &plugin.name, site).into()),
