@@ -9,9 +9,10 @@ use crate::model::{
 use crate::needs::{check_needs, order};
 use crate::problems::{
     DUPLICATE, MISPLACED, MISSING_NODE, NO_MEMBER, NO_PROJECT, UNKNOWN_BASE, UNKNOWN_PLUGIN,
+    suggestion,
 };
 use exflow_content::RelPath;
-use exflow_diagnostics::{Diagnostic, Diagnostics, MAX_SHOWN, Site, SourceName, did_you_mean};
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site, SourceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The base of a stage that runs commands and names none.
@@ -218,16 +219,6 @@ fn empty_stage(kind: StageKind, site: Site) -> Stage {
         time_limit: None,
         site,
     }
-}
-
-/// What `word` was probably meant to be. It takes a look at every name, so that it is left out where
-/// the problem isn't shown anyway.
-pub(crate) fn suggestion<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-    problems: &Diagnostics,
-) -> Option<&'a str> {
-    (problems.iter().len() < MAX_SHOWN).then(|| did_you_mean(word, known)).flatten()
 }
 
 fn known_base(

@@ -1,9 +1,8 @@
 //! What the stages of a project need: whether it is there, and in which order that puts them.
 
-use crate::assemble::suggestion;
 use crate::grammar::quoted;
 use crate::model::{Fetch, Fetched, Need, Spanned, Stage, StageKind};
-use crate::problems::{CYCLE, DUPLICATE, UNKNOWN_STAGE, WRONG_VALUE};
+use crate::problems::{CYCLE, DUPLICATE, UNKNOWN_STAGE, WRONG_VALUE, suggestion};
 use exflow_diagnostics::{Diagnostic, Diagnostics};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,7 @@
 //! Every problem that this crate reports, by code.
 
+use exflow_diagnostics::{Diagnostics, MAX_SHOWN, did_you_mean};
+
 pub(crate) const SYNTAX: &str = "exflow::manifest::syntax";
 pub(crate) const TOO_LARGE: &str = "exflow::manifest::too-large";
 pub(crate) const UNKNOWN_NODE: &str = "exflow::manifest::unknown-node";
@@ -15,3 +17,13 @@ pub(crate) const CYCLE: &str = "exflow::manifest::cycle";
 pub(crate) const MISPLACED: &str = "exflow::manifest::misplaced";
 pub(crate) const NO_PROJECT: &str = "exflow::manifest::no-project";
 pub(crate) const NO_MEMBER: &str = "exflow::manifest::no-member";
+
+/// What `word` was probably meant to be. It takes a look at every name, so that it is left out where
+/// the problem isn't shown anyway.
+pub(crate) fn suggestion<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    problems: &Diagnostics,
+) -> Option<&'a str> {
+    (problems.iter().len() < MAX_SHOWN).then(|| did_you_mean(word, known)).flatten()
+}
