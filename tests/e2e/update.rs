@@ -146,6 +146,20 @@ fn what_is_locked_for_another_platform_does_not_move_either() {
             root.packages().into_iter().map(|(name, version, _)| (name, version)).collect();
         assert_eq!((versions["app"], versions["tool"]), ("1.0", "0.9"), "{platform}");
     }
+    // What there is none of for the other platform doesn't keep anyone from building here.
+    let here = Package::new("here", "1.0").only_for(ARCHITECTURE);
+    let with_it = before().package(here);
+    server.now_serves(with_it.files());
+    std::fs::write(workspace.outside().join("keyring.asc"), with_it.keyring()).unwrap();
+    let both = workspace.read("exflow.lock");
+    workspace.write("exflow.kdl", &MANIFEST.replace("\"app\"", "\"app\" \"here\""));
+    workspace.ok(&["lock"]).says(&[
+        &format!("for {elsewhere}: "),
+        &format!("base `builder` is no longer locked for {elsewhere}"),
+    ]);
+    let here = parsed(&workspace.read("exflow.lock"));
+    assert_eq!(here.bases["builder"].locked.len(), 1);
+    workspace.write("exflow.lock", &both);
     // And where it can't stay, nothing moves for any.
     move_on(&server, &workspace);
     let before = workspace.read("exflow.lock");

@@ -21,6 +21,7 @@ pub struct Package {
     entries: Vec<Vec<u8>>,
     control: Vec<Vec<u8>>,
     raw: Option<Vec<u8>>,
+    only_for: Option<String>,
 }
 
 impl Package {
@@ -33,7 +34,15 @@ impl Package {
             entries: Vec::new(),
             control: Vec::new(),
             raw: None,
+            only_for: None,
         }
+    }
+
+    /// Listed for this architecture alone.
+    #[must_use]
+    pub fn only_for(mut self, architecture: &str) -> Self {
+        self.only_for = Some(architecture.into());
+        self
     }
 
     /// With another field of its control file: `Depends`, `Essential`.
@@ -151,29 +160,33 @@ impl Archive {
     /// Its files, by path below the archive's root.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
-        let mut index = String::new();
+        let mut indexes = [("amd64", String::new()), ("arm64", String::new())];
         for package in &self.packages {
             let bytes = package.bytes();
-            let _ = writeln!(
-                index,
-                "{}Filename: {}\nSize: {}\nSHA256: {}\n",
+            let paragraph = format!(
+                "{}Filename: {}\nSize: {}\nSHA256: {}\n\n",
                 package.fields(),
                 package.path(),
                 bytes.len(),
                 Sha256::of(&bytes)
             );
+            for (architecture, index) in &mut indexes {
+                if package.only_for.as_ref().is_none_or(|only| only == architecture) {
+                    *index += &paragraph;
+                }
+            }
             files.insert(package.path(), bytes);
         }
-        let index = gz(index.as_bytes());
         let mut release = format!("Suite: {0}\nCodename: {0}\n", self.suite);
         for (name, value) in &self.release_fields {
             let _ = writeln!(release, "{name}: {value}");
         }
         release += "SHA256:\n";
-        for architecture in ["amd64", "arm64"] {
+        for (architecture, index) in indexes {
+            let index = gz(index.as_bytes());
             let path = format!("main/binary-{architecture}/Packages.gz");
             let _ = writeln!(release, " {} {} {path}", Sha256::of(&index), index.len());
-            files.insert(format!("dists/{}/{path}", self.suite), index.clone());
+            files.insert(format!("dists/{}/{path}", self.suite), index);
         }
         let key = &self.key.primary_key;
         let signed =

@@ -170,7 +170,17 @@ fn is_private(url: &str) -> bool {
 }
 
 /// Shows each server the key that it may know.
-struct Keys<'a>(&'a [HexAddress]);
+struct Keys<'a> {
+    addresses: &'a [HexAddress],
+    /// Whether the package isn't one of hex.pm's that anybody may have.
+    is_private: bool,
+}
+
+impl<'a> Keys<'a> {
+    fn of(package: &HexPackage, addresses: &'a [HexAddress]) -> Self {
+        Self { addresses, is_private: package.repo != "hexpm" }
+    }
+}
 
 impl Credentials for Keys<'_> {
     fn authorization(
@@ -183,14 +193,14 @@ impl Credentials for Keys<'_> {
             return Ok(None);
         }
         // A mirror may be hex.pm itself, which is then there twice, once without a key.
-        let mut there = self.0.iter().filter(|address| address.url == url);
+        let mut there = self.addresses.iter().filter(|address| address.url == url);
         let key = there.find_map(|address| address.key.as_ref());
         // Without a scheme before it, as Hex does.
         Ok(key.map(|key| key.reveal().to_owned()))
     }
 
-    fn are_any(&self) -> bool {
-        self.0.iter().any(|address| address.key.is_some())
+    fn is_private(&self) -> bool {
+        self.is_private || self.addresses.iter().any(|address| address.key.is_some())
     }
 }
 
@@ -251,7 +261,7 @@ fn pinned(
         urls: &urls(addresses),
         sha256: outer,
         size: Size::AtMost(Limits::default().tarball),
-        credentials: Some(&Keys(addresses)),
+        credentials: Some(&Keys::of(package, addresses)),
     };
     workshop.read_download(wanted, progress, |path| {
         let open = |source| StoreError::Io { action: "open", path: path.to_owned(), source };
@@ -271,8 +281,8 @@ fn unpinned(
     let wanted = Transfer {
         name: &package.to_string(),
         size: Size::AtMost(Limits::default().tarball),
-        credentials: Some(&Keys(addresses)),
-        resumes: true,
+        credentials: Some(&Keys::of(package, addresses)),
+        resumes: false,
     };
     workshop.client.download_unpinned(path, wanted, &urls(addresses), progress, |file| {
         unpack(workshop, package, file)

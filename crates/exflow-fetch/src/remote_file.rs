@@ -79,7 +79,7 @@ fn unknown(
     client.download_unpinned(&path, wanted, &[url.to_owned()], progress, |_| Ok(()))?;
     let (sha256, size) = store.take_download(&path)?;
     if let Some(download) = store.download(&sha256, size) {
-        client.share(&download, &sha256);
+        client.share(&download, &sha256, url);
     }
     Ok((sha256, size))
 }

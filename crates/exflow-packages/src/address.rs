@@ -5,7 +5,7 @@
 /// What has no scheme is a path, or `git@host:path` as ssh has it, and has no query.
 pub fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
-        let host = url.find([':', '/']).unwrap_or(url.len());
+        let host = url.find('/').unwrap_or(url.len());
         return url[..host].rfind('@').map_or(url, |at| &url[at + 1..]).to_owned();
     };
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
@@ -35,7 +35,9 @@ fn is_host(authority: &str) -> bool {
             None => (authority, None),
         },
     };
-    !host.contains(['[', ']']) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+    let is_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    !host.contains(['[', ']']) && port.is_none_or(is_port)
 }
 
 fn before_query(url: &str) -> &str {
@@ -70,6 +72,8 @@ mod tests {
             ("ssh://git@host:22/a", "ssh://host:22/a"),
             ("git@host.example:a/b.git", "host.example:a/b.git"),
             ("git@host:team/a@b#c.git", "host:team/a@b#c.git"),
+            ("me:secret@host/team/a@b.git", "host/team/a@b.git"),
+            ("https://me:+80/secret@h/a", "https://h/a"),
             ("/srv/a.git", "/srv/a.git"),
             ("/srv/me@work/a#.git", "/srv/me@work/a#.git"),
             ("https://", "https://"),

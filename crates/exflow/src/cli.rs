@@ -338,8 +338,8 @@ pub(crate) enum LockCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct LockWhyArgs {
-    /// A base, a plugin, something that is fetched, or a package of a base; with `base:`, `plugin:`, `fetch:` or
-    /// `package:` before it, only that
+    /// A base, a plugin, something that is fetched, or a package of a base; with `base:`, `plugin:`, `fetch:` (or
+    /// `git:`) or `package:` before it, only that
     #[arg(value_name = "INPUT")]
     pub(crate) input: String,
 }
@@ -353,7 +353,7 @@ pub(crate) struct LockOutdatedArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
-    /// Whose bases and packages; all projects' where none is named
+    /// Whose bases, packages and plugins; all projects' where none is named
     #[arg(value_name = "PROJECT")]
     pub(crate) projects: Vec<String>,
 
@@ -364,7 +364,7 @@ pub(crate) struct FetchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct UpdateArgs {
     /// Which inputs: bases, plugins and what is fetched, by name or by patterns such as `build*`; with `base:`, `plugin:`
-    /// or `fetch:` before it, only such. All of them where none is named
+    /// or `fetch:` (or `git:`) before it, only such. All of them where none is named
     #[arg(value_name = "INPUT")]
     pub(crate) inputs: Vec<String>,
 
@@ -382,8 +382,8 @@ pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) options: BuildOptions,
 
-    /// Compare an image that someone else has built with the one that is built here: a reference, or `oci=DIR`,
-    /// `docker-archive=FILE` or `docker=NAME`
+    /// Compare an image that someone else has built with the one that is built here: a reference, `registry=NAME`,
+    /// `oci=DIR`, `docker-archive=FILE` or `docker=NAME`
     #[arg(long, value_name = "REF")]
     pub(crate) image: Option<VerifiedImage>,
 
@@ -415,9 +415,11 @@ impl std::str::FromStr for VerifiedImage {
             Some(("oci", path)) => ImageSource::Layout(local(path)?),
             Some(("docker-archive", path)) => ImageSource::Archive(local(path)?),
             Some(("docker", name)) => ImageSource::Daemon(name.to_owned()),
-            // As where it was written to.
-            Some(("registry", name)) => return name.parse(),
-            _ => {
+            found => {
+                let text = match found {
+                    Some(("registry", name)) => name,
+                    _ => text,
+                };
                 text.parse::<BaseReference>().map_err(|error| {
                     format!("`{text}` is no name of an image, such as `registry.example/team/shop:1.2`: {error}")
                 })?;

@@ -198,6 +198,11 @@ fn what_needs_no_key_is_shared() {
     };
     fetch_hex(&sharing(false), &Bench::new().store, &private, &places, &()).unwrap();
     assert!(!place.exists());
+    // One that needs none, because the mirror knows who asks, or only who is inside gets there.
+    let server = Server::with(PRIVATE, "");
+    let inside = mirror(&server.url);
+    fetch_hex(&sharing(false), &Bench::new().store, &private, &inside, &()).unwrap();
+    assert!(!place.exists());
 }
 
 #[test]
@@ -522,6 +527,7 @@ fn a_mirror_that_is_hex_pm_hides_no_key() {
     let addresses = places.addresses(&package("hexpm:acme")).unwrap();
     let url = format!("{PUBLIC}{PRIVATE}");
     assert!(addresses.iter().all(|address| address.url == url), "{addresses:?}");
-    let shown = Keys(&addresses).authorization(&url, None).unwrap();
+    let shown =
+        Keys { addresses: &addresses, is_private: false }.authorization(&url, None).unwrap();
     assert_eq!(shown.as_deref(), Some("k"));
 }

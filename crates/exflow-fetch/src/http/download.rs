@@ -3,6 +3,7 @@
 use super::{Client, Credentials, Manner, PAUSE, Pace, Trouble, passing, shown};
 use crate::{FetchError, Progress};
 use exflow_content::Sha256;
+use exflow_packages::without_secrets;
 use exflow_store::{Store, StoreError, leads_to};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -152,7 +153,8 @@ impl Client {
                     progress.end(wanted.name);
                     // What may be private is nobody else's business.
                     let is_public =
-                        wanted.credentials.is_none_or(|credentials| !credentials.are_any());
+                        wanted.credentials.is_none_or(|credentials| !credentials.is_private())
+                            && without_secrets(url) == *url;
                     let may_share = is_public && !in_folder.contains(url);
                     if let Some(shared) = shared.filter(|_| may_share) {
                         share(&path, &shared);
@@ -174,9 +176,11 @@ impl Client {
         Err(last)
     }
 
-    /// Puts a download that is known to be public into the shared folder, if there is one.
-    pub(crate) fn share(&self, download: &Path, sha256: &Sha256) {
-        if let Some(place) = self.shared(sha256).filter(|place| !place.is_file()) {
+    /// Puts what anybody can download from `url` into the shared folder, if there is one.
+    pub(crate) fn share(&self, download: &Path, sha256: &Sha256, url: &str) {
+        let place = self.shared(sha256).filter(|place| !place.is_file());
+        // Who has a signed address, or a password in it, is not anybody.
+        if let Some(place) = place.filter(|_| without_secrets(url) == url) {
             share(download, &place);
         }
     }
@@ -283,7 +287,9 @@ impl Client {
             appended.map_err(|trouble| match trouble {
                 // It got on before it broke off: that was no failure, unless it took too long.
                 Trouble::Passing(reason, _)
-                    if done > before && !self.options.is_slow(done - before, begun.elapsed()) =>
+                    if wanted.resumes
+                        && done > before
+                        && !self.options.is_slow(done - before, begun.elapsed()) =>
                 {
                     *reached = done;
                     Trouble::Passing(reason, Some(Duration::ZERO))

@@ -82,8 +82,8 @@ pub trait Credentials: Sync {
         refused: Option<Option<&str>>,
     ) -> Result<Option<String>, FetchError>;
 
-    /// Whether there are any that may be shown. What is had without them is anybody's.
-    fn are_any(&self) -> bool {
+    /// Whether what they are for is nobody else's business.
+    fn is_private(&self) -> bool {
         true
     }
 }
@@ -369,5 +369,7 @@ pub(crate) fn shown(url: &str) -> String {
         Some(at) if url[at..].len() > 1 => "?…",
         _ => "",
     };
-    without_secrets(url) + query
+    let shown = without_secrets(url);
+    // What has no scheme keeps its query there: it may be a path.
+    shown.split(['?', '#']).next().unwrap_or_default().to_owned() + query
 }

@@ -39,10 +39,10 @@ fn fetch_plugins(session: &mut Session, args: &FetchArgs, cancel: &Cancel) -> Re
     let lock = locking::read(session)?;
     let store = session.store()?;
     let components = Components::new(session, store, &workspace, args.options.offline, cancel);
-    let projects = workspace
-        .projects
-        .iter()
-        .filter(|project| args.projects.is_empty() || args.projects.contains(&project.name.value));
+    let projects = workspace.projects.iter().filter(|project| {
+        args.projects.is_empty()
+            || args.projects.iter().any(|of| of.split(':').next() == Some(&project.name.value))
+    });
     let tools = projects.filter_map(|project| project.tool.as_ref());
     let asked: BTreeSet<&String> = tools.map(|tool| &tool.plugin.value).collect();
     let mut problems = Diagnostics::new();

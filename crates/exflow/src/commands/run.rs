@@ -11,6 +11,7 @@ use exflow_fetch::Cancel;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
+use std::env::VarError;
 use std::process::ExitCode;
 
 pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Failure> {
@@ -51,14 +52,26 @@ pub(crate) fn run(session: &mut Session, args: &RunArgs) -> Result<ExitCode, Fai
     // What a container's runtime sets besides; whoever runs it may override what the image says.
     let mut env = settings.env.clone();
     env.entry("HOME".to_owned()).or_insert_with(|| "/tmp".to_owned());
-    for wanted in ["TERM".to_owned()].iter().chain(&args.env) {
+    if let Ok(term) = std::env::var("TERM") {
+        env.insert("TERM".to_owned(), term);
+    }
+    for wanted in &args.env {
         match wanted.split_once('=') {
+            _ if wanted.is_empty() => {
+                return Err(Failure::Usage("`--env` needs a name".to_owned()));
+            }
             Some(("", _)) => return Err(Failure::Usage("`--env` needs a name".to_owned())),
             Some((name, value)) => drop(env.insert(name.to_owned(), value.to_owned())),
             None => match std::env::var(wanted) {
                 Ok(value) => drop(env.insert(wanted.clone(), value)),
-                Err(_) if !args.env.contains(wanted) => {}
-                Err(_) => session.ui.tell("note", &format!("`{wanted}` is not set here")),
+                Err(VarError::NotPresent) => {
+                    session.ui.tell("note", &format!("`{wanted}` is not set here"));
+                }
+                Err(VarError::NotUnicode(_)) => {
+                    return Err(Failure::Usage(format!(
+                        "`{wanted}` is no UTF-8, which `--env` needs"
+                    )));
+                }
             },
         }
     }

@@ -39,9 +39,13 @@ pub(crate) fn run(session: &mut Session, args: &VerifyArgs) -> Result<ExitCode, 
     if !args.from_store && !options.offline {
         done = verification.fetch(session, &mut problems);
     }
-    for way in ways(args.options.executor)? {
+    let mut is_left_out = false;
+    for mut way in ways(args.options.executor)? {
         if done.is_ok() {
-            done = verification.rebuild(session, way, &mut problems);
+            // Of the ways that can be had, one does the steps one by one.
+            way.one_by_one |= is_left_out;
+            let rebuilt = verification.rebuild(session, way, &mut problems);
+            done = rebuilt.map(|could_be_had| is_left_out = !could_be_had);
         }
     }
     if let Err(failure) = done {

@@ -2,6 +2,7 @@
 
 use super::{Locking, would_move};
 use crate::images::OpenImage;
+use crate::inputs::platform;
 use crate::places::{Places, http, keyring};
 use crate::report::Failure;
 use crate::ui::{Shown, Ui};
@@ -86,6 +87,13 @@ impl Resolver<'_> {
         Ok(())
     }
 
+    /// A base, and the platform where it isn't this one.
+    fn whose(&self, name: &str) -> String {
+        let wanted = &self.wanted.platform;
+        let elsewhere = (*wanted != platform()).then(|| format!(" for {wanted}"));
+        format!("base `{name}`{}", elsewhere.unwrap_or_default())
+    }
+
     /// What the lock holds on to of a base, on the platform that it is resolved for.
     fn held_root(&self, name: &str) -> Option<LockedRoot> {
         let old = self.held.bases.get(name)?;
@@ -118,7 +126,8 @@ impl Resolver<'_> {
             match exflow_packages::debian::resolve(&requested, &catalog, old.as_ref()) {
                 Ok(debian) => {
                     let packages = debian.packages.len();
-                    self.ui.tell("resolved", &format!("base `{name}`: {packages} packages"));
+                    let whose = self.whose(name);
+                    self.ui.tell("resolved", &format!("{whose}: {packages} packages"));
                     self.put(lock, name, LockedRoot::Debian(debian));
                 }
                 Err(unsolvable) => {
@@ -168,7 +177,7 @@ impl Resolver<'_> {
         };
         let old = std::mem::replace(&mut image.packages, AddedPackages::None);
         let id = image.manifest.unwrap_or(image.config);
-        let told = format!("base `{name}`: {} is sha256:{id}", requested.source);
+        let told = format!("{}: {} is sha256:{id}", self.whose(name), requested.source);
         self.ui.tell("resolved", &told);
         if !requested.packages.is_empty() {
             match self.added(name, requested, &image, old)? {
@@ -259,7 +268,8 @@ impl Resolver<'_> {
         let locked = system.lock(&self.client, &self.store, &chosen, mirror, old, &progress);
         match locked {
             Ok(locked) => {
-                let told = format!("base `{name}`: {} packages are added", locked.packages.len());
+                let told =
+                    format!("{}: {} packages are added", self.whose(name), locked.packages.len());
                 self.ui.tell("resolved", &told);
                 Ok(Some(locked))
             }
@@ -274,6 +284,11 @@ impl Resolver<'_> {
         image: &LockedImage,
     ) -> Result<System, FetchError> {
         let of_image = |error: FetchError| error.of_image(requested.source.to_string());
+        if self.wanted.platform != platform() {
+            let told =
+                format!("{} for {}, to add packages to it", requested.source, self.wanted.platform);
+            self.ui.tell("looking into", &told);
+        }
         let open =
             OpenImage::open(&requested.source, &self.places, &self.login, Some(image.config));
         let progress = Shown(self.ui);
@@ -310,7 +325,7 @@ impl Resolver<'_> {
         match added {
             Ok(debian) => {
                 let packages = debian.packages.len();
-                let told = format!("base `{name}`: {packages} packages are added");
+                let told = format!("{}: {packages} packages are added", self.whose(name));
                 self.ui.tell("resolved", &told);
                 Ok(Some(debian))
             }

@@ -23,6 +23,7 @@ use std::path::Path;
 
 const STALE: &str = "exflow::lock::stale";
 const WOULD_MOVE: &str = "exflow::lock::would-move";
+const DROPPED: &str = "exflow::lock::dropped-platform";
 
 /// The lock, with what it lacks added to it, unless these options refuse that. What is locked never moves.
 pub(crate) fn complete(
@@ -104,7 +105,7 @@ fn adjusted(
 ) -> Result<Lock, Failure> {
     let wanted = wanted(workspace);
     let mut lock = old.clone();
-    let mut anew = Anew::default();
+    let mut anew = Anew { may_drop: true, ..Anew::default() };
     for stale in stale(old, &wanted) {
         if stale.is_needed() {
             let platforms = match stale.how {
@@ -120,7 +121,28 @@ fn adjusted(
     let mut problems = anew.lock(session, workspace, &wanted, &mut lock, cancel)?;
     let moved = moved(old, &lock);
     problems.extend(moved.iter().map(|difference| would_move(workspace, difference)));
-    Ok(problems.into_result(lock)?)
+    let lock = problems.into_result(lock)?;
+    session.warn(&dropped(workspace, old, &lock));
+    Ok(lock)
+}
+
+/// Says which bases are locked for fewer platforms than before, although something of them was held.
+fn dropped(workspace: &Workspace, old: &Lock, new: &Lock) -> Diagnostics {
+    let mut dropped = Diagnostics::new();
+    for (name, new) in &new.bases {
+        let Some(old) = old.bases.get(name).filter(|old| old.requested.holds_for(&new.requested))
+        else {
+            continue;
+        };
+        for platform in old.locked.keys().filter(|platform| !new.locked.contains_key(platform)) {
+            let input = InputKind::Base.named(name);
+            let message = format!("{input} is no longer locked for {platform}");
+            let problem = Diagnostic::warning(DROPPED, message)
+                .help("what was locked for it is of another request: `exflow lock` there locks what there is then");
+            dropped.push(problem.at_known(site(workspace, &input), place_of(input.kind)));
+        }
+    }
+    dropped
 }
 
 /// Says that something which is locked would have to move.
@@ -148,8 +170,7 @@ fn platforms(wanted: &Wanted, old: &Lock, input: &InputName) -> BTreeSet<Platfor
         && let requested = &wanted.bases[&input.name]
         && let Some(old) = old.bases.get(&input.name)
         && old.requested.holds_for(requested)
-        // A daemon has images of its own platform only.
-        && !is_of_a_daemon(requested)
+        && !needs_a_daemon(requested, &old.requested)
     {
         platforms.extend(old.locked.keys().cloned());
     }
@@ -162,6 +183,8 @@ struct Anew {
     bases: BTreeMap<Platform, BTreeSet<String>>,
     plugins: BTreeSet<String>,
     fetches: BTreeSet<String>,
+    /// Whether a base may be locked for fewer platforms then: for what was asked for before, it was locked for them.
+    may_drop: bool,
 }
 
 impl Anew {
@@ -203,13 +226,63 @@ impl Anew {
     fn each(&self, locking: &mut Locking<'_>, wanted: &Wanted) -> Result<(), Failure> {
         plugins::lock(locking, wanted, &self.plugins)?;
         fetches::lock(locking, wanted, &self.fetches)?;
-        for (platform, names) in &self.bases {
+        if let Some(names) = self.bases.get(&wanted.platform) {
+            bases::lock(locking, wanted.clone(), names)?;
+        }
+        // What is wrong here is wrong there, too, and is said once.
+        if locking.problems.has_errors() {
+            return Ok(());
+        }
+        for (platform, names) in self.bases.iter().filter(|(it, _)| **it != wanted.platform) {
             let wanted = Wanted { platform: platform.clone(), ..wanted.clone() };
-            bases::lock(locking, wanted, names)?;
+            for name in names {
+                elsewhere(locking, wanted.clone(), name, self.may_drop)?;
+            }
         }
         Ok(())
     }
 }
+
+/// Locks a base for another platform than this one. What it has no packages for, it isn't locked for any more: nobody
+/// could build it there. Whatever else goes wrong may be otherwise tomorrow.
+fn elsewhere(
+    locking: &mut Locking<'_>,
+    wanted: Wanted,
+    name: &str,
+    may_drop: bool,
+) -> Result<(), Failure> {
+    let platform = wanted.platform.clone();
+    let mut found = Diagnostics::new();
+    let done = {
+        let Locking { session, workspace, held, lock, cancel, .. } = locking;
+        let mut there = Locking { session, workspace, held, lock, problems: &mut found, cancel };
+        bases::lock(&mut there, wanted, &BTreeSet::from([name.to_owned()]))
+    };
+    match done {
+        Err(Failure::Problems(more)) => found.extend(more),
+        other => other?,
+    }
+    let can_not_be = found.iter().all(|problem| problem.code.as_str().starts_with(UNSOLVABLE));
+    let is_droppable = may_drop && can_not_be;
+    let found = found.into_iter().map(|problem| {
+        let message = match problem.code.as_str() {
+            WOULD_MOVE => problem.message,
+            _ => format!("for {platform}: {}", problem.message),
+        };
+        let severity = if is_droppable { Severity::Warning } else { problem.severity };
+        Diagnostic { message, severity, ..problem }
+    });
+    let found: Diagnostics = found.collect();
+    if is_droppable {
+        locking.session.warn(&found);
+    } else {
+        locking.problems.extend(found);
+    }
+    Ok(())
+}
+
+/// How the codes begin of what is wrong with packages that are asked for.
+const UNSOLVABLE: &str = "exflow::packages::";
 
 /// A lock that is being completed.
 struct Locking<'a> {
@@ -267,9 +340,12 @@ fn updated(
     Ok(anew.lock(session, workspace, &wanted, &mut lock, cancel)?.into_result(lock)?)
 }
 
-fn is_of_a_daemon(base: &RequestedBase) -> bool {
-    let RequestedBase::Image(image) = base else { return false };
-    matches!(image.source, ImageSource::Daemon(_))
+/// Whether a daemon has to be asked, which has images of its own platform only: an image that is held is known, unless
+/// packages are to be added to it.
+fn needs_a_daemon(requested: &RequestedBase, old: &RequestedBase) -> bool {
+    let RequestedBase::Image(image) = requested else { return false };
+    let is_known = requested != old && image.packages.is_empty();
+    matches!(image.source, ImageSource::Daemon(_)) && !is_known
 }
 
 #[cfg(test)]

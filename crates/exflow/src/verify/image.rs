@@ -100,13 +100,13 @@ pub(crate) fn compare_image(
 
 /// The image of a project, of several in a layout or an archive.
 fn of_project(source: &ImageSource, project: &str) -> ImageSource {
-    let named = |image: &LocalImage| LocalImage {
+    let named = |image: &LocalImage, name: String| LocalImage {
         path: image.path.clone(),
-        name: Some(image_name(project)),
+        name: Some(name),
     };
     match source {
-        ImageSource::Layout(image) => ImageSource::Layout(named(image)),
-        ImageSource::Archive(image) => ImageSource::Archive(named(image)),
+        ImageSource::Layout(image) => ImageSource::Layout(named(image, project.to_owned())),
+        ImageSource::Archive(image) => ImageSource::Archive(named(image, image_name(project))),
         other => other.clone(),
     }
 }

@@ -86,13 +86,13 @@ impl Verification<'_> {
         if failures.is_empty() { Ok(()) } else { Err(report_failed(session, failures)) }
     }
 
-    /// Does every step anew in one way.
+    /// Does every step anew in one way. Whether that could be had here.
     pub(crate) fn rebuild(
         &self,
         session: &mut Session,
         way: Way,
         problems: &mut Diagnostics,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         session.ui.tell("verifying", &format!("every step, {}", way.name()));
         let before = Before::new(&self.prepared.store, self.outputs, self.built, false);
         let rebuild = self.anew(&session.ui, way);
@@ -105,7 +105,7 @@ impl Verification<'_> {
             }
             if way.is_optional {
                 session.ui.tell("note", "the sandbox can't be had here: only Docker is compared");
-                return Ok(());
+                return Ok(false);
             }
         }
         for changed in &changes {
@@ -123,7 +123,7 @@ impl Verification<'_> {
             let steps = if count == 1 { "step" } else { "steps" };
             session.ui.tell("same", &format!("{count} {steps} {}", way.name()));
         }
-        Ok(())
+        Ok(true)
     }
 
     fn name(&self, what: ChangedThing) -> String {

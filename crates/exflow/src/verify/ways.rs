@@ -11,7 +11,7 @@ pub(crate) struct Way {
     pub(super) executor: ExecutorChoice,
     pub(super) as_other: bool,
     /// Whether each step is done by itself, also where a build does several together.
-    pub(super) one_by_one: bool,
+    pub(crate) one_by_one: bool,
     /// Whether it may be left out where it can't be had here.
     pub(super) is_optional: bool,
 }
