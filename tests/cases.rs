@@ -89,10 +89,24 @@ struct Expected {
 impl Expected {
     fn add(&mut self, workspace: &Workspace, run: &Run) {
         let outside = workspace.outside().to_string_lossy().into_owned();
-        let clean = |text: &str| text.replace(&outside, "[TMP]");
+        let clean = |text: &str| unwrapped(&text.replace(&outside, "[TMP]"));
         self.stdout += &clean(&run.stdout);
         self.stderr += &clean(&run.stderr);
     }
+}
+
+/// Where a line is broken depends on how long the path of the temporary folder is.
+fn unwrapped(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.split_inclusive('\n') {
+        match (lines.last_mut(), line.strip_prefix("  │ ")) {
+            (Some(last), Some(more)) if last.contains("[TMP]") || more.contains("[TMP]") => {
+                *last = format!("{} {more}", last.trim_end());
+            }
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines.concat()
 }
 
 fn compare(path: &Path, found: &str, bless: bool, wrong: &mut Vec<String>) -> Result<(), Failed> {
