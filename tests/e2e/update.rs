@@ -154,6 +154,7 @@ fn what_is_locked_for_another_platform_does_not_move_either() {
     let both = workspace.read("exflow.lock");
     workspace.write("exflow.kdl", &MANIFEST.replace("\"app\"", "\"app\" \"here\""));
     workspace.ok(&["lock"]).says(&[
+        "exflow::lock::dropped-platform",
         &format!("for {elsewhere}: "),
         &format!("base `builder` is no longer locked for {elsewhere}"),
     ]);

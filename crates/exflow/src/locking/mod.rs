@@ -262,7 +262,8 @@ fn elsewhere(
         Err(Failure::Problems(more)) => found.extend(more),
         other => other?,
     }
-    let can_not_be = found.iter().all(|problem| problem.code.as_str().starts_with(UNSOLVABLE));
+    let can_not_be =
+        found.iter().all(|problem| problem.code.as_str().split("::").nth(1) == Some(PACKAGES));
     let is_droppable = may_drop && can_not_be;
     let found = found.into_iter().map(|problem| {
         let message = match problem.code.as_str() {
@@ -281,8 +282,8 @@ fn elsewhere(
     Ok(())
 }
 
-/// How the codes begin of what is wrong with packages that are asked for.
-const UNSOLVABLE: &str = "exflow::packages::";
+/// The part of codes that says what a problem is about, of packages that aren't there or don't go together.
+const PACKAGES: &str = "packages";
 
 /// A lock that is being completed.
 struct Locking<'a> {
