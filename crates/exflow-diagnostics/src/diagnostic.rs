@@ -16,6 +16,11 @@ impl Code {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its second part: what the problem is about.
+    pub fn stage(&self) -> &str {
+        self.0.split("::").nth(1).unwrap_or_default()
+    }
 }
 
 impl From<&str> for Code {

@@ -42,6 +42,11 @@ pub fn find_remote_file(
     found.map_err(FetchError::of_remote_file)
 }
 
+fn download<'a>(name: &'a str, urls: &'a [String], sha256: Sha256) -> Download<'a> {
+    let size = Size::AtMost(MAX_REMOTE_FILE);
+    Download { name, urls, sha256, size, credentials: None }
+}
+
 fn known(
     client: &Client,
     store: &Store,
@@ -49,14 +54,8 @@ fn known(
     sha256: Sha256,
     progress: &dyn Progress,
 ) -> Result<u64, FetchError> {
-    let wanted = Download {
-        name: &shown(url),
-        urls: &[url.to_owned()],
-        sha256,
-        size: Size::AtMost(MAX_REMOTE_FILE),
-        credentials: None,
-    };
-    let path = client.download(store, wanted, progress)?;
+    let (name, urls) = (shown(url), [url.to_owned()]);
+    let path = client.download(store, download(&name, &urls, sha256), progress)?;
     let metadata = path.metadata();
     Ok(metadata.map_err(|source| StoreError::Io { action: "read", path, source })?.len())
 }
@@ -89,13 +88,8 @@ fn fetch(
     file: &RemoteFile,
     progress: &dyn Progress,
 ) -> Result<(Tree, Option<Sha256>), FetchError> {
-    let wanted = Download {
-        name: &shown(&file.url),
-        urls: std::slice::from_ref(&file.url),
-        sha256: file.sha256,
-        size: Size::AtMost(MAX_REMOTE_FILE),
-        credentials: None,
-    };
+    let name = shown(&file.url);
+    let wanted = download(&name, std::slice::from_ref(&file.url), file.sha256);
     let (blob, size) = workshop.read_download(wanted, progress, |path| {
         let (found, kept) = keep(workshop, file, path)?;
         if found == file.sha256 {

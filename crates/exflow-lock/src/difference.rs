@@ -39,6 +39,13 @@ pub struct Change {
     pub new: Option<String>,
 }
 
+impl Change {
+    /// Whether it is there before and after; what is only added or dropped doesn't move.
+    pub fn is_move(&self) -> bool {
+        self.old.is_some() && self.new.is_some()
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = &self.what;
@@ -113,10 +120,9 @@ impl Parts {
                 whole("image", format!("sha256:{}", image.manifest.unwrap_or(image.config)))
             }
         };
-        let packages = root.packages().into_iter().map(|(name, version, sha256)| {
-            (name.to_owned(), (version.to_owned(), sha256.to_string()))
-        });
-        Self { whole, packages: packages.collect() }
+        let packages = root.packages().into_iter();
+        let packages = packages.map(|(name, version, sha256)| (name, version, sha256.to_string()));
+        Self { whole, packages: by_name(packages) }
     }
 
     fn of_plugin(plugin: &LockedPlugin) -> Self {
@@ -139,6 +145,24 @@ impl Parts {
         changes.extend(self::changes(&old.packages, &new.packages));
         changes
     }
+}
+
+/// The packages of which one list has others than another: each with its name, its version, and what its content is known
+/// by.
+pub fn package_changes<'a>(
+    old: impl IntoIterator<Item = (&'a str, &'a str, String)>,
+    new: impl IntoIterator<Item = (&'a str, &'a str, String)>,
+) -> Vec<Change> {
+    changes(&by_name(old), &by_name(new))
+}
+
+fn by_name<'a>(
+    packages: impl IntoIterator<Item = (&'a str, &'a str, String)>,
+) -> BTreeMap<String, Content> {
+    let packages = packages.into_iter();
+    packages
+        .map(|(name, version, content)| (name.to_owned(), (version.to_owned(), content)))
+        .collect()
 }
 
 fn whole(what: &str, digest: String) -> BTreeMap<String, Content> {

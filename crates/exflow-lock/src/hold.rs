@@ -62,9 +62,8 @@ pub fn moved(old: &Lock, new: &Lock) -> Vec<Difference> {
             }
         };
         difference.changes.retain(|change| {
-            let (old, new) = (&change.old, &change.new);
             // Other files of the same revision are no other revision.
-            old.is_some() && new.is_some() && !(takes_other_files && old == new)
+            change.is_move() && !(takes_other_files && change.old == change.new)
         });
         is_held && !difference.changes.is_empty()
     });

@@ -1,6 +1,7 @@
 //! Inputs, whatever they are: what names one, in the lock and for users.
 
 use crate::{Lock, Wanted};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What an input is.
@@ -68,13 +69,22 @@ impl fmt::Display for InputName {
     }
 }
 
+/// The names of inputs, each kind of which is in a map of its own.
+fn named<B, P, F>(
+    bases: &BTreeMap<String, B>,
+    plugins: &BTreeMap<String, P>,
+    fetches: &BTreeMap<String, F>,
+) -> impl Iterator<Item = InputName> {
+    let bases = bases.keys().map(|name| InputKind::Base.named(name));
+    let plugins = plugins.keys().map(|name| InputKind::Plugin.named(name));
+    let fetches = fetches.keys().map(|name| InputKind::Fetch.named(name));
+    bases.chain(plugins).chain(fetches)
+}
+
 impl Lock {
     /// Everything that is locked, by kind and name.
     pub fn inputs(&self) -> impl Iterator<Item = InputName> {
-        let bases = self.bases.keys().map(|name| InputKind::Base.named(name));
-        let plugins = self.plugins.keys().map(|name| InputKind::Plugin.named(name));
-        let fetches = self.fetches.keys().map(|name| InputKind::Fetch.named(name));
-        bases.chain(plugins).chain(fetches)
+        named(&self.bases, &self.plugins, &self.fetches)
     }
 
     /// Whether it has an entry of that name.
@@ -99,10 +109,7 @@ impl Lock {
 impl Wanted {
     /// Everything that is asked for, by kind and name.
     pub fn inputs(&self) -> impl Iterator<Item = InputName> {
-        let bases = self.bases.keys().map(|name| InputKind::Base.named(name));
-        let plugins = self.plugins.keys().map(|name| InputKind::Plugin.named(name));
-        let fetches = self.fetches.keys().map(|name| InputKind::Fetch.named(name));
-        bases.chain(plugins).chain(fetches)
+        named(&self.bases, &self.plugins, &self.fetches)
     }
 }
 

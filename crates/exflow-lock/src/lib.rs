@@ -17,7 +17,7 @@ mod input;
 mod model;
 mod stale;
 
-pub use difference::{Change, Difference, differences};
+pub use difference::{Change, Difference, differences, package_changes};
 pub use format::{MAX_BYTES, VERSION, is_debian_package, parse, print};
 pub use hold::moved;
 pub use input::{InputKind, InputName};

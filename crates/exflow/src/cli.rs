@@ -415,11 +415,8 @@ impl std::str::FromStr for VerifiedImage {
             Some(("oci", path)) => ImageSource::Layout(local(path)?),
             Some(("docker-archive", path)) => ImageSource::Archive(local(path)?),
             Some(("docker", name)) => ImageSource::Daemon(name.to_owned()),
-            found => {
-                let text = match found {
-                    Some(("registry", name)) => name,
-                    _ => text,
-                };
+            _ => {
+                let text = text.strip_prefix("registry=").unwrap_or(text);
                 text.parse::<BaseReference>().map_err(|error| {
                     format!("`{text}` is no name of an image, such as `registry.example/team/shop:1.2`: {error}")
                 })?;

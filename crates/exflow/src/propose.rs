@@ -62,12 +62,12 @@ pub(crate) fn propose(
                 problems.extend(more);
                 continue;
             }
-            Answer::NotMade(warning) => {
-                warnings.push(*warning);
+            Answer::NotMade(more) => {
+                warnings.extend(more);
                 continue;
             }
-            Answer::Nowhere(problem) => {
-                problems.push(*problem);
+            Answer::Nowhere(more) => {
+                problems.extend(more);
                 break;
             }
         };
@@ -102,9 +102,9 @@ enum Answer {
     /// There is no answer.
     Failed(Diagnostics),
     /// It depends on what would have to be made, and nothing is.
-    NotMade(Box<Diagnostic>),
+    NotMade(Diagnostics),
     /// There is no answer, nor will there be any for the next project.
-    Nowhere(Box<Diagnostic>),
+    Nowhere(Diagnostics),
 }
 
 /// Asks the plugin of one project.
@@ -163,13 +163,13 @@ fn ask(
     match (asked, maker.failure.into_inner()) {
         (Ok(asked), _) => Ok(Answer::Asked(asked)),
         (Err(PluginError::NotMade), _) if !asking.makes => {
-            Ok(Answer::NotMade(Box::new(not_made(&project.name.value, name, site))))
+            Ok(Answer::NotMade(not_made(&project.name.value, name, site).into()))
         }
         (Err(PluginError::NotMade), Some(Failure::Problems(more))) => Ok(Answer::Failed(more)),
         // What it was is told already, or it was stopped.
         (Err(PluginError::NotMade), Some(failure)) => Err(failure),
         (Err(error @ PluginError::Store(_)), _) => {
-            Ok(Answer::Nowhere(Box::new(diagnose(&error, name, site))))
+            Ok(Answer::Nowhere(diagnose(&error, name, site).into()))
         }
         (Err(error), _) => Ok(Answer::Failed(diagnose(&error, name, site).into())),
     }
@@ -235,9 +235,7 @@ impl Maker<'_> {
             .filter_map(|(name, step)| Some((name, *executed.outputs.get(&step)?.first()?)));
         Ok(made.collect())
     }
-}
 
-impl Maker<'_> {
     /// Fetches a plugin that was locked; none where it isn't one that is fetched.
     fn fetch(
         &self,

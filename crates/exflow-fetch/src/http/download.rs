@@ -152,12 +152,9 @@ impl Client {
                 Ok(path) => {
                     progress.end(wanted.name);
                     // What may be private is nobody else's business.
-                    let is_public =
-                        wanted.credentials.is_none_or(|credentials| !credentials.is_private())
-                            && without_secrets(url) == *url;
-                    let may_share = is_public && !in_folder.contains(url);
-                    if let Some(shared) = shared.filter(|_| may_share) {
-                        share(&path, &shared);
+                    let is_private = wanted.credentials.is_some_and(Credentials::is_private);
+                    if !is_private && !in_folder.contains(url) {
+                        self.share(&path, &wanted.sha256, url);
                     }
                     return Ok(path);
                 }
@@ -178,9 +175,9 @@ impl Client {
 
     /// Puts what anybody can download from `url` into the shared folder, if there is one.
     pub(crate) fn share(&self, download: &Path, sha256: &Sha256, url: &str) {
-        let place = self.shared(sha256).filter(|place| !place.is_file());
         // Who has a signed address, or a password in it, is not anybody.
-        if let Some(place) = place.filter(|_| without_secrets(url) == url) {
+        let is_open = without_secrets(url) == url;
+        if let Some(place) = self.shared(sha256).filter(|_| is_open) {
             share(download, &place);
         }
     }

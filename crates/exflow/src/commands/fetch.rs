@@ -4,7 +4,7 @@ use crate::inputs::{site, wanted};
 use crate::interrupt;
 use crate::locking;
 use crate::plugins::Components;
-use crate::prepare::prepare;
+use crate::prepare::{prepare, select};
 use crate::report::Failure;
 use crate::session::Session;
 use exflow_diagnostics::Diagnostics;
@@ -39,18 +39,13 @@ fn fetch_plugins(session: &mut Session, args: &FetchArgs, cancel: &Cancel) -> Re
     let lock = locking::read(session)?;
     let store = session.store()?;
     let components = Components::new(session, store, &workspace, args.options.offline, cancel);
-    let projects = workspace.projects.iter().filter(|project| {
-        args.projects.is_empty()
-            || args.projects.iter().any(|of| of.split(':').next() == Some(&project.name.value))
-    });
-    let tools = projects.filter_map(|project| project.tool.as_ref());
+    let selected = select(&workspace, &args.projects)?;
+    let tools = selected.iter().filter_map(|(project, _)| project.tool.as_ref());
     let asked: BTreeSet<&String> = tools.map(|tool| &tool.plugin.value).collect();
+    let requested = wanted(&workspace).plugins;
     let mut problems = Diagnostics::new();
-    for (name, requested) in &wanted(&workspace).plugins {
-        if !asked.contains(name) {
-            continue;
-        }
-        let Some(locked) = lock.plugin(name, requested) else { continue };
+    for name in asked {
+        let Some(locked) = lock.plugin(name, &requested[name]) else { continue };
         let site = site(&workspace, &InputKind::Plugin.named(name));
         match components.fetch(name, locked, site) {
             Some(Err(Failure::Problems(more))) => problems.extend(more),

@@ -2,21 +2,23 @@
 
 use super::{Locking, would_move};
 use crate::images::OpenImage;
-use crate::inputs::platform;
+use crate::inputs::{platform, site};
 use crate::places::{Places, http, keyring};
 use crate::report::Failure;
 use crate::ui::{Shown, Ui};
 use exflow_content::Sha256;
-use exflow_diagnostics::{Diagnostics, Site};
+use exflow_diagnostics::{Diagnostic, Diagnostics, Site};
 use exflow_fetch::debian::load_catalog;
 use exflow_fetch::image::fetch_image;
 use exflow_fetch::{AlpineSystem, Client, FetchError, System};
 use exflow_lock::{
     AddedPackages, Change, Difference, InputKind, Lock, LockedAlpine, LockedBase, LockedDebian,
-    LockedImage, LockedRoot, RequestedBase, RequestedDebian, RequestedImage, Wanted,
+    LockedImage, LockedRoot, Platform, RequestedBase, RequestedDebian, RequestedImage, Wanted,
+    package_changes,
 };
 use exflow_manifest::{BaseSource, Workspace};
-use exflow_packages::debian::{Catalog, Installed, STATUS};
+use exflow_packages::alpine;
+use exflow_packages::debian::{self, Catalog, Installed, STATUS};
 use exflow_registry::Login;
 use exflow_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,9 +30,6 @@ pub(super) fn lock(
     wanted: Wanted,
     names: &BTreeSet<String>,
 ) -> Result<(), Failure> {
-    if names.is_empty() {
-        return Ok(());
-    }
     let Locking { session, workspace, held, lock, problems, cancel } = locking;
     let store = session.store()?;
     let places = Places::of(workspace, &session.root);
@@ -77,21 +76,47 @@ struct Resolver<'a> {
     problems: &'a mut Diagnostics,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
     /// Takes an error that is to be shown with the others.
     fn failed(&mut self, error: &FetchError, site: Option<&Site>) -> Result<(), Failure> {
         if matches!(error, FetchError::Cancelled) {
             return Err(Failure::Interrupted);
         }
-        self.problems.push(exflow_fetch::diagnose(error, site));
+        self.add_problems([exflow_fetch::diagnose(error, site)]);
         Ok(())
+    }
+
+    /// Takes problems that are to be shown with the others; they say for which platform they are, where it isn't this one.
+    fn add_problems(&mut self, found: impl IntoIterator<Item = Diagnostic>) {
+        let elsewhere = self.elsewhere().map(|platform| format!("for {platform}: "));
+        let elsewhere = elsewhere.unwrap_or_default();
+        self.problems.extend(found.into_iter().map(|problem| {
+            let message = format!("{elsewhere}{}", problem.message);
+            Diagnostic { message, ..problem }
+        }));
+    }
+
+    /// The platform, where it isn't this one.
+    fn elsewhere(&self) -> Option<&Platform> {
+        Some(&self.wanted.platform).filter(|wanted| **wanted != platform())
     }
 
     /// A base, and the platform where it isn't this one.
     fn whose(&self, name: &str) -> String {
-        let wanted = &self.wanted.platform;
-        let elsewhere = (*wanted != platform()).then(|| format!(" for {wanted}"));
+        let elsewhere = self.elsewhere().map(|platform| format!(" for {platform}"));
         format!("base `{name}`{}", elsewhere.unwrap_or_default())
+    }
+
+    /// Where a base is declared.
+    fn site(&self, name: &str) -> Option<&'a Site> {
+        site(self.workspace, &InputKind::Base.named(name))
+    }
+
+    /// Where a package of a base is named; where it isn't one, or isn't named, where the base is declared.
+    fn package_site(&self, name: &str, package: Option<&str>) -> Option<Site> {
+        let packages = self.workspace.bases.get(name).map(|base| &base.packages);
+        let named = packages.into_iter().flatten().find(|it| Some(&*it.value) == package);
+        named.map(|package| &package.site).or(self.site(name)).cloned()
     }
 
     /// What the lock holds on to of a base, on the platform that it is resolved for.
@@ -123,7 +148,7 @@ impl Resolver<'_> {
                 Some(LockedRoot::Debian(old)) => Some(old),
                 _ => None,
             };
-            match exflow_packages::debian::resolve(&requested, &catalog, old.as_ref()) {
+            match debian::resolve(&requested, &catalog, old.as_ref()) {
                 Ok(debian) => {
                     let packages = debian.packages.len();
                     let whose = self.whose(name);
@@ -131,9 +156,8 @@ impl Resolver<'_> {
                     self.put(lock, name, LockedRoot::Debian(debian));
                 }
                 Err(unsolvable) => {
-                    let site = |package: Option<&str>| base_site(self.workspace, name, package);
-                    let found = exflow_packages::debian::diagnose(&unsolvable, suite, site);
-                    self.problems.extend(found);
+                    let site = |package: Option<&str>| self.package_site(name, package);
+                    self.add_problems(debian::diagnose(&unsolvable, suite, site));
                 }
             }
         }
@@ -166,13 +190,13 @@ impl Resolver<'_> {
         name: &str,
         requested: &RequestedImage,
     ) -> Result<(), Failure> {
-        let site = base_site(self.workspace, name, None);
+        let site = self.site(name);
         // An image that is locked stays what it is while packages are added to it.
         let mut image = match self.held_root(name) {
             Some(LockedRoot::Image(image)) => *image,
             _ => match self.find(requested, self.held_index(lock, name).as_ref()) {
                 Ok(image) => image,
-                Err(error) => return self.failed(&error, site.as_ref()),
+                Err(error) => return self.failed(&error, site),
             },
         };
         let old = std::mem::replace(&mut image.packages, AddedPackages::None);
@@ -197,7 +221,7 @@ impl Resolver<'_> {
         image: &LockedImage,
         old: AddedPackages,
     ) -> Result<Option<AddedPackages>, Failure> {
-        let site = base_site(self.workspace, name, None);
+        let site = self.site(name);
         match self.system(requested, image) {
             Ok(System::Debian { suite, installed }) => {
                 let old = match old {
@@ -216,7 +240,7 @@ impl Resolver<'_> {
                 let alpine = self.added_alpine(name, requested, &system, old.as_ref())?;
                 Ok(alpine.map(AddedPackages::Alpine))
             }
-            Err(error) => self.failed(&error, site.as_ref()).map(|()| None),
+            Err(error) => self.failed(&error, site).map(|()| None),
         }
     }
 
@@ -227,36 +251,28 @@ impl Resolver<'_> {
         system: &AlpineSystem,
         old: Option<&LockedAlpine>,
     ) -> Result<Option<LockedAlpine>, Failure> {
-        use exflow_packages::alpine::{ChosenApk, diagnose, resolve};
-        let site = base_site(self.workspace, name, None);
+        let site = self.site(name);
         self.ui.tell("indexing", system.release());
         let mirror = self.places.alpine_mirror.clone();
         let catalog = match system.catalog(&self.client, mirror.as_deref()) {
             Ok(catalog) => catalog,
-            Err(error) => return self.failed(&error, site.as_ref()).map(|()| None),
+            Err(error) => return self.failed(&error, site).map(|()| None),
         };
         let installed = &system.installed.packages;
-        let chosen = match resolve(&requested.packages, &catalog, installed, old) {
+        let chosen = match alpine::resolve(&requested.packages, &catalog, installed, old) {
             Ok(chosen) => chosen,
             Err(unsolvable) => {
-                let site = |package: Option<&str>| base_site(self.workspace, name, package);
-                self.problems.extend(diagnose(&unsolvable, system.release(), site));
+                let site = |package: Option<&str>| self.package_site(name, package);
+                self.add_problems(alpine::diagnose(&unsolvable, system.release(), site));
                 return Ok(None);
             }
         };
         // Locking them is downloading them: nothing is that may not be locked.
-        let chosen_by_name: BTreeMap<&str, &ChosenApk> =
-            chosen.iter().map(|apk| (&*apk.name, apk)).collect();
         let held = old.iter().flat_map(|old| &old.packages);
-        let changes: Vec<Change> = held
-            .filter_map(|old| {
-                let new = chosen_by_name.get(&*old.name)?;
-                let stays = new.version == old.version && new.checksum.to_string() == old.checksum;
-                let [before, now] =
-                    [&old.version, &new.version].map(|version| Some(version.clone()));
-                (!stays).then(|| Change { what: old.name.clone(), old: before, new: now })
-            })
-            .collect();
+        let held = held.map(|apk| (&*apk.name, &*apk.version, apk.checksum.clone()));
+        let now = chosen.iter().map(|apk| (&*apk.name, &*apk.version, apk.checksum.to_string()));
+        let mut changes = package_changes(held, now);
+        changes.retain(Change::is_move);
         if !changes.is_empty() {
             let (input, platform) = (InputKind::Base.named(name), self.wanted.platform.clone());
             let difference = Difference { input, platform: Some(platform), changes };
@@ -273,7 +289,7 @@ impl Resolver<'_> {
                 self.ui.tell("resolved", &told);
                 Ok(Some(locked))
             }
-            Err(error) => self.failed(&error, site.as_ref()).map(|()| None),
+            Err(error) => self.failed(&error, site).map(|()| None),
         }
     }
 
@@ -284,9 +300,8 @@ impl Resolver<'_> {
         image: &LockedImage,
     ) -> Result<System, FetchError> {
         let of_image = |error: FetchError| error.of_image(requested.source.to_string());
-        if self.wanted.platform != platform() {
-            let told =
-                format!("{} for {}, to add packages to it", requested.source, self.wanted.platform);
+        if let Some(platform) = self.elsewhere() {
+            let told = format!("{} for {platform}, to add packages to it", requested.source);
             self.ui.tell("looking into", &told);
         }
         let open =
@@ -309,19 +324,18 @@ impl Resolver<'_> {
         let mut catalog = match self.catalog(suite)? {
             Ok(catalog) => catalog,
             Err(error) => {
-                let site = base_site(self.workspace, name, None);
-                return self.failed(&error, site.as_ref()).map(|()| None);
+                let site = self.site(name);
+                return self.failed(&error, site).map(|()| None);
             }
         };
         if let Err(error) = catalog.add_installed(installed) {
             let (what, reason) = (STATUS.to_owned(), error.to_string());
             let error =
                 FetchError::Database { what, reason }.of_image(requested.source.to_string());
-            let site = base_site(self.workspace, name, None);
-            return self.failed(&error, site.as_ref()).map(|()| None);
+            let site = self.site(name);
+            return self.failed(&error, site).map(|()| None);
         }
-        let added =
-            exflow_packages::debian::resolve_added(&requested.packages, &catalog, installed, old);
+        let added = debian::resolve_added(&requested.packages, &catalog, installed, old);
         match added {
             Ok(debian) => {
                 let packages = debian.packages.len();
@@ -330,9 +344,8 @@ impl Resolver<'_> {
                 Ok(Some(debian))
             }
             Err(unsolvable) => {
-                let site = |package: Option<&str>| base_site(self.workspace, name, package);
-                let found = exflow_packages::debian::diagnose(&unsolvable, suite, site);
-                self.problems.extend(found);
+                let site = |package: Option<&str>| self.package_site(name, package);
+                self.add_problems(debian::diagnose(&unsolvable, suite, site));
                 Ok(None)
             }
         }
@@ -359,12 +372,4 @@ impl Resolver<'_> {
         open.and_then(|image| image.find(&self.client, &self.store, &self.wanted.platform, index))
             .map_err(|error| error.of_image(requested.source.to_string()))
     }
-}
-
-/// The place of a base in the manifest, or that of one of its packages.
-fn base_site(workspace: &Workspace, base: &str, package: Option<&str>) -> Option<Site> {
-    let base = workspace.bases.get(base)?;
-    let package =
-        package.and_then(|name| base.packages.iter().find(|package| package.value == name));
-    Some(package.map_or(&base.site, |package| &package.site).clone())
 }

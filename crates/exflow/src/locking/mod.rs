@@ -79,8 +79,12 @@ pub(crate) fn problems(root: &Path, workspace: &Workspace, lock: &Lock) -> Diagn
 
 /// The same, where it is no mistake yet.
 pub(crate) fn warnings(root: &Path, workspace: &Workspace, lock: &Lock) -> Diagnostics {
+    as_warnings(problems(root, workspace, lock))
+}
+
+fn as_warnings(problems: Diagnostics) -> Diagnostics {
     let warning = |problem| Diagnostic { severity: Severity::Warning, ..problem };
-    problems(root, workspace, lock).into_iter().map(warning).collect()
+    problems.into_iter().map(warning).collect()
 }
 
 /// Adds what the lock lacks, and writes it where that changes it, which is the second value. It also
@@ -251,7 +255,6 @@ fn elsewhere(
     name: &str,
     may_drop: bool,
 ) -> Result<(), Failure> {
-    let platform = wanted.platform.clone();
     let mut found = Diagnostics::new();
     let done = {
         let Locking { session, workspace, held, lock, cancel, .. } = locking;
@@ -262,27 +265,15 @@ fn elsewhere(
         Err(Failure::Problems(more)) => found.extend(more),
         other => other?,
     }
-    let can_not_be =
-        found.iter().all(|problem| problem.code.as_str().split("::").nth(1) == Some(PACKAGES));
-    let is_droppable = may_drop && can_not_be;
-    let found = found.into_iter().map(|problem| {
-        let message = match problem.code.as_str() {
-            WOULD_MOVE => problem.message,
-            _ => format!("for {platform}: {}", problem.message),
-        };
-        let severity = if is_droppable { Severity::Warning } else { problem.severity };
-        Diagnostic { message, severity, ..problem }
-    });
-    let found: Diagnostics = found.collect();
-    if is_droppable {
-        locking.session.warn(&found);
+    if may_drop && found.iter().all(|problem| problem.code.stage() == PACKAGES) {
+        locking.session.warn(&as_warnings(found));
     } else {
         locking.problems.extend(found);
     }
     Ok(())
 }
 
-/// The part of codes that says what a problem is about, of packages that aren't there or don't go together.
+/// What problems are about that say of packages that they aren't there or don't go together.
 const PACKAGES: &str = "packages";
 
 /// A lock that is being completed.
